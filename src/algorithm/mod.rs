@@ -1,0 +1,27 @@
+//! The algorithms: pure functions of (state, now, cost).
+//!
+//! No clock is read here, nothing is stored, nothing is shared; times are
+//! ticks (see [`crate::time`]). A caller that loses a race for the state asks
+//! again with the state as it then is.
+
+mod gcra;
+mod sliding_log;
+
+pub use gcra::Gcra;
+pub use sliding_log::SlidingLog;
+pub(crate) use sliding_log::{LogState, MAX_UNITS, Stamps};
+
+use crate::decision::Decision;
+
+/// What an algorithm says to a request, given a state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verdict<S> {
+    /// Allowed, if the state can be replaced by this one.
+    Charge(S, Decision),
+    /// Nothing is to be written: denied, or the request only looks.
+    Answer(Decision),
+    /// Replace the state by this equal but tidier one, then ask again.
+    Tidy(S),
+    /// The state is further ahead of `now` than any honest debt: repair it.
+    Fault,
+}

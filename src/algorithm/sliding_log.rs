@@ -1,0 +1,329 @@
+//! The exact sliding log: the stamps of the last admitted units of a key.
+//!
+//! Admitted units have consecutive *positions*; the stamp of position p lies
+//! in ring entry p mod capacity. The state word says how many positions there
+//! ever were (`pos`) and how many of the newest are not dropped yet (`len`).
+//! Dropped units had left the window when they were dropped.
+
+use super::Verdict;
+use crate::{
+    decision::Decision,
+    quota::Quota,
+    time::{SLACK, last_now},
+};
+
+/// Bits of the state word: generation, position, length.
+const LEN_BITS: u32 = 18;
+const POS_BITS: u32 = 30;
+const LEN_MASK: u64 = (1 << LEN_BITS) - 1;
+const POS_MASK: u64 = (1 << POS_BITS) - 1;
+
+/// The most units a window can hold: 262,143.
+pub(crate) const MAX_UNITS: u64 = LEN_MASK;
+
+/// Exact: never more than the quota's units in any window of one period.
+///
+/// Eight bytes per unit and key. Requests beyond the limit are told when
+/// enough admitted units will have left. The log knows no burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingLog {
+    units: u64,
+    window: u64,
+    entries: u64,
+    /// Where positions wrap to the second lap: a multiple of `entries`.
+    wrap: u64,
+}
+
+/// The stamps of a ring, by entry.
+pub(crate) trait Stamps {
+    fn stamp(&self, entry: usize) -> u64;
+}
+
+/// A log's state word, unpacked. All zero: no unit was ever admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogState {
+    /// Tells owners of one slot apart (the low bits of the key's generation).
+    pub(crate) generation: u8,
+    /// Positions so far, modulo `wrap`; 0 only in a log that never admitted.
+    pub(crate) pos: u64,
+    /// Positions kept: `pos - len .. pos`.
+    pub(crate) len: u64,
+}
+
+impl LogState {
+    #[inline]
+    pub(crate) const fn unpack(word: u64) -> Self {
+        Self {
+            generation: (word >> (LEN_BITS + POS_BITS)) as u8,
+            pos: (word >> LEN_BITS) & POS_MASK,
+            len: word & LEN_MASK,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn pack(self) -> u64 {
+        (self.generation as u64) << (LEN_BITS + POS_BITS) | self.pos << LEN_BITS | self.len
+    }
+}
+
+impl SlidingLog {
+    /// `None` if the window is too long or holds too many units.
+    pub(crate) fn new(quota: &Quota) -> Option<Self> {
+        let (units, window) = (quota.units(), quota.period_ticks()?);
+        if units > MAX_UNITS {
+            return None;
+        }
+        let wrap = (POS_MASK / units).checked_mul(units)?;
+        Some(Self { units, window, entries: units, wrap })
+    }
+
+    pub(crate) const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    pub(crate) const fn limit(&self) -> u64 {
+        self.units
+    }
+
+    pub(crate) const fn window(&self) -> u64 {
+        self.window
+    }
+
+    pub(crate) const fn last_now(&self) -> u64 {
+        last_now(self.window)
+    }
+
+    /// The ring entry of the position `back` before `pos` (`1 <= back <= entries`).
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // below `entries`, which is below 2^18
+    pub(crate) fn entry_before(&self, pos: u64, back: u64) -> usize {
+        // `wrap` keeps the sum positive and the residue unchanged.
+        (pos.wrapping_add(self.wrap).wrapping_sub(back) % self.entries) as usize
+    }
+
+    /// The ring entry that the `nth` next unit after `pos` will take.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // below `entries`, which is below 2^18
+    pub(crate) fn entry_after(&self, pos: u64, nth: u64) -> usize {
+        (pos.wrapping_add(nth) % self.entries) as usize
+    }
+
+    /// `pos` moved on by `n`, never to 0.
+    #[inline]
+    fn advance(&self, pos: u64, n: u64) -> u64 {
+        let next = pos.wrapping_add(n);
+        if next < self.wrap { next } else { next.wrapping_sub(self.wrap.wrapping_sub(self.entries)) }
+    }
+
+    /// The stamp of the newest unit ever admitted, or 0.
+    #[inline]
+    pub(crate) fn newest(&self, state: LogState, ring: &impl Stamps) -> u64 {
+        if state.pos == 0 { 0 } else { ring.stamp(self.entry_before(state.pos, 1)) }
+    }
+
+    /// When the last admitted unit leaves; 0 in a log that never admitted.
+    pub(crate) fn free_at(&self, state: LogState, ring: &impl Stamps) -> u64 {
+        if state.pos == 0 { 0 } else { self.newest(state, ring).saturating_add(self.window) }
+    }
+
+    /// How many of the kept units have left at `t`.
+    ///
+    /// Stamps are sorted, except that a stamp may have been raised by a
+    /// request that raced for the same position. The true stamps are sorted,
+    /// so one that has left proves the same of all before it: a search among
+    /// raised stamps can only find too few.
+    #[inline]
+    fn left_at(&self, state: LogState, ring: &impl Stamps, t: u64) -> u64 {
+        let gone = |nth: u64| {
+            let back = state.len.wrapping_sub(nth);
+            ring.stamp(self.entry_before(state.pos, back)).saturating_add(self.window) <= t
+        };
+        if state.len == 0 || !gone(0) {
+            return 0;
+        }
+        let (mut gone_to, mut kept_from) = (1, state.len);
+        while gone_to < kept_from {
+            let mid = gone_to.midpoint(kept_from);
+            if gone(mid) { gone_to = mid.saturating_add(1) } else { kept_from = mid }
+        }
+        gone_to
+    }
+
+    /// Decides `cost` units at `now` for a log that has been used.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        state: LogState,
+        ring: &impl Stamps,
+        now: u64,
+        cost: u64,
+    ) -> Verdict<LogState> {
+        let newest = self.newest(state, ring);
+        if newest > now.saturating_add(SLACK) {
+            return Verdict::Fault;
+        }
+        let t = newest.max(now);
+        let left = self.left_at(state, ring, t);
+        let live = state.len.saturating_sub(left);
+        let wait = |nth: u64| {
+            // Until the nth of the kept units (from 0, the oldest) leaves.
+            let back = state.len.saturating_sub(nth);
+            let stamp = ring.stamp(self.entry_before(state.pos, back));
+            stamp.saturating_add(self.window).saturating_sub(now)
+        };
+        let (reset, full) = if live == 0 {
+            (0, 0)
+        } else {
+            (wait(left), wait(state.len.saturating_sub(1)))
+        };
+        let room = self.units.saturating_sub(live);
+        if cost == 0 {
+            return Verdict::Answer(Decision::from_count(self.units, room, reset, full, 0));
+        }
+        if cost > self.units {
+            let never = Decision::NEVER;
+            return Verdict::Answer(Decision::from_count(self.units, room, reset, full, never));
+        }
+        if cost > room {
+            // `cost - room` units must leave first, and there are as many live.
+            let last = left.saturating_add(cost.saturating_sub(room)).saturating_sub(1);
+            let retry = wait(last).max(1);
+            if retry > self.window.saturating_add(SLACK) {
+                return Verdict::Fault;
+            }
+            return Verdict::Answer(Decision::from_count(self.units, room, reset, full, retry));
+        }
+        if state.len.saturating_add(cost) > self.entries {
+            // Entries of dropped units only may be overwritten.
+            return Verdict::Tidy(LogState { len: live, ..state });
+        }
+        let after = LogState {
+            pos: self.advance(state.pos, cost),
+            len: live.saturating_add(cost),
+            ..state
+        };
+        let full = t.saturating_add(self.window).saturating_sub(now);
+        let reset = if live == 0 { full } else { reset };
+        let room = room.saturating_sub(cost);
+        Verdict::Charge(after, Decision::from_count(self.units, room, reset, full, 0))
+    }
+
+    /// Decides `cost` units at `now` for a key without a log, whose units, if
+    /// it ever had any, had all left by `floor`.
+    pub(crate) fn decide_fresh(
+        &self,
+        generation: u8,
+        floor: u64,
+        now: u64,
+        cost: u64,
+    ) -> Verdict<LogState> {
+        if cost == 0 || cost > self.units {
+            let retry = if cost == 0 { 0 } else { Decision::NEVER };
+            return Verdict::Answer(Decision::from_count(self.units, self.units, 0, 0, retry));
+        }
+        let full = floor.max(now).saturating_add(self.window).saturating_sub(now);
+        let room = self.units.saturating_sub(cost);
+        Verdict::Charge(
+            LogState { generation, pos: cost, len: cost },
+            Decision::from_count(self.units, room, full, full, 0),
+        )
+    }
+
+    /// The state that replaces one which cannot be honest, once every ring
+    /// entry holds `now`: fully in debt at `now`.
+    pub(crate) fn full_debt(&self, state: LogState) -> LogState {
+        LogState { pos: self.advance(state.pos, self.entries), len: self.units, ..state }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    impl Stamps for Vec<u64> {
+        fn stamp(&self, entry: usize) -> u64 {
+            self[entry]
+        }
+    }
+
+    /// Runs requests one after the other, as the limiter does.
+    struct Log {
+        log: SlidingLog,
+        ring: Vec<u64>,
+        state: LogState,
+    }
+
+    impl Log {
+        fn new(quota: &str) -> Self {
+            let log = SlidingLog::new(&quota.parse().unwrap()).unwrap();
+            let ring = vec![0; usize::try_from(log.entries()).unwrap()];
+            Self { log, ring, state: LogState::unpack(0) }
+        }
+
+        fn ask(&mut self, secs: u64, cost: u64) -> Decision {
+            let now = secs * 16_000_000_000;
+            loop {
+                match self.log.decide(self.state, &self.ring, now, cost) {
+                    Verdict::Answer(d) => return d,
+                    Verdict::Tidy(state) => self.state = state,
+                    Verdict::Fault => panic!("no fault here"),
+                    Verdict::Charge(state, d) => {
+                        let t = self.log.newest(self.state, &self.ring).max(now);
+                        for i in 0..cost {
+                            self.ring[self.log.entry_after(self.state.pos, i)] = t;
+                        }
+                        self.state = state;
+                        return d;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The example of the meaning of the numbers: 3 per 60 s, three at 0 and three at 60.
+    #[test]
+    fn six_requests_on_the_edges() {
+        let mut log = Log::new("3/min");
+        for at in [0, 0, 0, 60, 60, 60] {
+            assert!(log.ask(at, 1).is_allowed());
+        }
+        assert_eq!(log.ask(119, 1).retry_after_secs(), Some(1));
+    }
+
+    #[test]
+    fn reset_is_the_oldest_and_full_the_newest() {
+        let mut log = Log::new("3/min");
+        let _ = log.ask(0, 1);
+        let d = log.ask(10, 1);
+        assert_eq!((d.remaining(), d.reset_after_secs(), d.full_after().as_secs()), (1, 50, 60));
+        let d = log.ask(20, 2);
+        assert_eq!((d.remaining(), d.retry_after_secs()), (1, Some(40)));
+        let d = log.ask(20, 3);
+        assert_eq!(d.retry_after_secs(), Some(50));
+        let d = log.ask(200, 0);
+        assert_eq!((d.remaining(), d.reset_after_secs()), (3, 0));
+    }
+
+    #[test]
+    fn positions_wrap_without_reaching_zero() {
+        let mut log = Log::new("3/min");
+        log.state.pos = log.log.wrap - 2;
+        for at in 0..1000 {
+            assert!(log.ask(at * 20, 1).is_allowed(), "{at}");
+            assert_ne!(log.state.pos, 0);
+            assert_eq!(log.log.wrap % 3, 0);
+        }
+        assert!(log.ask(999 * 20, 1).is_denied());
+    }
+
+    #[test]
+    fn the_word_holds_its_parts() {
+        for state in [
+            LogState { generation: 255, pos: POS_MASK, len: LEN_MASK },
+            LogState { generation: 1, pos: 2, len: 3 },
+        ] {
+            assert_eq!(LogState::unpack(state.pack()), state);
+            assert!(state.pack() < 1 << 56);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! [`Decision`]: what every check answers.
+
+use crate::time::{nanos_up, secs_up};
+use std::{fmt, time::Duration};
+
+/// The whole answer to one request, the same on allow and on deny.
+///
+/// Small and `Copy`; it holds the numbers as they were at the decision and
+/// computes what costs a division only when asked.
+///
+/// ```
+/// use tollgate::{Limiter, Outcome, Quota};
+///
+/// let limiter = Limiter::gcra(Quota::n_per_minute(2)?).try_build()?;
+/// let first = limiter.check();
+/// assert!(first.is_allowed());
+/// assert_eq!((first.limit(), first.remaining()), (2, 1));
+///
+/// let _ = limiter.check();
+/// let third = limiter.check();
+/// assert_eq!(third.outcome(), Outcome::Later);
+/// assert!(third.retry_after_secs().unwrap() <= 30);
+///
+/// // More than the burst can never pass, however long one waits.
+/// assert_eq!(limiter.check_n(3).outcome(), Outcome::Never);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[must_use = "a decision that nobody reads limits nothing"]
+pub struct Decision {
+    limit: u64,
+    /// Ticks until allowed; 0: allowed, `u64::MAX`: never.
+    retry: u64,
+    /// Ticks until something comes back: all of it (GCRA), the oldest units (log).
+    reset: u64,
+    /// Ticks until all of it is back.
+    full: u64,
+    /// Emission interval in ticks (GCRA: remaining follows from the debt), or 0.
+    interval: u64,
+    /// Remaining units where `interval` is 0.
+    left: u64,
+    accounted: bool,
+}
+
+/// May the request pass, and if not, can waiting help?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It may pass, and its cost has been charged.
+    Allowed,
+    /// It may not; the same request will be allowed after
+    /// [`retry_after`](Decision::retry_after) if nothing else is charged meanwhile.
+    Later,
+    /// It may not, and waiting does not help: it costs more than the burst
+    /// (GCRA) or the units of the window (sliding log).
+    Never,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl Decision {
+    /// From a GCRA state: `debt` ticks after the decision, `retry` ticks to wait.
+    #[inline(always)]
+    pub(crate) const fn from_debt(limit: u64, interval: u64, debt: u64, retry: u64) -> Self {
+        Self { limit, retry, reset: debt, full: debt, interval, left: 0, accounted: true }
+    }
+
+    /// From a count of units that are left.
+    #[inline(always)]
+    pub(crate) const fn from_count(limit: u64, left: u64, reset: u64, full: u64, retry: u64) -> Self {
+        Self { limit, retry, reset, full, interval: 0, left, accounted: true }
+    }
+
+    /// The answer when a key found no slot: nothing was charged anywhere.
+    #[cold]
+    pub(crate) const fn saturated(limit: u64, retry: u64) -> Self {
+        let left = if retry == 0 { limit } else { 0 };
+        Self { limit, retry, reset: retry, full: retry, interval: 0, left, accounted: false }
+    }
+
+    /// The wait that stands for "never".
+    pub(crate) const NEVER: u64 = NEVER;
+
+    /// Whether the request may pass.
+    #[inline]
+    pub const fn is_allowed(&self) -> bool {
+        self.retry == 0
+    }
+
+    /// Whether the request may not pass, now or ever.
+    #[inline]
+    pub const fn is_denied(&self) -> bool {
+        self.retry != 0
+    }
+
+    /// Allowed, later, or never.
+    #[inline]
+    pub const fn outcome(&self) -> Outcome {
+        match self.retry {
+            0 => Outcome::Allowed,
+            NEVER => Outcome::Never,
+            _ => Outcome::Later,
+        }
+    }
+
+    /// Whether a state stands behind this answer. `false` only when a keyed
+    /// limiter was full of live keys and gave its configured answer
+    /// ([`OnSaturation`](crate::OnSaturation)) to a new one.
+    #[inline]
+    pub const fn is_accounted(&self) -> bool {
+        self.accounted
+    }
+
+    /// Units that may pass at once: the burst (GCRA) or the units per window (log).
+    #[inline]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Units that could still pass now, after this decision. Exact, and never
+    /// more than [`limit`](Self::limit). Costs one division for GCRA.
+    #[inline]
+    pub const fn remaining(&self) -> u64 {
+        match self.interval {
+            0 => self.left,
+            interval => self.limit.saturating_sub(self.full.div_ceil(interval)),
+        }
+    }
+
+    /// GCRA: when the state is as good as new. Sliding log: when the oldest
+    /// admitted unit leaves the window. Zero when nothing is charged. Rounded
+    /// up to a nanosecond.
+    #[inline]
+    pub const fn reset_after(&self) -> Duration {
+        Duration::from_nanos(nanos_up(self.reset))
+    }
+
+    /// When all admitted units are back, rounded up to a nanosecond. The same
+    /// as [`reset_after`](Self::reset_after) for GCRA.
+    #[inline]
+    pub const fn full_after(&self) -> Duration {
+        Duration::from_nanos(nanos_up(self.full))
+    }
+
+    /// How long to wait before the same request is allowed, if nothing else is
+    /// charged meanwhile: exactly then, and not a nanosecond earlier. `None`
+    /// when it was allowed, and when it never will be ([`Outcome::Never`]).
+    #[inline]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self.retry {
+            0 | NEVER => None,
+            ticks => Some(Duration::from_nanos(nanos_up(ticks))),
+        }
+    }
+
+    /// [`retry_after`](Self::retry_after) in whole seconds, rounded up: never 0.
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        self.retry_after().map(secs_up)
+    }
+
+    /// [`reset_after`](Self::reset_after) in whole seconds, rounded up.
+    pub fn reset_after_secs(&self) -> u64 {
+        secs_up(self.reset_after())
+    }
+}
+
+impl fmt::Display for Decision {
+    /// For people: `allowed, 9 of 10 left, reset in 6s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome() {
+            Outcome::Allowed => f.write_str("allowed")?,
+            Outcome::Never => f.write_str("denied for good (it costs more than the limit)")?,
+            Outcome::Later => {
+                write!(f, "denied, retry in {:?}", self.retry_after().unwrap_or_default())?;
+            }
+        }
+        if self.accounted {
+            write!(f, ", {} of {} left", self.remaining(), self.limit)?;
+            if self.reset > 0 {
+                write!(f, ", reset in {:?}", self.reset_after())?;
+            }
+            Ok(())
+        } else {
+            f.write_str(", not accounted (table full)")
+        }
+    }
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision")
+            .field("outcome", &self.outcome())
+            .field("limit", &self.limit)
+            .field("remaining", &self.remaining())
+            .field("reset_after", &self.reset_after())
+            .field("full_after", &self.full_after())
+            .field("retry_after", &self.retry_after())
+            .field("accounted", &self.accounted)
+            .finish()
+    }
+}

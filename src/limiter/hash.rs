@@ -1,0 +1,89 @@
+//! From keys to hashes, seeded per table.
+
+use crate::table::Hash;
+use std::hash::{BuildHasher, Hasher};
+
+/// Hashes byte keys with ahash and mixes ready-made hashes, both under a seed.
+#[derive(Clone)]
+pub(super) struct KeyHasher {
+    bytes: ahash::RandomState,
+    before: u64,
+    after: u64,
+}
+
+impl KeyHasher {
+    /// Reproducible; whoever knows the seed can make keys collide.
+    pub(super) fn with_seed(seed: u64) -> Self {
+        let mut state = seed;
+        let mut next = || {
+            // SplitMix64 (Steele, Lea, Flood 2014).
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            finish(state)
+        };
+        let bytes = ahash::RandomState::with_seeds(next(), next(), next(), next());
+        Self { bytes, before: next(), after: next() }
+    }
+
+    /// Seeded from the system's randomness.
+    pub(super) fn random() -> Self {
+        Self::with_seed(ahash::RandomState::new().hash_one(0_u64))
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(&self, key: &[u8]) -> Hash {
+        let mut hasher = self.bytes.build_hasher();
+        hasher.write(key);
+        Hash(hasher.finish())
+    }
+
+    /// A bijection: two hashes that differ stay different.
+    #[inline(always)]
+    pub(super) fn hash(&self, hash: u64) -> Hash {
+        Hash(finish(hash ^ self.before).wrapping_add(self.after))
+    }
+}
+
+/// The finisher of `SplitMix64` (variant 13 of Stafford's mixers): a bijection.
+#[inline(always)]
+const fn finish(z: u64) -> u64 {
+    let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ z >> 31
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_tell_tables_apart_and_repeat() {
+        let (a, b, c) = (KeyHasher::with_seed(1), KeyHasher::with_seed(1), KeyHasher::with_seed(2));
+        assert_eq!(a.bytes(b"key"), b.bytes(b"key"));
+        assert_ne!(a.bytes(b"key"), c.bytes(b"key"));
+        assert_eq!(a.hash(7), b.hash(7));
+        assert_ne!(a.hash(7), c.hash(7));
+        assert_ne!(KeyHasher::random().hash(7), KeyHasher::random().hash(7));
+    }
+
+    #[test]
+    fn lengths_matter() {
+        let hasher = KeyHasher::with_seed(3);
+        let keys: [&[u8]; 5] = [b"", b"\0", b"\0\0", &[0; 16], &[0; 17]];
+        for (i, a) in keys.iter().enumerate() {
+            for b in &keys[i + 1..] {
+                assert_ne!(hasher.bytes(a), hasher.bytes(b));
+            }
+        }
+    }
+
+    /// Sequential numbers are the commonest "hashes" users have.
+    #[test]
+    fn sequential_hashes_spread() {
+        let hasher = KeyHasher::with_seed(4);
+        let mut counts = [0_u32; 64];
+        for i in 0..64_000 {
+            counts[usize::try_from(hasher.hash(i).0 >> 58).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|c| (800..1200).contains(c)), "{counts:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The algorithms as the table's rules: what their state words mean.
+
+use crate::{
+    algorithm::{Gcra, LogState, SlidingLog, Stamps, Verdict},
+    decision::Decision,
+    table::{
+        rule::{Request, Rule, Seen, Step},
+        words::Ring,
+    },
+    time::{SLACK, TICKS_PER_NANO, TIME_BITS},
+};
+
+/// Set in a GCRA word whose time was once lowered, until another key takes
+/// the slot. States below a marked one may come back, so it rests for the
+/// largest debt and [`REST`] more before it is reclaimed.
+const LOWERED: u64 = 1 << TIME_BITS;
+const TIME: u64 = LOWERED - 1;
+
+/// One second: how much the clocks of two threads may differ.
+const REST: u64 = 1_000_000_000 * TICKS_PER_NANO;
+
+/// Word: bit 63 "lowered", bits 0..63 the theoretical arrival time in ticks.
+impl Rule for Gcra {
+    type Answer = Decision;
+
+    #[inline(always)]
+    fn ring_words(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn decide(&self, request: &Request, seen: Seen, _: Ring<'_>) -> Step<Decision> {
+        let (tat, lowered) = match seen {
+            Seen::Live(word) => (word & TIME, word & LOWERED),
+            Seen::Fresh { floor, .. } => (floor.min(self.full_debt(request.now)), 0),
+        };
+        match self.decide(tat, request.now, request.cost) {
+            Verdict::Charge(tat, decision) => Step::Commit(tat | lowered, decision),
+            Verdict::Answer(decision) => Step::Answer(decision),
+            Verdict::Tidy(tat) => Step::Tidy(tat | lowered),
+            Verdict::Fault => Step::Fault,
+        }
+    }
+
+    #[inline(always)]
+    fn write(&self, _: &Request, _: Seen, _: Ring<'_>) {}
+
+    #[cold]
+    fn repair(&self, now: u64, _: u64, _: Ring<'_>) -> u64 {
+        self.full_debt(now) | LOWERED
+    }
+
+    fn free_at(&self, state: u64, _: Ring<'_>) -> u64 {
+        let tat = state & TIME;
+        if state & LOWERED == 0 {
+            tat
+        } else {
+            tat.saturating_add(self.largest_debt()).saturating_add(REST)
+        }
+    }
+
+    fn furthest_free(&self) -> u64 {
+        // The debt itself, the rest of a lowered state, and what a clock may be off.
+        self.largest_debt().saturating_mul(2).saturating_add(REST).saturating_add(SLACK)
+    }
+
+    fn vacant(&self, _: u64, floor: u64) -> u64 {
+        floor.saturating_add(1).min((0x7F << 56) - 1)
+    }
+}
+
+impl Stamps for Ring<'_> {
+    #[inline]
+    fn stamp(&self, entry: usize) -> u64 {
+        (*self).stamp(entry)
+    }
+}
+
+/// Word: [`LogState`]. Ring: the stamps.
+///
+/// A request first *proposes* its stamp in the entries after the newest, then
+/// commits by swapping the word. Entries that the word does not count are
+/// nobody's yet, entries it counts are never overwritten ([`Verdict::Tidy`]),
+/// and a proposal only ever raises an entry. So a stamp that is counted is at
+/// least its request's time, whatever late proposals still arrive; it is later
+/// only by as much as the clocks of two requests differ that raced for one
+/// position, and later stamps admit less, never more.
+impl Rule for SlidingLog {
+    type Answer = Decision;
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // below 2^18
+    fn ring_words(&self) -> usize {
+        self.entries() as usize
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the low 8 bits are what is wanted
+    fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<Decision> {
+        let (now, cost) = (request.now, request.cost);
+        let verdict = match seen {
+            Seen::Live(word) => self.decide(LogState::unpack(word), &ring, now, cost),
+            Seen::Fresh { floor, generation } => {
+                self.decide_fresh(generation as u8, self.fresh_floor(floor, now), now, cost)
+            }
+        };
+        match verdict {
+            Verdict::Charge(state, decision) => Step::Commit(state.pack(), decision),
+            Verdict::Answer(decision) => Step::Answer(decision),
+            Verdict::Tidy(state) => Step::Tidy(state.pack()),
+            Verdict::Fault => Step::Fault,
+        }
+    }
+
+    #[inline]
+    fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>) {
+        let (pos, since) = match seen {
+            Seen::Live(word) => {
+                let state = LogState::unpack(word);
+                (state.pos, self.newest(state, &ring))
+            }
+            Seen::Fresh { floor, .. } => (0, self.fresh_floor(floor, request.now)),
+        };
+        let mut stamp = since.max(request.now);
+        for nth in 0..request.cost {
+            stamp = ring.propose(self.entry_after(pos, nth), stamp);
+        }
+    }
+
+    #[cold]
+    fn repair(&self, now: u64, state: u64, ring: Ring<'_>) -> u64 {
+        ring.lower(now);
+        self.full_debt(LogState::unpack(state)).pack()
+    }
+
+    fn free_at(&self, state: u64, ring: Ring<'_>) -> u64 {
+        self.free_at(LogState::unpack(state), &ring)
+    }
+
+    fn furthest_free(&self) -> u64 {
+        self.window().saturating_add(SLACK)
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // the low 8 bits are what is wanted
+    fn vacant(&self, generation: u64, _: u64) -> u64 {
+        LogState { generation: generation as u8, pos: 0, len: 0 }.pack()
+    }
+}
+
+impl SlidingLog {
+    /// A floor further ahead than an honest one is a fault, and no debt.
+    fn fresh_floor(&self, floor: u64, now: u64) -> u64 {
+        floor.min(now.saturating_add(self.window()))
+    }
+}

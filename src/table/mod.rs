@@ -1,0 +1,291 @@
+//! The keyed table: a fixed number of slots, found by fingerprint, claimed
+//! when a key is first seen, reclaimed in place when a state is as good as new.
+//!
+//! It knows no limits and reads no clock. What it must keep:
+//!
+//! * **Own state.** Between the load of a state and the compare-and-swap that
+//!   commits, the slot has not changed hands ([`rule::settle`]).
+//! * **One slot a key.** At most one slot bears a key and is live, or may yet
+//!   be published as live.
+//! * **No credit.** A key that lost its slot starts again from no earlier than
+//!   the instant at which its state was as good as new.
+//! * **No hang.** Whoever stops or dies, wherever it does, delays others by a
+//!   bounded number of looks.
+//!
+//! # First sight of a key
+//!
+//! 1. Take the *ticket* of the key's home bucket. If it stays with one holder
+//!    for [`Geometry::PATIENCE`] looks, steal it. (A theft never harms: 5.)
+//! 2. Look through both buckets. A live slot that bears the key: somebody was
+//!    faster; give the ticket back, take the ordinary way. *Claimed* slots that
+//!    bear the key: take each over, keep one, give up the others; so no earlier
+//!    holder can publish any more.
+//! 3. Otherwise choose a slot that is empty, or whose state is as good as new:
+//!    raise its bucket's *floor* to when it became so, then compare-and-swap
+//!    the **state** to our claim. From then on no hit of the old key can
+//!    commit, and none was lost, since the swap was from the state that was
+//!    seen to be as good as new.
+//! 4. Swap the **key** word to ours, from a word that was read before the claim
+//!    was last seen to be ours. Key words do not repeat (generation), so a
+//!    claimant that lost its claim cannot change the key of its successor.
+//! 5. *Confirm* the ticket by a read-modify-write. If it was stolen, give the
+//!    slot up: empty the key, then the state. If it was not, any thief to come
+//!    finds our key in step 2, and takes the claim over before it publishes.
+//! 6. Publish: swap the state from exactly our claim. Failing means the claim
+//!    was taken over: start again. Give the ticket back.
+//!
+//! A claim names its ticket, which no two holders share, so it does not repeat
+//! either. Nothing here depends on how patient anybody is: the models run with
+//! no patience at all.
+
+pub(crate) mod geometry;
+pub(crate) mod rule;
+pub(crate) mod storage;
+pub(crate) mod words;
+
+mod first_sight;
+
+use geometry::{Geometry, Layout, Wide};
+use rule::{Request, Rule, Seen, Step, settle};
+use storage::{Heap, OutOfMemory, Storage};
+use words::{Floor, Key, Ring, State, Tally, Ticket, bears};
+
+use crate::sync::AtomicU64;
+
+/// A key's hash: 64 bits, every one of which must be worth a bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hash(pub(crate) u64);
+
+/// Every slot the key could have is taken by somebody who is owed patience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Saturated {
+    /// Ticks until the soonest of them may be free.
+    pub(crate) soonest: u64,
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Table<R, S = Heap, G = Wide> {
+    rule: R,
+    storage: S,
+    layout: Layout,
+    geometry: std::marker::PhantomData<G>,
+}
+
+/// Where a key may be.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The fingerprint, in the upper 48 bits.
+    tag: u64,
+    /// The bucket that is looked at first, and whose ticket serialises first sight.
+    home: usize,
+    /// The other bucket; `home` where there is only one.
+    away: usize,
+}
+
+/// Keys and states of one row.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    keys: &'a [AtomicU64],
+    states: &'a [AtomicU64],
+}
+
+/// One slot by row and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    row: usize,
+    nth: usize,
+}
+
+impl<R: Rule, G: Geometry> Table<R, Heap, G> {
+    /// A table on the heap.
+    pub(crate) fn on_heap(rule: R, layout: Layout) -> Result<Self, OutOfMemory> {
+        let storage = Heap::try_new(layout.len)?;
+        Ok(Self { rule, storage, layout, geometry: std::marker::PhantomData })
+    }
+}
+
+impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
+    pub(crate) const fn rule(&self) -> &R {
+        &self.rule
+    }
+
+    pub(crate) const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How many new keys found no slot.
+    pub(crate) fn saturated(&self) -> u64 {
+        self.saturations().get()
+    }
+
+    /// Decides one request.
+    #[inline]
+    pub(crate) fn decide(&self, hash: Hash, request: &Request) -> Result<R::Answer, Saturated> {
+        let tag = tag(hash);
+        let home = self.home(hash);
+        let first = home * G::ROWS + preferred::<G>(tag);
+        let row = self.row(first);
+        if let Some((nth, word)) = row.first_bearer(tag)
+            && let Some(answer) = self.visit(Slot { row: first, nth }, row, word, request)
+        {
+            return Ok(answer);
+        }
+        self.decide_elsewhere(hash, request)
+    }
+
+    /// The key is not in the row where most keys are.
+    #[inline(never)]
+    fn decide_elsewhere(&self, hash: Hash, request: &Request) -> Result<R::Answer, Saturated> {
+        let place = self.place(hash);
+        loop {
+            for at in self.rows(&place) {
+                let row = self.row(at);
+                for (nth, key) in row.keys.iter().enumerate() {
+                    let word = Key::new(key).hint();
+                    if bears(word, place.tag)
+                        && let Some(answer) = self.visit(Slot { row: at, nth }, row, word, request)
+                    {
+                        return Ok(answer);
+                    }
+                }
+            }
+            let seen = Seen::Fresh { floor: self.floor_of(&place, request.now), generation: 0 };
+            if let Step::Answer(answer) = self.rule.decide(request, seen, Ring::EMPTY) {
+                return Ok(answer);
+            }
+            match self.first_sight(&place, request) {
+                first_sight::Sight::Decided(answer) => return Ok(answer),
+                first_sight::Sight::Saturated(saturated) => {
+                    self.saturations().add_one();
+                    return Err(saturated);
+                }
+                first_sight::Sight::Present => {}
+            }
+        }
+    }
+
+    /// Decides on a slot whose key word was `word`, unless it moved on.
+    #[inline(always)]
+    fn visit(&self, slot: Slot, row: Row<'_>, word: u64, request: &Request) -> Option<R::Answer> {
+        let (key, state) = (row.key(slot.nth), row.state(slot.nth));
+        settle(&self.rule, request, state, self.ring(slot), || key.again() == word)
+    }
+
+    /// From when on a key that has no slot may be as good as new.
+    fn floor_of(&self, place: &Place, now: u64) -> u64 {
+        let mut latest = 0;
+        for bucket in [place.home, place.away] {
+            let floor = self.floor(bucket);
+            let mut at = floor.get();
+            if at > now.saturating_add(self.rule.furthest_free()) {
+                floor.repair(at, now);
+                at = now;
+            }
+            latest = latest.max(at);
+        }
+        latest
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // below the number of buckets
+    fn scale(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.layout.buckets as u128) >> 64) as usize
+    }
+
+    #[inline(always)]
+    fn home(&self, hash: Hash) -> usize {
+        self.scale(hash.0)
+    }
+
+    fn place(&self, hash: Hash) -> Place {
+        let home = self.home(hash);
+        // Another multiplicative view of the same 64 bits; any mixing will do.
+        let mut away = self.scale((hash.0 ^ hash.0 >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9));
+        if away == home {
+            away = if home + 1 < self.layout.buckets { home + 1 } else { 0 };
+        }
+        Place { tag: tag(hash), home, away }
+    }
+
+    /// The rows of both buckets, in the order in which they are looked at.
+    fn rows(&self, place: &Place) -> impl Iterator<Item = usize> + use<R, S, G> {
+        let first = preferred::<G>(place.tag);
+        let buckets = if place.home == place.away { 1 } else { 2 };
+        [place.home, place.away].into_iter().take(buckets).flat_map(move |bucket| {
+            (0..G::ROWS).map(move |i| bucket * G::ROWS + (first + i) % G::ROWS)
+        })
+    }
+
+    #[inline(always)]
+    fn row(&self, row: usize) -> Row<'_> {
+        let at = self.layout.rows_at + row * (2 * G::ROW);
+        let (keys, states) = self.storage.words()[at..at + 2 * G::ROW].split_at(G::ROW);
+        Row { keys, states }
+    }
+
+    #[inline(always)]
+    fn ring(&self, slot: Slot) -> Ring<'_> {
+        let len = self.rule.ring_words();
+        if len == 0 {
+            return Ring::EMPTY;
+        }
+        let at = self.layout.rings_at + (slot.row * G::ROW + slot.nth) * len;
+        Ring::new(&self.storage.words()[at..at + len])
+    }
+
+    fn ticket(&self, bucket: usize) -> Ticket<'_> {
+        Ticket::new(&self.storage.words()[geometry::HEAD_WORDS + geometry::BUCKET_WORDS * bucket])
+    }
+
+    fn floor(&self, bucket: usize) -> Floor<'_> {
+        Floor::new(&self.storage.words()[geometry::HEAD_WORDS + geometry::BUCKET_WORDS * bucket + 1])
+    }
+
+    fn saturations(&self) -> Tally<'_> {
+        Tally::new(&self.storage.words()[0])
+    }
+}
+
+/// The low 48 bits of the hash, in the upper bits of a word, and never 0. The
+/// bucket comes from the top of the hash.
+#[inline(always)]
+const fn tag(hash: Hash) -> u64 {
+    let tag = hash.0 << words::GENERATION_BITS;
+    if tag == 0 { 1 << words::GENERATION_BITS } else { tag }
+}
+
+/// Which row of its buckets a key is put in if there is room.
+#[inline(always)]
+const fn preferred<G: Geometry>(tag: u64) -> usize {
+    (tag >> words::GENERATION_BITS) as usize % G::ROWS
+}
+
+impl<'a> Row<'a> {
+    /// The first slot whose key word bears `tag`. All keys are compared, and
+    /// none branched on, because which one matches cannot be predicted.
+    #[inline(always)]
+    fn first_bearer(self, tag: u64) -> Option<(usize, u64)> {
+        let mut found = 0_u32;
+        for (nth, key) in self.keys.iter().enumerate() {
+            found |= u32::from(bears(Key::new(key).hint(), tag)) << nth;
+        }
+        if found == 0 {
+            return None;
+        }
+        let nth = found.trailing_zeros() as usize;
+        // The word itself is what the second look compares with.
+        let word = Key::new(self.keys.get(nth)?).hint();
+        bears(word, tag).then_some((nth, word))
+    }
+
+    #[inline(always)]
+    fn key(self, nth: usize) -> Key<'a> {
+        Key::new(&self.keys[nth])
+    }
+
+    #[inline(always)]
+    fn state(self, nth: usize) -> State<'a> {
+        State::new(&self.states[nth])
+    }
+}

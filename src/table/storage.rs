@@ -1,0 +1,122 @@
+//! Where a table's words live: one zeroed allocation of fixed size.
+
+use crate::sync::AtomicU64;
+use std::fmt;
+
+/// A flat run of words, all zero when it was made, that never moves.
+///
+/// The table holds no pointers, only offsets, so the same code runs over the
+/// heap and over anything else that can lend a slice of words.
+pub(crate) trait Storage: Send + Sync {
+    fn words(&self) -> &[AtomicU64];
+}
+
+/// The allocation could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfMemory;
+
+/// Words on the heap, aligned to a pair of cache lines.
+pub(crate) struct Heap {
+    #[cfg(not(loom))]
+    words: std::ptr::NonNull<AtomicU64>,
+    #[cfg(not(loom))]
+    len: usize,
+    #[cfg(loom)]
+    words: Vec<AtomicU64>,
+}
+
+/// Two cache lines of 64 bytes: keys and states of a row are fetched together.
+pub(crate) const ALIGN: usize = 128;
+
+#[cfg(not(loom))]
+mod heap {
+    use super::{ALIGN, AtomicU64, Heap, OutOfMemory, Storage};
+    use std::{
+        alloc::{Layout, alloc_zeroed, dealloc},
+        ptr::NonNull,
+        slice,
+    };
+
+    impl Heap {
+        /// Allocates `len` zeroed words; the pages are untouched until used.
+        pub(crate) fn try_new(len: usize) -> Result<Self, OutOfMemory> {
+            let layout = Self::layout(len.max(1)).ok_or(OutOfMemory)?;
+            // SAFETY: the layout is not empty, its length being at least one word.
+            let raw = unsafe { alloc_zeroed(layout) };
+            let words = NonNull::new(raw.cast::<AtomicU64>()).ok_or(OutOfMemory)?;
+            Ok(Self { words, len: len.max(1) })
+        }
+
+        fn layout(len: usize) -> Option<Layout> {
+            Layout::array::<AtomicU64>(len).ok()?.align_to(ALIGN).ok()
+        }
+    }
+
+    impl Storage for Heap {
+        #[inline(always)]
+        fn words(&self) -> &[AtomicU64] {
+            // SAFETY: `words` points to `len` words that were allocated zeroed, which is a
+            // valid `AtomicU64` each, and they live and stay in place as long as `self`.
+            // Only shared references to them are ever made.
+            unsafe { slice::from_raw_parts(self.words.as_ptr(), self.len) }
+        }
+    }
+
+    impl Drop for Heap {
+        fn drop(&mut self) {
+            if let Some(layout) = Self::layout(self.len) {
+                // SAFETY: allocated in `try_new` with the same length, hence the same layout,
+                // and not freed before: this is the only place that does.
+                unsafe { dealloc(self.words.as_ptr().cast(), layout) }
+            }
+        }
+    }
+
+    // SAFETY: a `Heap` owns its words and lends them only as `&[AtomicU64]`, which may be
+    // used from any thread.
+    unsafe impl Send for Heap {}
+    // SAFETY: as above; `&Heap` gives nothing but `&[AtomicU64]`.
+    unsafe impl Sync for Heap {}
+}
+
+#[cfg(loom)]
+impl Heap {
+    pub(crate) fn try_new(len: usize) -> Result<Self, OutOfMemory> {
+        Ok(Self { words: (0..len.max(1)).map(|_| AtomicU64::new(0)).collect() })
+    }
+}
+
+#[cfg(loom)]
+impl Storage for Heap {
+    fn words(&self) -> &[AtomicU64] {
+        &self.words
+    }
+}
+
+impl fmt::Debug for Heap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap").field("words", &self.words().len()).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Ordering;
+
+    #[test]
+    fn zeroed_and_aligned() {
+        for len in [0, 1, 7, 4096] {
+            let heap = Heap::try_new(len).unwrap();
+            assert_eq!(heap.words().len(), len.max(1));
+            assert_eq!(heap.words().as_ptr().addr() % ALIGN, 0);
+            assert!(heap.words().iter().all(|w| w.load(Ordering::Relaxed) == 0));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_allocated_is_an_error() {
+        assert_eq!(Heap::try_new(usize::MAX).unwrap_err(), OutOfMemory);
+        assert_eq!(Heap::try_new(usize::MAX / 16).unwrap_err(), OutOfMemory);
+    }
+}

@@ -1,0 +1,255 @@
+//! The clocks. Algorithms never read one: `now` is an argument.
+
+use super::Nanos;
+use crate::sync::{AtomicU64, Ordering};
+use std::{fmt, time::Duration};
+
+/// A source of time that limiters read once per decision.
+///
+/// Two readings by one thread must not step back; readings by different
+/// threads may differ by what the hardware's do. A clock that does step back
+/// grants no credit, it only makes people wait longer (see
+/// [the design chapter](crate::design)).
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Nanos;
+}
+
+impl<C: Clock + ?Sized> Clock for &C {
+    #[inline]
+    fn now(&self) -> Nanos {
+        (**self).now()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    #[inline]
+    fn now(&self) -> Nanos {
+        (**self).now()
+    }
+}
+
+/// The default clock: monotonic, nanoseconds since it was created.
+///
+/// With feature `tsc` (on by default) it reads the processor's time-stamp
+/// counter where the crate `quanta` finds it reliable, and the operating
+/// system's monotonic clock elsewhere. Creating the first one of a process may
+/// then take up to 200 ms, in which the counter's rate is measured; the others
+/// are free. Clones share the zero.
+///
+/// ```
+/// use tollgate::{Clock, MonotonicClock};
+///
+/// let clock = MonotonicClock::new();
+/// let start = clock.now();
+/// assert!(clock.now() >= start);
+/// ```
+#[derive(Clone)]
+pub struct MonotonicClock {
+    #[cfg(feature = "tsc")]
+    source: quanta::Clock,
+    #[cfg(feature = "tsc")]
+    zero: u64,
+    #[cfg(not(feature = "tsc"))]
+    zero: std::time::Instant,
+}
+
+impl MonotonicClock {
+    /// A clock that reads zero now.
+    pub fn new() -> Self {
+        #[cfg(feature = "tsc")]
+        {
+            let source = quanta::Clock::new();
+            let zero = source.raw();
+            Self { source, zero }
+        }
+        #[cfg(not(feature = "tsc"))]
+        {
+            Self { zero: std::time::Instant::now() }
+        }
+    }
+}
+
+impl Clock for MonotonicClock {
+    #[inline]
+    fn now(&self) -> Nanos {
+        #[cfg(feature = "tsc")]
+        {
+            Nanos(self.source.delta_as_nanos(self.zero, self.source.raw()))
+        }
+        #[cfg(not(feature = "tsc"))]
+        {
+            Nanos::from(self.zero.elapsed())
+        }
+    }
+}
+
+impl Default for MonotonicClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MonotonicClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MonotonicClock").field(&self.now()).finish()
+    }
+}
+
+/// An instant that only ever moves forward.
+///
+/// `Relaxed` is enough: the value stands for itself, and no other memory is
+/// published with it.
+#[derive(Debug, Default)]
+struct Hand(AtomicU64);
+
+impl Hand {
+    #[inline]
+    fn read(&self) -> Nanos {
+        Nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Moves to `to` unless that lies behind.
+    fn raise(&self, to: Nanos) -> Nanos {
+        Nanos(self.0.fetch_max(to.0, Ordering::Relaxed).max(to.0))
+    }
+
+    fn advance(&self, by: u64) -> Nanos {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            let to = seen.saturating_add(by);
+            match self.0.compare_exchange(seen, to, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Nanos(to),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn put(&self, to: Nanos) {
+        self.0.store(to.0, Ordering::Relaxed);
+    }
+}
+
+/// A cached reading of another clock: reading it costs one load.
+///
+/// The host refreshes it where it suits, once per turn of its event loop for
+/// example; no thread is started. A decision is then as old as the last
+/// [`refresh`](Self::refresh), which only ever delays credit.
+///
+/// ```
+/// use tollgate::{Clock, CoarseClock, ManualClock, Nanos};
+/// use std::time::Duration;
+///
+/// let coarse = CoarseClock::new(ManualClock::new());
+/// coarse.source().advance(Duration::from_secs(1));
+/// assert_eq!(coarse.now(), Nanos::ZERO);
+/// coarse.refresh();
+/// assert_eq!(coarse.now(), Nanos::from_secs(1));
+/// ```
+#[derive(Debug, Default)]
+pub struct CoarseClock<C = MonotonicClock> {
+    source: C,
+    cached: Hand,
+}
+
+impl<C: Clock> CoarseClock<C> {
+    /// Caches readings of `source`, the first of them now.
+    pub fn new(source: C) -> Self {
+        let clock = Self { cached: Hand::default(), source };
+        clock.refresh();
+        clock
+    }
+
+    /// Reads the source and returns the time now; the cached time never steps back.
+    pub fn refresh(&self) -> Nanos {
+        self.cached.raise(self.source.now())
+    }
+
+    /// The clock whose readings are cached.
+    pub fn source(&self) -> &C {
+        &self.source
+    }
+}
+
+impl<C: Clock> Clock for CoarseClock<C> {
+    #[inline]
+    fn now(&self) -> Nanos {
+        self.cached.read()
+    }
+}
+
+/// A clock that moves when it is told to: for tests, simulations and replays.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Limiter, ManualClock, Quota};
+///
+/// let clock = ManualClock::new();
+/// let limiter = Limiter::gcra(Quota::n_per_second(1)?).clock(&clock).try_build()?;
+/// assert!(limiter.check().is_allowed());
+/// assert!(limiter.check().is_denied());
+/// clock.advance(Duration::from_secs(1));
+/// assert!(limiter.check().is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    hand: Hand,
+}
+
+impl ManualClock {
+    /// A clock that reads zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves forward by `by` and returns the new time; stops at [`Nanos::MAX`].
+    pub fn advance(&self, by: Duration) -> Nanos {
+        self.hand.advance(Nanos::from(by).0)
+    }
+
+    /// Moves to `to`, which may lie in the past: the one clock here that can
+    /// step back, so that tests can show what a limiter then does.
+    pub fn set(&self, to: Nanos) {
+        self.hand.put(to);
+    }
+}
+
+impl Clock for ManualClock {
+    #[inline]
+    fn now(&self) -> Nanos {
+        self.hand.read()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_moves_with_the_system() {
+        let clock = MonotonicClock::new();
+        let (a, t) = (clock.now(), std::time::Instant::now());
+        std::thread::sleep(Duration::from_millis(50));
+        let (b, d) = (clock.now(), t.elapsed());
+        let ours = b.since(a);
+        assert!(ours >= Duration::from_millis(45) && ours < d * 2, "{ours:?} {d:?}");
+    }
+
+    #[test]
+    fn coarse_never_steps_back() {
+        let coarse = CoarseClock::new(ManualClock::new());
+        coarse.source().set(Nanos::new(9));
+        assert_eq!(coarse.refresh(), Nanos::new(9));
+        coarse.source().set(Nanos::new(3));
+        assert_eq!(coarse.refresh(), Nanos::new(9));
+        assert_eq!(coarse.now(), Nanos::new(9));
+    }
+
+    #[test]
+    fn manual_saturates() {
+        let clock = ManualClock::new();
+        clock.set(Nanos::new(u64::MAX - 1));
+        assert_eq!(clock.advance(Duration::MAX), Nanos::MAX);
+    }
+}

@@ -1,0 +1,147 @@
+//! Time: readings of a clock in nanoseconds, and the ticks the states count in.
+//!
+//! The public unit is the nanosecond ([`Nanos`]). States count ticks of 1/16 ns
+//! since their limiter's epoch, because an emission interval in whole
+//! nanoseconds is 1 % wrong at 10⁷ units per second.
+
+mod clock;
+
+pub use clock::{Clock, CoarseClock, ManualClock, MonotonicClock};
+
+use std::time::Duration;
+
+/// A reading of a clock: nanoseconds since that clock's own zero.
+///
+/// Readings of different clocks do not compare. Every `*_at` method takes a
+/// reading of the limiter's own clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::Nanos;
+///
+/// let now = Nanos::from(Duration::from_secs(90));
+/// assert_eq!(now.as_u64(), 90_000_000_000);
+/// assert_eq!(now.after(Duration::from_millis(1)), Nanos::new(90_001_000_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Nanos(u64);
+
+impl Nanos {
+    /// The clock's zero.
+    pub const ZERO: Self = Self(0);
+    /// The last instant that can be named; limiters treat it like the end of
+    /// their range (see [`Limiter`](crate::Limiter#range)).
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// `nanos` nanoseconds after the clock's zero.
+    #[inline]
+    pub const fn new(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// `secs` seconds after the clock's zero; [`Nanos::MAX`] where that is out of range.
+    #[inline]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// Nanoseconds since the clock's zero.
+    #[inline]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The instant `wait` later; [`Nanos::MAX`] where that is out of range.
+    #[inline]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(Self::from(wait).0))
+    }
+
+    /// The time from `earlier` to this instant; zero if `earlier` is later.
+    #[inline]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<Duration> for Nanos {
+    /// The instant `d` after the clock's zero; [`Nanos::MAX`] where that is out of range.
+    #[inline]
+    fn from(d: Duration) -> Self {
+        Self(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Ticks per nanosecond.
+pub(crate) const TICKS_PER_NANO: u64 = 16;
+
+/// Bits of a state word that hold a time.
+pub(crate) const TIME_BITS: u32 = 63;
+
+/// The largest debt a state may carry: half the range, about nine years.
+pub(crate) const MAX_DEBT: u64 = 1 << 62;
+
+/// The last `now` that is told apart from later ones, such that `now` plus the
+/// largest debt of a quota stays below the words that mark a claim.
+pub(crate) const fn last_now(debt: u64) -> u64 {
+    // 0x7F00.. leaves the 2^-7 part of the range that claim words look like,
+    // less one day for the slack that lowered states need.
+    let end = (0x7F_u64 << 56) - 2 * SLACK;
+    (end - if debt > MAX_DEBT { MAX_DEBT } else { debt }) & !(TICKS_PER_NANO - 1)
+}
+
+/// One day in ticks. A state further ahead of `now` than its largest debt plus
+/// this is no honest debt but a broken clock or damaged memory.
+pub(crate) const SLACK: u64 = 86_400_000_000_000 * TICKS_PER_NANO;
+
+/// A reading as ticks since `epoch`, kept within `0..=last` (a multiple of 16).
+#[inline]
+pub(crate) fn ticks(now: Nanos, epoch: Nanos, last: u64) -> u64 {
+    let nanos = now.0.saturating_sub(epoch.0);
+    nanos.min(last / TICKS_PER_NANO) * TICKS_PER_NANO
+}
+
+/// Nanoseconds that cover so many ticks (rounded up).
+#[inline]
+pub(crate) const fn nanos_up(ticks: u64) -> u64 {
+    ticks.div_ceil(TICKS_PER_NANO)
+}
+
+/// Whole seconds that cover `d` (rounded up).
+#[inline]
+pub(crate) fn secs_up(d: Duration) -> u64 {
+    d.as_secs().saturating_add(u64::from(d.subsec_nanos() > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn now_stays_in_range() {
+        for debt in [0, 1, MAX_DEBT, u64::MAX] {
+            let last = last_now(debt);
+            let now = ticks(Nanos::MAX, Nanos::ZERO, last);
+            assert_eq!(now, last);
+            assert_eq!(now % TICKS_PER_NANO, 0);
+            assert!(now + debt.min(MAX_DEBT) + SLACK < 0x7F << 56);
+        }
+        // Eighteen years for ordinary quotas.
+        assert!(last_now(SLACK) / TICKS_PER_NANO > 18 * 365 * 86_400_000_000_000);
+    }
+
+    #[test]
+    fn before_the_epoch_is_the_epoch() {
+        assert_eq!(ticks(Nanos::new(5), Nanos::new(9), last_now(0)), 0);
+        assert_eq!(ticks(Nanos::new(10), Nanos::new(9), last_now(0)), 16);
+    }
+
+    #[test]
+    fn rounding_is_up() {
+        assert_eq!((nanos_up(0), nanos_up(1), nanos_up(16), nanos_up(17)), (0, 1, 1, 2));
+        assert_eq!(secs_up(Duration::ZERO), 0);
+        assert_eq!(secs_up(Duration::from_nanos(1)), 1);
+        assert_eq!(secs_up(Duration::from_secs(2)), 2);
+    }
+}
