@@ -21,5 +21,5 @@ pub(crate) fn spin() {
     #[cfg(not(loom))]
     std::hint::spin_loop();
     #[cfg(loom)]
-    loom::thread::yield_now();
+    thread::yield_now();
 }

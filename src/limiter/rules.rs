@@ -63,10 +63,6 @@ impl Rule for Gcra {
         // The debt itself, the rest of a lowered state, and what a clock may be off.
         self.largest_debt().saturating_mul(2).saturating_add(REST).saturating_add(SLACK)
     }
-
-    fn vacant(&self, _: u64, floor: u64) -> u64 {
-        floor.saturating_add(1).min((0x7F << 56) - 1)
-    }
 }
 
 impl Stamps for Ring<'_> {
@@ -139,11 +135,6 @@ impl Rule for SlidingLog {
 
     fn furthest_free(&self) -> u64 {
         self.window().saturating_add(SLACK)
-    }
-
-    #[allow(clippy::cast_possible_truncation)] // the low 8 bits are what is wanted
-    fn vacant(&self, generation: u64, _: u64) -> u64 {
-        LogState { generation: generation as u8, pos: 0, len: 0 }.pack()
     }
 }
 

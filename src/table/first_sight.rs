@@ -6,7 +6,7 @@ use super::{
     geometry::Geometry,
     rule::{Request, Rule, Seen, Step},
     storage::Storage,
-    words::{Held, bears, generation, is_claim, successor},
+    words::{Held, bears, generation, is_claim, is_owned, is_vacant, successor, vacated},
 };
 use crate::sync;
 
@@ -52,13 +52,13 @@ impl Patience {
 
 /// A slot under our claim, and its key word as last read before that was so.
 #[derive(Clone, Copy)]
-struct Claimed {
+pub(super) struct Claimed {
     slot: Slot,
     word: u64,
 }
 
 /// What a look through both buckets found.
-enum Look {
+pub(super) enum Look {
     /// A live slot bears the key.
     Live,
     /// This slot, which bears the key, is under our claim now.
@@ -87,7 +87,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Step 1.
-    fn take_ticket(&self, home: usize) -> Held {
+    pub(super) fn take_ticket(&self, home: usize) -> Held {
         let ticket = self.ticket(home);
         let mut patience = Patience::new();
         let mut victim = 0;
@@ -125,7 +125,14 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             if own.is_none() {
                 match self.choose(place, request.now, claim) {
                     Choice::Claimed(claimed) => own = Some(claimed),
-                    Choice::Saturated(saturated) => return Sight::Saturated(saturated),
+                    Choice::Saturated(saturated) => {
+                        // A thief may have given the key one of those slots.
+                        return if self.ticket(place.home).confirm(held) {
+                            Sight::Saturated(saturated)
+                        } else {
+                            Sight::Present
+                        };
+                    }
                     Choice::Busy { slot, word, claim: theirs } => {
                         if patience.ran_out::<G>(theirs) {
                             let state = self.row(slot.row).state(slot.nth);
@@ -153,7 +160,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Step 2.
-    fn look(&self, place: &Place, claim: u64) -> Look {
+    pub(super) fn look(&self, place: &Place, claim: u64) -> Look {
         let mut own = None;
         for at in self.rows(place) {
             let row = self.row(at);
@@ -164,7 +171,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                     continue;
                 }
                 let state = row.state(nth).load();
-                if !is_claim(state) {
+                if is_owned(state) {
                     // The state was loaded after the key, and may be a successor's.
                     if row.key(nth).again() != word {
                         return Look::Again;
@@ -214,6 +221,15 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         }
     }
 
+    /// Step 3, for models.
+    #[cfg(all(test, loom))]
+    pub(super) fn claim_one(&self, place: &Place, now: u64, claim: u64) -> Option<Claimed> {
+        match self.choose(place, now, claim) {
+            Choice::Claimed(claimed) => Some(claimed),
+            _ => None,
+        }
+    }
+
     fn claim_free(&self, bucket: usize, free: Option<Free>, claim: u64) -> Choice {
         let Some(free) = free else { return Choice::Again };
         self.floor(bucket).raise(free.since);
@@ -243,8 +259,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                     continue;
                 }
                 let ring = self.ring(slot);
-                let since = self.rule.free_at(state, ring);
-                if since <= now || bears(word, 0) {
+                // Not "or has no key": the state may be of whoever came since.
+                let since = if is_vacant(state) { 0 } else { self.rule.free_at(state, ring) };
+                if since <= now {
                     survey.free.get_or_insert(Free { slot, word, state, since });
                     continue;
                 }
@@ -260,7 +277,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Step 4: makes the slot bear our key; `None` if the claim is lost.
-    fn bear(&self, mut own: Claimed, claim: u64, tag: u64) -> Option<Claimed> {
+    pub(super) fn bear(&self, mut own: Claimed, claim: u64, tag: u64) -> Option<Claimed> {
         let row = self.row(own.slot.row);
         let (key, state) = (row.key(own.slot.nth), row.state(own.slot.nth));
         loop {
@@ -278,9 +295,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Leaves a slot that is under our claim without a key, free for anybody.
     fn give_up(&self, own: Claimed, claim: u64) {
         if let Some(own) = self.bear(own, claim, 0) {
-            let floor = self.floor(own.slot.row / G::ROWS).get();
-            let vacant = self.rule.vacant(generation(own.word), floor);
-            self.row(own.slot.row).state(own.slot.nth).swap(claim, vacant);
+            self.row(own.slot.row).state(own.slot.nth).swap(claim, vacated(claim));
         }
     }
 

@@ -45,6 +45,10 @@ pub(crate) mod words;
 
 mod first_sight;
 
+#[cfg(all(test, loom))]
+#[path = "../../tests/loom/mod.rs"]
+mod models;
+
 use geometry::{Geometry, Layout, Wide};
 use rule::{Request, Rule, Seen, Step, settle};
 use storage::{Heap, OutOfMemory, Storage};

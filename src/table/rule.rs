@@ -1,6 +1,6 @@
 //! What the table knows of an algorithm: a rule over one slot's words.
 
-use super::words::{Ring, State, is_claim};
+use super::words::{Ring, State, is_owned};
 
 /// A request, as far as the table is concerned.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,9 @@ pub(crate) trait Rule: Send + Sync {
     /// confirmed by a second look at the state.
     fn ring_words(&self) -> usize;
 
-    /// Answers a request. Words it gives back are never claims, and a
-    /// committed one never equals an earlier state of the slot.
+    /// Answers a request. Words it gives back lie below the table's
+    /// own (`words::is_owned`), and a committed one never equals an earlier state
+    /// of the slot.
     fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<Self::Answer>;
 
     /// Writes what the state about to be committed will count.
@@ -58,15 +59,11 @@ pub(crate) trait Rule: Send + Sync {
 
     /// How far ahead of `now` an honest [`free_at`](Self::free_at) can lie.
     fn furthest_free(&self) -> u64;
-
-    /// The state of a slot that is given up: above every state it had, given
-    /// that no reclaimed one was above `floor`.
-    fn vacant(&self, generation: u64, floor: u64) -> u64;
 }
 
 /// Decides on one state word, for as long as it is `still_ours`.
 ///
-/// `None` if it is not, or is claimed.
+/// `None` if it is not, or the word is the table's own.
 ///
 /// The answer is final when the compare-and-swap from the very word it was
 /// computed from succeeds: no state of a slot returns to an earlier value, so
@@ -82,7 +79,7 @@ pub(crate) fn settle<R: Rule>(
 ) -> Option<R::Answer> {
     loop {
         let word = state.load();
-        if !still_ours() || is_claim(word) {
+        if !still_ours() || !is_owned(word) {
             return None;
         }
         let seen = Seen::Live(word);

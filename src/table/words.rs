@@ -73,13 +73,29 @@ impl<'a> Key<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct State<'a>(&'a AtomicU64);
 
-/// Words from here up are claims: `0xFF`, then 32 bits of the claimant's home
-/// bucket, then 24 bits of its ticket's number.
-pub(crate) const FIRST_CLAIM: u64 = 0xFF << 56;
+/// Claims: `0xFF`, then 32 bits of the claimant's home bucket, then 24 bits of
+/// its ticket's number. A slot that a claimant gave up keeps its word, but
+/// with `0x7F`: free for anybody, and no earlier state.
+const CLAIM: u64 = 0xFF << 56;
+const VACANT: u64 = 0x7F << 56;
 
 #[inline(always)]
 pub(crate) const fn is_claim(state: u64) -> bool {
-    state >= FIRST_CLAIM
+    state >= CLAIM
+}
+
+pub(crate) const fn is_vacant(state: u64) -> bool {
+    state >> 56 == VACANT >> 56
+}
+
+/// Neither a claim nor vacant: a key's own.
+#[inline(always)]
+pub(crate) const fn is_owned(state: u64) -> bool {
+    state << 1 < VACANT << 1
+}
+
+pub(crate) const fn vacated(claim: u64) -> u64 {
+    claim ^ CLAIM ^ VACANT
 }
 
 impl<'a> State<'a> {
@@ -139,7 +155,7 @@ pub(crate) struct Held(u64);
 impl Held {
     /// The claim that this holder puts on slots; `home` is its bucket.
     pub(crate) const fn claim(self, home: u64) -> u64 {
-        FIRST_CLAIM | (home & 0xFFFF_FFFF) << 24 | (self.0 >> 1) & 0xFF_FFFF
+        CLAIM | (home & 0xFFFF_FFFF) << 24 | (self.0 >> 1) & 0xFF_FFFF
     }
 }
 

@@ -1,0 +1,119 @@
+//! The sliding log: proposals, commits, droppings, reclaims.
+
+use super::*;
+
+#[test]
+fn log_last_unit() {
+    model(3, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 3, 1)));
+        let ours = allowed(ask(&table, K, 2, 1));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        // The unit of 1 leaves at 11; the other at 12 or 13, by who won, and at
+        // 13 at the latest, since nobody's clock showed more.
+        assert_eq!(allowed(ask(&table, K, 10, 1)), 0);
+        assert_eq!(allowed(ask(&table, K, 11, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 13, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 13, 1)), 0);
+    });
+}
+
+/// Two requests of 3 at 4 free units: one passes, whatever happens.
+#[test]
+fn log_weighted() {
+    model(3, || {
+        let table = table::<_, 1>(log("4/10ns"), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 2, 3)));
+        let ours = allowed(ask(&table, K, 1, 3));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        assert_eq!(ask(&table, K, 2, 0).unwrap().remaining(), 1);
+    });
+}
+
+/// The ring is full of units that left: they are dropped, then overwritten.
+#[test]
+fn log_wraps() {
+    model(3, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 2, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 11, 1)));
+        let ours = allowed(ask(&table, K, 11, 1));
+        // One unit has left at 11.
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        assert_eq!(allowed(ask(&table, K, 12, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 12, 1)), 0);
+    });
+}
+
+/// A denial or a look reads one moment of the log, not a mixture of two.
+#[test]
+fn log_denial_is_consistent() {
+    model(3, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 5, 1)), 1);
+        let other = table.clone();
+        let writer = spawn(move || {
+            assert_eq!(allowed(ask(&other, K, 11, 1)), 1);
+            assert_eq!(allowed(ask(&other, K, 15, 1)), 1);
+        });
+        // At 12, before the writer: the unit of 5 is left in the window. After
+        // its first: those of 5 and 11. After both, at 15 by then: 11 and 15.
+        let d = ask(&table, K, 12, 0).unwrap();
+        let seen = (d.remaining(), d.reset_after().as_nanos(), d.full_after().as_nanos());
+        assert!([(1, 3, 3), (0, 3, 9), (0, 9, 13)].contains(&seen), "{seen:?}");
+        writer.join().unwrap();
+    });
+}
+
+/// J takes the slot of K's log, which is as good as new, while K is charged again.
+#[test]
+fn log_reclaim_against_hit() {
+    model(2, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 2));
+        let ours = ask(&table, K, 12, 2);
+        let theirs = theirs.join().unwrap();
+        assert_eq!(allowed(ours) + allowed(theirs), 1);
+        let (winner, loser) = if ours.is_some() { (K, J) } else { (J, K) };
+        assert_eq!(ask(&table, winner, 21, 1).map(|d| d.is_allowed()), Some(false));
+        assert_eq!(ask(&table, loser, 21, 1), None);
+        assert_eq!(allowed(ask(&table, winner, 22, 2)), 1);
+    });
+}
+
+/// First sight of one key by two threads, each with part of the units.
+#[test]
+fn log_first_sight_with_theft() {
+    model(3, || {
+        let table = table::<_, 1>(log("3/10ns"), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 2, 2)));
+        let ours = allowed(ask(&table, K, 1, 2));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        assert_eq!(slots_of(&table, K), 1);
+        assert_eq!(ask(&table, K, 2, 0).unwrap().remaining(), 1);
+    });
+}
+
+/// As for GCRA: whose clock is old finds no credit.
+#[test]
+fn log_old_now_after_reclaim() {
+    model(3, || {
+        let table = table::<_, 1>(log("1/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 1));
+        let late = ask(&table, K, 5, 1);
+        // Denied while it has its slot, and without one once J took it.
+        assert_eq!(allowed(late), 0);
+        assert_eq!(allowed(theirs.join().unwrap()), 1);
+    });
+}

@@ -1,0 +1,105 @@
+//! The protocol under every interleaving: run by `.ci/loom`.
+//!
+//! Tables of one or two slots, and holders with no patience at all, so that
+//! thefts, takeovers and reclaims are the rule. Times are in nanoseconds;
+//! quotas are chosen so that a nanosecond is an emission interval.
+//!
+//! What must hold, and what plants a fault against it (`.ci/faults`):
+//!
+//! 1. the last unit is won once: alone, in a slot, at first sight, in a log;
+//! 2. a key never has two slots;
+//! 3. a charge is never lost to a reclaim, nor spent on another key;
+//! 4. an old `now` gets no credit from a reclaim;
+//! 5. nobody waits for a holder that is gone;
+//! 6. a full table denies the new and leaves the known alone.
+
+use super::{
+    Hash, Place, Table,
+    first_sight::Look,
+    geometry::{Geometry, Layout},
+    rule::{Request, Rule, Seen},
+    storage::Heap,
+    words::{Key, Ring, bears, is_claim},
+};
+use crate::{
+    Decision, Quota,
+    algorithm::{Gcra, SlidingLog},
+    sync::thread,
+    time::{SLACK, TICKS_PER_NANO},
+};
+use loom::sync::Arc;
+
+mod log;
+mod lone;
+mod slots;
+
+/// One bucket of so many slots, and no patience.
+struct Tiny<const SLOTS: usize>;
+
+impl<const SLOTS: usize> Geometry for Tiny<SLOTS> {
+    const ROW: usize = SLOTS;
+    const ROWS: usize = 1;
+    const SPILL: usize = SLOTS;
+    const BYTES_PER_KEY: usize = 24;
+    const PATIENCE: u32 = 0;
+}
+
+type Tab<R, const SLOTS: usize> = Table<R, Heap, Tiny<SLOTS>>;
+
+/// Two keys that share every bucket.
+const K: Hash = Hash(1);
+const J: Hash = Hash(2);
+const M: Hash = Hash(3);
+
+fn gcra(quota: &str) -> Gcra {
+    Gcra::new(&quota.parse::<Quota>().unwrap())
+}
+
+fn log(quota: &str) -> SlidingLog {
+    SlidingLog::new(&quota.parse::<Quota>().unwrap()).unwrap()
+}
+
+fn table<R: Rule, const SLOTS: usize>(rule: R, buckets: usize) -> Arc<Tab<R, SLOTS>> {
+    let words = rule.ring_words();
+    let layout = Layout::with_buckets::<Tiny<SLOTS>>(buckets, words).unwrap();
+    Arc::new(Table::on_heap(rule, layout).unwrap())
+}
+
+/// Asks for `cost` units at `now` ns. `None`: saturated.
+fn ask<R: Rule<Answer = Decision>, const SLOTS: usize>(
+    table: &Tab<R, SLOTS>,
+    key: Hash,
+    now: u64,
+    cost: u64,
+) -> Option<Decision> {
+    table.decide(key, &Request { now: now * TICKS_PER_NANO, cost }).ok()
+}
+
+fn allowed(decision: Option<Decision>) -> usize {
+    usize::from(decision.is_some_and(|d| d.is_allowed()))
+}
+
+/// How many live slots bear a key.
+fn slots_of<R: Rule, const SLOTS: usize>(table: &Tab<R, SLOTS>, key: Hash) -> usize {
+    let place = table.place(key);
+    table
+        .rows(&place)
+        .flat_map(|at| (0..SLOTS).map(move |nth| (at, nth)))
+        .filter(|&(at, nth)| {
+            let row = table.row(at);
+            bears(row.key(nth).load(), place.tag) && !is_claim(row.state(nth).load())
+        })
+        .count()
+}
+
+/// Explores with at most `preemptions` forced switches, enough for every
+/// fault that was planted, and bounded in time.
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> thread::JoinHandle<T> {
+    thread::spawn(f)
+}

@@ -1,0 +1,267 @@
+//! Hits, first sights and reclaims of GCRA states.
+
+use super::*;
+
+/// A known key with one unit left.
+#[test]
+fn hit_last_unit() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 2, 1)));
+        let ours = allowed(ask(&table, K, 1, 1));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+    });
+}
+
+/// Two threads see a key for the first time: one allowance, one slot.
+#[test]
+fn first_sight_with_theft() {
+    model(3, || {
+        let table = table::<_, 2>(gcra("1/10ns"), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 2, 1)));
+        let ours = allowed(ask(&table, K, 1, 1));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        assert_eq!(slots_of(&table, K), 1);
+    });
+}
+
+/// The same with a slot in each of two buckets, where the two may choose differently.
+#[test]
+fn first_sight_in_two_buckets() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 2);
+        // J lives in K's home and goes away just then.
+        assert_eq!(allowed(ask(&table, J, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 11, 1)));
+        let ours = allowed(ask(&table, K, 5, 1));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        assert_eq!(slots_of(&table, K), 1);
+    });
+}
+
+/// Three of them, so that a thief is robbed as well.
+#[test]
+fn first_sight_thief_robbed() {
+    model(2, || {
+        let table = table::<_, 2>(gcra("1/10ns"), 1);
+        let threads: Vec<_> = (1..3)
+            .map(|now| {
+                let table = table.clone();
+                spawn(move || allowed(ask(&table, K, now, 1)))
+            })
+            .collect();
+        let ours = allowed(ask(&table, K, 3, 1));
+        let theirs: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
+        assert_eq!(ours + theirs, 1);
+        assert_eq!(slots_of(&table, K), 1);
+    });
+}
+
+/// J takes K's slot, whose state is as good as new, while K is charged again.
+#[test]
+fn reclaim_against_hit() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 1));
+        let ours = ask(&table, K, 12, 1);
+        let theirs = theirs.join().unwrap();
+        // Whoever was charged is remembered, the other found no slot: nobody is
+        // charged for the other, nobody is forgotten.
+        assert_eq!(allowed(ours) + allowed(theirs), 1);
+        let (winner, loser) = if ours.is_some() { (K, J) } else { (J, K) };
+        assert_eq!(ask(&table, winner, 12, 1).map(|d| d.is_allowed()), Some(false));
+        assert_eq!(ask(&table, loser, 12, 1), None);
+        assert_eq!(table.saturated(), 2);
+    });
+}
+
+/// The same with room for both, so that K may move.
+#[test]
+fn reclaim_against_hit_with_room() {
+    model(3, || {
+        let table = table::<_, 2>(gcra("1/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 1));
+        let ours = ask(&table, K, 12, 1);
+        assert_eq!(allowed(ours) + allowed(theirs.join().unwrap()), 2);
+        for key in [K, J] {
+            assert_eq!(ask(&table, key, 12, 1).map(|d| d.is_allowed()), Some(false));
+            assert_eq!(slots_of(&table, key), 1);
+        }
+    });
+}
+
+/// Two keys want the one slot that is as good as new, and its owner comes back.
+#[test]
+fn two_reclaimers_and_the_owner() {
+    model(2, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let threads: Vec<_> = [J, M]
+            .into_iter()
+            .map(|key| {
+                let table = table.clone();
+                spawn(move || ask(&table, key, 12, 1))
+            })
+            .collect();
+        let ours = ask(&table, K, 12, 1);
+        let theirs: usize = threads.into_iter().map(|t| allowed(t.join().unwrap())).sum();
+        assert_eq!(allowed(ours) + theirs, 1);
+        let live: usize = [K, J, M].iter().map(|key| slots_of(&table, *key)).sum();
+        assert_eq!(live, 1);
+    });
+}
+
+/// K's unit at 1 holds until 11. A thread that read the clock at 5 and only
+/// runs after J took the slot at 12 must not find K fresh.
+#[test]
+fn old_now_after_reclaim() {
+    model(3, || {
+        let table = table::<_, 2>(gcra("1/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        assert_eq!(allowed(ask(&table, M, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 1));
+        let late = ask(&table, K, 5, 1);
+        assert_eq!(allowed(late), 0);
+        assert_eq!(allowed(theirs.join().unwrap()), 1);
+    });
+}
+
+/// A full table: the new key is told so, the known ones are not disturbed.
+#[test]
+fn saturation() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns burst 3"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 2, 1));
+        let ours = ask(&table, K, 2, 1).unwrap();
+        assert!(ours.is_allowed());
+        assert_eq!(theirs.join().unwrap(), None);
+        assert_eq!(table.saturated(), 1);
+        assert_eq!(ask(&table, K, 2, 0).unwrap().remaining(), 1);
+    });
+}
+
+/// Whoever denies writes nothing and creates nothing, even beside first sights.
+#[test]
+fn looks_and_nevers_create_nothing() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 1, 1));
+        assert!(ask(&table, K, 1, 0).unwrap().is_allowed());
+        assert!(ask(&table, K, 1, 2).unwrap().is_denied());
+        assert_eq!(allowed(theirs.join().unwrap()), 1);
+        assert_eq!(slots_of(&table, K), 0);
+    });
+}
+
+/// A state that no honest debt explains is repaired once, and its slot can be
+/// had again, but not before a stale swap is out of the question.
+#[test]
+fn repair_is_lowered_and_rests() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 1);
+        let far = 2 * SLACK / TICKS_PER_NANO;
+        assert_eq!(allowed(ask(&table, K, far, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, K, 100, 1));
+        let ours = ask(&table, K, 100, 1).unwrap();
+        // Fully in debt at 100, from whoever repaired first.
+        assert!(ours.is_denied() && theirs.join().unwrap().unwrap().is_denied());
+        assert_eq!(ours.retry_after(), Some(std::time::Duration::from_nanos(10)));
+        // As good as new at 110, but its slot rests.
+        assert_eq!(ask(&table, J, 111, 1), None);
+        assert_eq!(allowed(ask(&table, K, 110, 1)), 1);
+        assert_eq!(allowed(ask(&table, J, 2_000_000_000, 1)), 1);
+    });
+}
+
+/// A holder that stopped for good, at each step of a first sight.
+#[derive(Clone, Copy)]
+enum Grave {
+    Ticket,
+    Claim,
+    Key,
+    Confirmed,
+}
+
+fn die<const SLOTS: usize>(table: &Tab<Gcra, SLOTS>, key: Hash, now: u64, at: Grave) {
+    let place: Place = table.place(key);
+    let held = table.take_ticket(place.home);
+    if matches!(at, Grave::Ticket) {
+        return;
+    }
+    let claim = held.claim(place.home as u64);
+    assert!(matches!(table.look(&place, claim), Look::Absent));
+    let own = table.claim_one(&place, now * TICKS_PER_NANO, claim).unwrap();
+    if matches!(at, Grave::Claim) {
+        return;
+    }
+    let own = table.bear(own, claim, place.tag).unwrap();
+    if matches!(at, Grave::Key) {
+        return;
+    }
+    assert!(table.ticket(place.home).confirm(held));
+    let _ = own;
+}
+
+#[test]
+fn the_dead_hold_nobody_up() {
+    for grave in [Grave::Ticket, Grave::Claim, Grave::Key, Grave::Confirmed] {
+        model(2, move || {
+            let table = table::<_, 1>(gcra("1/10ns"), 1);
+            die(&table, K, 1, grave);
+            let other = table.clone();
+            let theirs = spawn(move || allowed(ask(&other, K, 2, 1)));
+            let ours = allowed(ask(&table, K, 2, 1));
+            // The dead one was never answered, so its unit is there to be had, once.
+            assert_eq!(ours + theirs.join().unwrap(), 1);
+            assert_eq!(slots_of(&table, K), 1);
+        });
+    }
+}
+
+#[test]
+fn another_key_takes_the_slot_of_the_dead() {
+    for grave in [Grave::Claim, Grave::Key, Grave::Confirmed] {
+        model(2, move || {
+            let table = table::<_, 1>(gcra("1/10ns"), 1);
+            die(&table, K, 1, grave);
+            let other = table.clone();
+            let theirs = spawn(move || ask(&other, J, 2, 1));
+            let ours = ask(&table, K, 2, 1);
+            assert_eq!(allowed(ours) + allowed(theirs.join().unwrap()), 1);
+            assert_eq!(slots_of(&table, K) + slots_of(&table, J), 1);
+        });
+    }
+}
+
+/// The first state of a new owner lies above every state of the old one, so
+/// that nothing loaded before the change can be swapped after it.
+#[test]
+fn states_do_not_return() {
+    model(3, || {
+        let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let place = table.place(K);
+        let before = table.row(0).state(0).load();
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 1));
+        // A clock behind the reclaimer's.
+        let ours = ask(&table, M, 12, 1);
+        assert_eq!(allowed(ours) + allowed(theirs.join().unwrap()), 1);
+        assert!(table.row(0).state(0).load() > before);
+        assert!(!bears(table.row(0).key(0).load(), place.tag));
+        let _ = (Key::hint, Ring::EMPTY, Seen::Live(0));
+    });
+}
