@@ -48,7 +48,7 @@ impl fmt::Display for BuildError {
                  use GCRA, or count in larger units"
             ),
             Self::WindowTooLong => {
-                f.write_str("the period of a sliding log may be nine years at most")
+                f.write_str("the period of a sliding log may be 4.5 years at most")
             }
             Self::ZeroCapacity => f.write_str("a capacity of 0 keys limits nobody; the least is 1"),
             Self::CapacityTooLarge { keys } => {

@@ -79,8 +79,9 @@ pub(crate) const TICKS_PER_NANO: u64 = 16;
 /// Bits of a state word that hold a time.
 pub(crate) const TIME_BITS: u32 = 63;
 
-/// The largest debt a state may carry: half the range, about nine years.
-pub(crate) const MAX_DEBT: u64 = 1 << 62;
+/// The largest debt a state may carry: a quarter of the range, so that a limiter
+/// outlives any wait that it tells.
+pub(crate) const MAX_DEBT: u64 = 1 << 61;
 
 /// The last `now` that is told apart from later ones, such that `now` plus the
 /// largest debt of a quota stays below the words that are the table's own.
@@ -139,7 +140,10 @@ mod tests {
 
     #[test]
     fn rounding_is_up() {
-        assert_eq!((nanos_up(0), nanos_up(1), nanos_up(16), nanos_up(17)), (0, 1, 1, 2));
+        assert_eq!(
+            (nanos_up(0), nanos_up(1), nanos_up(16), nanos_up(17)),
+            (0, 1, 1, 2)
+        );
         assert_eq!(secs_up(Duration::ZERO), 0);
         assert_eq!(secs_up(Duration::from_nanos(1)), 1);
         assert_eq!(secs_up(Duration::from_secs(2)), 2);

@@ -17,9 +17,9 @@ use super::{
     Hash, Place, Table,
     first_sight::Look,
     geometry::{Geometry, Layout},
-    rule::{Request, Rule, Seen},
+    rule::{Request, Rule},
     storage::Heap,
-    words::{Key, Ring, bears, is_claim},
+    words::{bears, is_claim},
 };
 use crate::{
     Decision, Quota,
@@ -72,7 +72,15 @@ fn ask<R: Rule<Answer = Decision>, const SLOTS: usize>(
     now: u64,
     cost: u64,
 ) -> Option<Decision> {
-    table.decide(key, &Request { now: now * TICKS_PER_NANO, cost }).ok()
+    table
+        .decide(
+            key,
+            &Request {
+                now: now * TICKS_PER_NANO,
+                cost,
+            },
+        )
+        .ok()
 }
 
 fn allowed(decision: Option<Decision>) -> usize {

@@ -46,8 +46,8 @@ fn first_sight_in_two_buckets() {
 /// Three of them, so that a thief is robbed as well.
 #[test]
 fn first_sight_thief_robbed() {
-    model(2, || {
-        let table = table::<_, 2>(gcra("1/10ns"), 1);
+    model(1, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 1);
         let threads: Vec<_> = (1..3)
             .map(|now| {
                 let table = table.clone();
@@ -75,7 +75,10 @@ fn reclaim_against_hit() {
         // charged for the other, nobody is forgotten.
         assert_eq!(allowed(ours) + allowed(theirs), 1);
         let (winner, loser) = if ours.is_some() { (K, J) } else { (J, K) };
-        assert_eq!(ask(&table, winner, 12, 1).map(|d| d.is_allowed()), Some(false));
+        assert_eq!(
+            ask(&table, winner, 12, 1).map(|d| d.is_allowed()),
+            Some(false)
+        );
         assert_eq!(ask(&table, loser, 12, 1), None);
         assert_eq!(table.saturated(), 2);
     });
@@ -112,7 +115,10 @@ fn two_reclaimers_and_the_owner() {
             })
             .collect();
         let ours = ask(&table, K, 12, 1);
-        let theirs: usize = threads.into_iter().map(|t| allowed(t.join().unwrap())).sum();
+        let theirs: usize = threads
+            .into_iter()
+            .map(|t| allowed(t.join().unwrap()))
+            .sum();
         assert_eq!(allowed(ours) + theirs, 1);
         let live: usize = [K, J, M].iter().map(|key| slots_of(&table, *key)).sum();
         assert_eq!(live, 1);
@@ -126,8 +132,8 @@ fn old_now_after_reclaim() {
     model(3, || {
         let table = table::<_, 2>(gcra("1/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
-        assert_eq!(allowed(ask(&table, M, 1, 1)), 1);
         let other = table.clone();
+        // J takes the first slot it may have, K's; the other stays free.
         let theirs = spawn(move || ask(&other, J, 12, 1));
         let late = ask(&table, K, 5, 1);
         assert_eq!(allowed(late), 0);
@@ -178,7 +184,10 @@ fn repair_is_lowered_and_rests() {
         let ours = ask(&table, K, 100, 1).unwrap();
         // Fully in debt at 100, from whoever repaired first.
         assert!(ours.is_denied() && theirs.join().unwrap().unwrap().is_denied());
-        assert_eq!(ours.retry_after(), Some(std::time::Duration::from_nanos(10)));
+        assert_eq!(
+            ours.retry_after(),
+            Some(std::time::Duration::from_nanos(10))
+        );
         // As good as new at 110, but its slot rests.
         assert_eq!(ask(&table, J, 111, 1), None);
         assert_eq!(allowed(ask(&table, K, 110, 1)), 1);
@@ -203,7 +212,9 @@ fn die<const SLOTS: usize>(table: &Tab<Gcra, SLOTS>, key: Hash, now: u64, at: Gr
     }
     let claim = held.claim(place.home as u64);
     assert!(matches!(table.look(&place, claim), Look::Absent));
-    let own = table.claim_one(&place, now * TICKS_PER_NANO, claim).unwrap();
+    let own = table
+        .claim_one(&place, now * TICKS_PER_NANO, claim)
+        .unwrap();
     if matches!(at, Grave::Claim) {
         return;
     }
@@ -262,6 +273,5 @@ fn states_do_not_return() {
         assert_eq!(allowed(ours) + allowed(theirs.join().unwrap()), 1);
         assert!(table.row(0).state(0).load() > before);
         assert!(!bears(table.row(0).key(0).load(), place.tag));
-        let _ = (Key::hint, Ring::EMPTY, Seen::Live(0));
     });
 }
