@@ -237,7 +237,7 @@ impl SlidingLog {
     }
 
     /// Decides `cost` units at `now` for a key without a log, whose units, if
-    /// it ever had any, had all left by `floor`.
+    /// it ever had any, had all left by `floor`. Until then they may all be there.
     pub(crate) fn decide_fresh(
         &self,
         generation: u8,
@@ -245,22 +245,24 @@ impl SlidingLog {
         now: u64,
         cost: u64,
     ) -> Verdict<LogState> {
-        if cost == 0 || cost > self.units {
-            let retry = if cost == 0 { 0 } else { Decision::NEVER };
-            return Verdict::Answer(Decision::from_count(self.units, self.units, 0, 0, retry));
+        let wait = floor.saturating_sub(now);
+        let room = if wait == 0 { self.units } else { 0 };
+        if cost == 0 || cost > room {
+            let retry = match cost {
+                0 => 0,
+                _ if cost > self.units => Decision::NEVER,
+                _ => wait,
+            };
+            return Verdict::Answer(Decision::from_count(self.units, room, wait, wait, retry));
         }
-        let full = floor
-            .max(now)
-            .saturating_add(self.window)
-            .saturating_sub(now);
-        let room = self.units.saturating_sub(cost);
+        let room = room.saturating_sub(cost);
         Verdict::Charge(
             LogState {
                 generation,
                 pos: cost,
                 len: cost,
             },
-            Decision::from_count(self.units, room, full, full, 0),
+            Decision::from_count(self.units, room, self.window, self.window, 0),
         )
     }
 

@@ -118,7 +118,7 @@ impl Rule for SlidingLog {
                 let state = LogState::unpack(word);
                 (state.pos, self.newest(state, &ring))
             }
-            Seen::Fresh { floor, .. } => (0, self.fresh_floor(floor, request.now)),
+            Seen::Fresh { .. } => (0, request.now),
         };
         let mut stamp = since.max(request.now);
         for nth in 0..request.cost {
