@@ -5,10 +5,9 @@
 //! every protocol in the crate is the one the models run.
 
 #[cfg(loom)]
-pub(crate) use loom::{
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
-};
+pub(crate) use loom::{sync::atomic::Ordering, thread};
+#[cfg(loom)]
+pub(crate) use model::AtomicU64;
 #[cfg(not(loom))]
 pub(crate) use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -22,4 +21,64 @@ pub(crate) fn spin() {
     std::hint::spin_loop();
     #[cfg(loom)]
     thread::yield_now();
+}
+
+#[cfg(loom)]
+pub(crate) mod model {
+    //! loom's atomic, with a second way to load.
+    //!
+    //! loom looks for schedules by conflicts between an access and the last one
+    //! of another thread. A thread that loads a word and then swaps it hides, by
+    //! its own load, an earlier load of another thread, and the order in which
+    //! that load comes after the swap is never tried. Loading by a
+    //! read-modify-write tries it, but never sees an old value as a weak load
+    //! may. So every model runs in both ways.
+
+    use super::Ordering;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Whether loads of this model are read-modify-writes. Models run all
+        /// their threads on one thread of the system.
+        pub(crate) static LOADS_CONFLICT: Cell<bool> = const { Cell::new(false) };
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self(loom::sync::atomic::AtomicU64::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            if LOADS_CONFLICT.get() {
+                self.0.fetch_or(0, order)
+            } else {
+                self.0.load(order)
+            }
+        }
+
+        pub(crate) fn store(&self, value: u64, order: Ordering) {
+            self.0.store(value, order);
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            from: u64,
+            to: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.0.compare_exchange(from, to, success, failure)
+        }
+
+        pub(crate) fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+            self.0.fetch_max(value, order)
+        }
+
+        pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+            self.0.fetch_add(value, order)
+        }
+    }
 }

@@ -3,7 +3,9 @@
 //! Admitted units have consecutive *positions*; the stamp of position p lies
 //! in ring entry p mod capacity. The state word says how many positions there
 //! ever were (`pos`) and how many of the newest are not dropped yet (`len`).
-//! Dropped units had left the window when they were dropped.
+//! Dropped units had left the window when they were dropped; one more entry
+//! holds the latest time at which any were, so that nobody whose clock is
+//! behind counts without them.
 
 use super::Verdict;
 use crate::{
@@ -23,7 +25,7 @@ pub(crate) const MAX_UNITS: u64 = LEN_MASK;
 
 /// Exact: never more than the quota's units in any window of one period.
 ///
-/// Eight bytes per unit and key. Requests beyond the limit are told when
+/// Eight bytes per unit and key, and eight more. Requests beyond the limit are told when
 /// enough admitted units will have left. The log knows no burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingLog {
@@ -82,10 +84,6 @@ impl SlidingLog {
         })
     }
 
-    pub(crate) const fn entries(&self) -> u64 {
-        self.entries
-    }
-
     pub(crate) const fn limit(&self) -> u64 {
         self.units
     }
@@ -124,14 +122,21 @@ impl SlidingLog {
         }
     }
 
-    /// The stamp of the newest unit ever admitted, or 0.
+    /// The entry after the stamps: when units were last dropped.
+    #[allow(clippy::cast_possible_truncation)] // below 2^18
+    pub(crate) const fn dropped_entry(&self) -> usize {
+        self.entries as usize
+    }
+
+    /// The latest time this log knows: of the newest unit ever admitted, or of
+    /// the last dropping; 0 if there was none.
     #[inline]
     pub(crate) fn newest(&self, state: LogState, ring: &impl Stamps) -> u64 {
         if state.pos == 0 {
-            0
-        } else {
-            ring.stamp(self.entry_before(state.pos, 1))
+            return 0;
         }
+        ring.stamp(self.entry_before(state.pos, 1))
+            .max(ring.stamp(self.dropped_entry()))
     }
 
     /// When the last admitted unit leaves; 0 in a log that never admitted.
@@ -219,7 +224,7 @@ impl SlidingLog {
             return Verdict::Answer(Decision::from_count(self.units, room, reset, full, retry));
         }
         if state.len.saturating_add(cost) > self.entries {
-            // Entries of dropped units only may be overwritten.
+            // Only entries of dropped units may be overwritten.
             return Verdict::Tidy(LogState { len: live, ..state });
         }
         let after = LogState {
@@ -297,7 +302,7 @@ mod tests {
     impl Log {
         fn new(quota: &str) -> Self {
             let log = SlidingLog::new(&quota.parse().unwrap()).unwrap();
-            let ring = vec![0; usize::try_from(log.entries()).unwrap()];
+            let ring = vec![0; log.dropped_entry() + 1];
             Self {
                 log,
                 ring,
@@ -310,7 +315,11 @@ mod tests {
             loop {
                 match self.log.decide(self.state, &self.ring, now, cost) {
                     Verdict::Answer(d) => return d,
-                    Verdict::Tidy(state) => self.state = state,
+                    Verdict::Tidy(state) => {
+                        let t = self.log.newest(self.state, &self.ring).max(now);
+                        self.ring[self.log.dropped_entry()] = t;
+                        self.state = state;
+                    }
                     Verdict::Fault => panic!("no fault here"),
                     Verdict::Charge(state, d) => {
                         let t = self.log.newest(self.state, &self.ring).max(now);

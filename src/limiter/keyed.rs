@@ -298,9 +298,9 @@ impl<A: Engine, C> KeyedBuilder<A, C> {
     /// let keys = 1_000_000;
     /// let gcra = KeyedLimiter::gcra(minute).capacity(keys).memory()?;
     /// assert_eq!(gcra / keys, 24);
-    /// // Sixty stamps of eight bytes, for each of the slots.
+    /// // Sixty-one times eight bytes, for each of 1.4 slots a key.
     /// let log = KeyedLimiter::sliding_log(minute).capacity(keys).memory()?;
-    /// assert_eq!(log / keys, 701);
+    /// assert_eq!(log / keys, 712);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -45,6 +45,8 @@ impl Rule for Gcra {
     #[inline(always)]
     fn write(&self, _: &Request, _: Seen, _: Ring<'_>) {}
 
+    fn write_tidied(&self, _: &Request, _: u64, _: Ring<'_>) {}
+
     #[cold]
     fn repair(&self, now: u64, _: u64, _: Ring<'_>) -> u64 {
         self.full_debt(now) | LOWERED
@@ -75,7 +77,7 @@ impl Stamps for Ring<'_> {
     }
 }
 
-/// Word: [`LogState`]. Ring: the stamps.
+/// Word: [`LogState`]. Ring: the stamps, and the time of the last dropping.
 ///
 /// A request first *proposes* its stamp in the entries after the newest, then
 /// commits by swapping the word. Entries that the word does not count are
@@ -88,9 +90,8 @@ impl Rule for SlidingLog {
     type Answer = Decision;
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // below 2^18
     fn ring_words(&self) -> usize {
-        self.entries() as usize
+        self.dropped_entry() + 1
     }
 
     #[inline]
@@ -124,6 +125,12 @@ impl Rule for SlidingLog {
         for nth in 0..request.cost {
             stamp = ring.propose(self.entry_after(pos, nth), stamp);
         }
+    }
+
+    #[inline]
+    fn write_tidied(&self, request: &Request, state: u64, ring: Ring<'_>) {
+        let newest = self.newest(LogState::unpack(state), &ring);
+        ring.propose(self.dropped_entry(), newest.max(request.now));
     }
 
     #[cold]

@@ -51,6 +51,9 @@ pub(crate) trait Rule: Send + Sync {
     /// Writes what the state about to be committed will count.
     fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>);
 
+    /// Writes what must be known before `state` is replaced by a tidier one.
+    fn write_tidied(&self, request: &Request, state: u64, ring: Ring<'_>);
+
     /// The word that replaces a state which cannot be honest.
     fn repair(&self, now: u64, state: u64, ring: Ring<'_>) -> u64;
 
@@ -98,6 +101,7 @@ pub(crate) fn settle<R: Rule>(
                 }
             }
             Step::Tidy(next) => {
+                rule.write_tidied(request, word, ring);
                 state.swap(word, next);
             }
             Step::Fault => {

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn log_last_unit() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(log("2/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -25,7 +25,7 @@ fn log_last_unit() {
 /// Two requests of 3 at 4 free units: one passes, whatever happens.
 #[test]
 fn log_weighted() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(log("4/10ns"), 1);
         let other = table.clone();
         let theirs = spawn(move || allowed(ask(&other, K, 2, 3)));
@@ -38,7 +38,7 @@ fn log_weighted() {
 /// The ring is full of units that left: they are dropped, then overwritten.
 #[test]
 fn log_wraps() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(log("2/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         assert_eq!(allowed(ask(&table, K, 2, 1)), 1);
@@ -55,7 +55,7 @@ fn log_wraps() {
 /// A denial or a look reads one moment of the log, not a mixture of two.
 #[test]
 fn log_denial_is_consistent() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(log("2/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         assert_eq!(allowed(ask(&table, K, 5, 1)), 1);
@@ -65,7 +65,8 @@ fn log_denial_is_consistent() {
             assert_eq!(allowed(ask(&other, K, 15, 1)), 1);
         });
         // At 12, before the writer: the unit of 5 is left in the window. After
-        // its first: those of 5 and 11. After both, at 15 by then: 11 and 15.
+        // its first: those of 5 and 11. Once it dropped that of 5, at 15: that of
+        // 11, and it is 15 for everybody. After its second: 11 and 15.
         let d = ask(&table, K, 12, 0).unwrap();
         let seen = (
             d.remaining(),
@@ -73,7 +74,7 @@ fn log_denial_is_consistent() {
             d.full_after().as_nanos(),
         );
         assert!(
-            [(1, 3, 3), (0, 3, 9), (0, 9, 13)].contains(&seen),
+            [(1, 3, 3), (0, 3, 9), (1, 9, 9), (0, 9, 13)].contains(&seen),
             "{seen:?}"
         );
         writer.join().unwrap();
@@ -83,7 +84,7 @@ fn log_denial_is_consistent() {
 /// J takes the slot of K's log, which is as good as new, while K is charged again.
 #[test]
 fn log_reclaim_against_hit() {
-    model(2, || {
+    model(2, 2, || {
         let table = table::<_, 1>(log("2/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -104,7 +105,7 @@ fn log_reclaim_against_hit() {
 /// First sight of one key by two threads, each with part of the units.
 #[test]
 fn log_first_sight_with_theft() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(log("3/10ns"), 1);
         let other = table.clone();
         let theirs = spawn(move || allowed(ask(&other, K, 2, 2)));
@@ -118,7 +119,7 @@ fn log_first_sight_with_theft() {
 /// As for GCRA: whose clock is old finds no credit.
 #[test]
 fn log_old_now_after_reclaim() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 2>(log("1/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -126,5 +127,27 @@ fn log_old_now_after_reclaim() {
         let late = ask(&table, K, 5, 1);
         assert_eq!(allowed(late), 0);
         assert_eq!(allowed(theirs.join().unwrap()), 1);
+    });
+}
+
+/// Units dropped by who has the later clock still count for who has the
+/// earlier one: never three stamps in one window, whoever charges when.
+#[test]
+fn log_dropping_gives_no_credit() {
+    model(3, 3, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 5, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 11, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 15, 1)));
+        // At 12 there are 5 and 11; and whoever thinks that 5 is gone must say
+        // that it is 15.
+        let ours = ask(&table, K, 12, 1).unwrap();
+        let theirs = theirs.join().unwrap();
+        assert_eq!(allowed(Some(ours)) + theirs, 1);
+        assert!(!ours.is_allowed() || ours.full_after().as_nanos() >= 13);
+        assert_eq!(allowed(ask(&table, K, 20, 1)), 0);
+        assert_eq!(allowed(ask(&table, K, 21, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 24, 1)), 0);
     });
 }

@@ -5,7 +5,7 @@ use crate::{Limiter, ManualClock, Nanos};
 
 #[test]
 fn lone_last_unit() {
-    model(3, || {
+    model(3, 2, || {
         let quota = Quota::new(1, std::time::Duration::from_secs(1)).unwrap();
         let limiter = Limiter::gcra(quota)
             .clock(ManualClock::new())
@@ -20,7 +20,7 @@ fn lone_last_unit() {
 
 #[test]
 fn lone_log_last_units() {
-    model(3, || {
+    model(3, 2, || {
         let quota = Quota::new(4, std::time::Duration::from_secs(1)).unwrap();
         let limiter = Limiter::sliding_log(quota)
             .clock(ManualClock::new())

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Decision, Quota,
     algorithm::{Gcra, SlidingLog},
-    sync::thread,
+    sync::{model::LOADS_CONFLICT, thread},
     time::{SLACK, TICKS_PER_NANO},
 };
 use loom::sync::Arc;
@@ -100,12 +100,17 @@ fn slots_of<R: Rule, const SLOTS: usize>(table: &Tab<R, SLOTS>, key: Hash) -> us
         .count()
 }
 
-/// Explores with at most `preemptions` forced switches, enough for every
-/// fault that was planted, and bounded in time.
-fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(f);
+/// Explores with at most so many forced switches, in both ways of loading (see
+/// `sync::model`): `weak` where loads may be stale, `strong` where every
+/// interleaving of loads is tried.
+fn model(weak: usize, strong: usize, f: impl Fn() + Sync + Send + Copy + 'static) {
+    for (preemptions, conflict) in [(weak, false), (strong, true)] {
+        LOADS_CONFLICT.set(conflict);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.max_branches = 10_000;
+        builder.check(f);
+    }
 }
 
 fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> thread::JoinHandle<T> {

@@ -5,7 +5,7 @@ use super::*;
 /// A known key with one unit left.
 #[test]
 fn hit_last_unit() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -18,7 +18,7 @@ fn hit_last_unit() {
 /// Two threads see a key for the first time: one allowance, one slot.
 #[test]
 fn first_sight_with_theft() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 2>(gcra("1/10ns"), 1);
         let other = table.clone();
         let theirs = spawn(move || allowed(ask(&other, K, 2, 1)));
@@ -31,7 +31,7 @@ fn first_sight_with_theft() {
 /// The same with a slot in each of two buckets, where the two may choose differently.
 #[test]
 fn first_sight_in_two_buckets() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns"), 2);
         // J lives in K's home and goes away just then.
         assert_eq!(allowed(ask(&table, J, 1, 1)), 1);
@@ -46,7 +46,7 @@ fn first_sight_in_two_buckets() {
 /// Three of them, so that a thief is robbed as well.
 #[test]
 fn first_sight_thief_robbed() {
-    model(1, || {
+    model(1, 2, || {
         let table = table::<_, 1>(gcra("1/10ns"), 1);
         let threads: Vec<_> = (1..3)
             .map(|now| {
@@ -64,7 +64,7 @@ fn first_sight_thief_robbed() {
 /// J takes K's slot, whose state is as good as new, while K is charged again.
 #[test]
 fn reclaim_against_hit() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -87,7 +87,7 @@ fn reclaim_against_hit() {
 /// The same with room for both, so that K may move.
 #[test]
 fn reclaim_against_hit_with_room() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 2>(gcra("1/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -104,7 +104,7 @@ fn reclaim_against_hit_with_room() {
 /// Two keys want the one slot that is as good as new, and its owner comes back.
 #[test]
 fn two_reclaimers_and_the_owner() {
-    model(2, || {
+    model(2, 2, || {
         let table = table::<_, 1>(gcra("1/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let threads: Vec<_> = [J, M]
@@ -129,7 +129,7 @@ fn two_reclaimers_and_the_owner() {
 /// runs after J took the slot at 12 must not find K fresh.
 #[test]
 fn old_now_after_reclaim() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 2>(gcra("1/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -144,7 +144,7 @@ fn old_now_after_reclaim() {
 /// A full table: the new key is told so, the known ones are not disturbed.
 #[test]
 fn saturation() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns burst 3"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let other = table.clone();
@@ -160,7 +160,7 @@ fn saturation() {
 /// Whoever denies writes nothing and creates nothing, even beside first sights.
 #[test]
 fn looks_and_nevers_create_nothing() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns"), 1);
         let other = table.clone();
         let theirs = spawn(move || ask(&other, J, 1, 1));
@@ -175,7 +175,7 @@ fn looks_and_nevers_create_nothing() {
 /// had again, but not before a stale swap is out of the question.
 #[test]
 fn repair_is_lowered_and_rests() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns"), 1);
         let far = 2 * SLACK / TICKS_PER_NANO;
         assert_eq!(allowed(ask(&table, K, far, 1)), 1);
@@ -229,7 +229,7 @@ fn die<const SLOTS: usize>(table: &Tab<Gcra, SLOTS>, key: Hash, now: u64, at: Gr
 #[test]
 fn the_dead_hold_nobody_up() {
     for grave in [Grave::Ticket, Grave::Claim, Grave::Key, Grave::Confirmed] {
-        model(2, move || {
+        model(2, 2, move || {
             let table = table::<_, 1>(gcra("1/10ns"), 1);
             die(&table, K, 1, grave);
             let other = table.clone();
@@ -245,7 +245,7 @@ fn the_dead_hold_nobody_up() {
 #[test]
 fn another_key_takes_the_slot_of_the_dead() {
     for grave in [Grave::Claim, Grave::Key, Grave::Confirmed] {
-        model(2, move || {
+        model(2, 2, move || {
             let table = table::<_, 1>(gcra("1/10ns"), 1);
             die(&table, K, 1, grave);
             let other = table.clone();
@@ -261,7 +261,7 @@ fn another_key_takes_the_slot_of_the_dead() {
 /// that nothing loaded before the change can be swapped after it.
 #[test]
 fn states_do_not_return() {
-    model(3, || {
+    model(3, 2, || {
         let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         let place = table.place(K);
