@@ -205,7 +205,9 @@ impl fmt::Display for Quota {
         let (unit, count) = UNITS
             .iter()
             .find(|(_, nanos)| self.period_nanos.is_multiple_of(*nanos))
-            .map_or(("ns", self.period_nanos), |(unit, nanos)| (unit, self.period_nanos / nanos));
+            .map_or(("ns", self.period_nanos), |(unit, nanos)| {
+                (unit, self.period_nanos / nanos)
+            });
         write!(f, "{}/", self.units)?;
         if count != 1 {
             write!(f, "{count}")?;
@@ -307,8 +309,18 @@ mod tests {
     #[test]
     fn prints_what_it_parses() {
         for text in [
-            "10/min", "12/15min", "900/15min", "20/h", "1/d", "100/s burst 20", "1/30d", "5/250ms",
-            "7/3us", "1/ns", "16000000000/s", "1/s burst 200000000",
+            "10/min",
+            "12/15min",
+            "900/15min",
+            "20/h",
+            "1/d",
+            "100/s burst 20",
+            "1/30d",
+            "5/250ms",
+            "7/3us",
+            "1/ns",
+            "16000000000/s",
+            "1/s burst 200000000",
         ] {
             assert_eq!(text.parse::<Quota>().unwrap().to_string(), text);
         }
@@ -348,14 +360,23 @@ mod tests {
             assert_eq!(text.parse::<Quota>().unwrap_err(), why, "{text}");
         }
         assert_eq!(Quota::new(1, Duration::MAX).unwrap_err(), E::PeriodTooLong);
-        assert_eq!(Quota::new(u64::MAX, Duration::from_nanos(1)).unwrap_err(), E::DebtTooLong);
+        assert_eq!(
+            Quota::new(u64::MAX, Duration::from_nanos(1)).unwrap_err(),
+            E::DebtTooLong
+        );
     }
 
     #[test]
     fn intervals_round_up_and_are_never_zero() {
-        assert_eq!(Quota::n_per_second(600_000_001).unwrap().interval_ticks(), 27);
+        assert_eq!(
+            Quota::n_per_second(600_000_001).unwrap().interval_ticks(),
+            27
+        );
         assert_eq!(Quota::n_per_second(1 << 40).unwrap().interval_ticks(), 1);
-        assert_eq!(Quota::n_per_minute(7).unwrap().interval_ticks(), (60 * 16_000_000_000_u64).div_ceil(7));
+        assert_eq!(
+            Quota::n_per_minute(7).unwrap().interval_ticks(),
+            (60 * 16_000_000_000_u64).div_ceil(7)
+        );
         for n in 1..=10_000_u64 {
             assert!(Quota::n_per_second(n * 1000).unwrap().rate_shortfall() <= 0.000_625);
         }

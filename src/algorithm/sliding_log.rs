@@ -74,7 +74,12 @@ impl SlidingLog {
             return None;
         }
         let wrap = (POS_MASK / units).checked_mul(units)?;
-        Some(Self { units, window, entries: units, wrap })
+        Some(Self {
+            units,
+            window,
+            entries: units,
+            wrap,
+        })
     }
 
     pub(crate) const fn entries(&self) -> u64 {
@@ -112,18 +117,30 @@ impl SlidingLog {
     #[inline]
     fn advance(&self, pos: u64, n: u64) -> u64 {
         let next = pos.wrapping_add(n);
-        if next < self.wrap { next } else { next.wrapping_sub(self.wrap.wrapping_sub(self.entries)) }
+        if next < self.wrap {
+            next
+        } else {
+            next.wrapping_sub(self.wrap.wrapping_sub(self.entries))
+        }
     }
 
     /// The stamp of the newest unit ever admitted, or 0.
     #[inline]
     pub(crate) fn newest(&self, state: LogState, ring: &impl Stamps) -> u64 {
-        if state.pos == 0 { 0 } else { ring.stamp(self.entry_before(state.pos, 1)) }
+        if state.pos == 0 {
+            0
+        } else {
+            ring.stamp(self.entry_before(state.pos, 1))
+        }
     }
 
     /// When the last admitted unit leaves; 0 in a log that never admitted.
     pub(crate) fn free_at(&self, state: LogState, ring: &impl Stamps) -> u64 {
-        if state.pos == 0 { 0 } else { self.newest(state, ring).saturating_add(self.window) }
+        if state.pos == 0 {
+            0
+        } else {
+            self.newest(state, ring).saturating_add(self.window)
+        }
     }
 
     /// How many of the kept units have left at `t`.
@@ -136,7 +153,9 @@ impl SlidingLog {
     fn left_at(&self, state: LogState, ring: &impl Stamps, t: u64) -> u64 {
         let gone = |nth: u64| {
             let back = state.len.wrapping_sub(nth);
-            ring.stamp(self.entry_before(state.pos, back)).saturating_add(self.window) <= t
+            ring.stamp(self.entry_before(state.pos, back))
+                .saturating_add(self.window)
+                <= t
         };
         if state.len == 0 || !gone(0) {
             return 0;
@@ -144,7 +163,11 @@ impl SlidingLog {
         let (mut gone_to, mut kept_from) = (1, state.len);
         while gone_to < kept_from {
             let mid = gone_to.midpoint(kept_from);
-            if gone(mid) { gone_to = mid.saturating_add(1) } else { kept_from = mid }
+            if gone(mid) {
+                gone_to = mid.saturating_add(1)
+            } else {
+                kept_from = mid
+            }
         }
         gone_to
     }
@@ -186,7 +209,9 @@ impl SlidingLog {
         }
         if cost > room {
             // `cost - room` units must leave first, and there are as many live.
-            let last = left.saturating_add(cost.saturating_sub(room)).saturating_sub(1);
+            let last = left
+                .saturating_add(cost.saturating_sub(room))
+                .saturating_sub(1);
             let retry = wait(last).max(1);
             if retry > self.window.saturating_add(SLACK) {
                 return Verdict::Fault;
@@ -205,7 +230,10 @@ impl SlidingLog {
         let full = t.saturating_add(self.window).saturating_sub(now);
         let reset = if live == 0 { full } else { reset };
         let room = room.saturating_sub(cost);
-        Verdict::Charge(after, Decision::from_count(self.units, room, reset, full, 0))
+        Verdict::Charge(
+            after,
+            Decision::from_count(self.units, room, reset, full, 0),
+        )
     }
 
     /// Decides `cost` units at `now` for a key without a log, whose units, if
@@ -221,10 +249,17 @@ impl SlidingLog {
             let retry = if cost == 0 { 0 } else { Decision::NEVER };
             return Verdict::Answer(Decision::from_count(self.units, self.units, 0, 0, retry));
         }
-        let full = floor.max(now).saturating_add(self.window).saturating_sub(now);
+        let full = floor
+            .max(now)
+            .saturating_add(self.window)
+            .saturating_sub(now);
         let room = self.units.saturating_sub(cost);
         Verdict::Charge(
-            LogState { generation, pos: cost, len: cost },
+            LogState {
+                generation,
+                pos: cost,
+                len: cost,
+            },
             Decision::from_count(self.units, room, full, full, 0),
         )
     }
@@ -232,7 +267,11 @@ impl SlidingLog {
     /// The state that replaces one which cannot be honest, once every ring
     /// entry holds `now`: fully in debt at `now`.
     pub(crate) fn full_debt(&self, state: LogState) -> LogState {
-        LogState { pos: self.advance(state.pos, self.entries), len: self.units, ..state }
+        LogState {
+            pos: self.advance(state.pos, self.entries),
+            len: self.units,
+            ..state
+        }
     }
 }
 
@@ -257,7 +296,11 @@ mod tests {
         fn new(quota: &str) -> Self {
             let log = SlidingLog::new(&quota.parse().unwrap()).unwrap();
             let ring = vec![0; usize::try_from(log.entries()).unwrap()];
-            Self { log, ring, state: LogState::unpack(0) }
+            Self {
+                log,
+                ring,
+                state: LogState::unpack(0),
+            }
         }
 
         fn ask(&mut self, secs: u64, cost: u64) -> Decision {
@@ -295,7 +338,14 @@ mod tests {
         let mut log = Log::new("3/min");
         let _ = log.ask(0, 1);
         let d = log.ask(10, 1);
-        assert_eq!((d.remaining(), d.reset_after_secs(), d.full_after().as_secs()), (1, 50, 60));
+        assert_eq!(
+            (
+                d.remaining(),
+                d.reset_after_secs(),
+                d.full_after().as_secs()
+            ),
+            (1, 50, 60)
+        );
         let d = log.ask(20, 2);
         assert_eq!((d.remaining(), d.retry_after_secs()), (1, Some(40)));
         let d = log.ask(20, 3);
@@ -319,8 +369,16 @@ mod tests {
     #[test]
     fn the_word_holds_its_parts() {
         for state in [
-            LogState { generation: 255, pos: POS_MASK, len: LEN_MASK },
-            LogState { generation: 1, pos: 2, len: 3 },
+            LogState {
+                generation: 255,
+                pos: POS_MASK,
+                len: LEN_MASK,
+            },
+            LogState {
+                generation: 1,
+                pos: 2,
+                len: 3,
+            },
         ] {
             assert_eq!(LogState::unpack(state.pack()), state);
             assert!(state.pack() < 1 << 56);

@@ -61,7 +61,10 @@ impl Rule for Gcra {
 
     fn furthest_free(&self) -> u64 {
         // The debt itself, the rest of a lowered state, and what a clock may be off.
-        self.largest_debt().saturating_mul(2).saturating_add(REST).saturating_add(SLACK)
+        self.largest_debt()
+            .saturating_mul(2)
+            .saturating_add(REST)
+            .saturating_add(SLACK)
     }
 
     fn vacant(&self, _: u64, floor: u64) -> u64 {
@@ -143,7 +146,12 @@ impl Rule for SlidingLog {
 
     #[allow(clippy::cast_possible_truncation)] // the low 8 bits are what is wanted
     fn vacant(&self, generation: u64, _: u64) -> u64 {
-        LogState { generation: generation as u8, pos: 0, len: 0 }.pack()
+        LogState {
+            generation: generation as u8,
+            pos: 0,
+            len: 0,
+        }
+        .pack()
     }
 }
 

@@ -28,13 +28,19 @@ struct Patience {
 
 impl Patience {
     const fn new() -> Self {
-        Self { watched: 0, looks: 0 }
+        Self {
+            watched: 0,
+            looks: 0,
+        }
     }
 
     /// Whether `word` has been watched unchanged for long enough. Waits a moment.
     fn ran_out<G: Geometry>(&mut self, word: u64) -> bool {
         if self.watched != word {
-            *self = Self { watched: word, looks: 0 };
+            *self = Self {
+                watched: word,
+                looks: 0,
+            };
         }
         self.looks = self.looks.saturating_add(1);
         if self.looks > G::PATIENCE {
@@ -74,7 +80,11 @@ enum Choice {
     Claimed(Claimed),
     Saturated(Saturated),
     /// None was free, but this one is claimed by somebody else.
-    Busy { slot: Slot, word: u64, claim: u64 },
+    Busy {
+        slot: Slot,
+        word: u64,
+        claim: u64,
+    },
     Again,
 }
 
@@ -115,7 +125,10 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             // Read after the look: whoever reclaimed a slot of this key had
             // raised the floor before its key word, or its claim, was seen.
             let floor = self.floor_of(place, request.now);
-            let seen = Seen::Fresh { floor, generation: 0 };
+            let seen = Seen::Fresh {
+                floor,
+                generation: 0,
+            };
             if let Step::Answer(answer) = self.rule.decide(request, seen, super::Ring::EMPTY) {
                 if let Some(own) = own {
                     self.give_up(own, claim);
@@ -126,7 +139,11 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 match self.choose(place, request.now, claim) {
                     Choice::Claimed(claimed) => own = Some(claimed),
                     Choice::Saturated(saturated) => return Sight::Saturated(saturated),
-                    Choice::Busy { slot, word, claim: theirs } => {
+                    Choice::Busy {
+                        slot,
+                        word,
+                        claim: theirs,
+                    } => {
                         if patience.ran_out::<G>(theirs) {
                             let state = self.row(slot.row).state(slot.nth);
                             if state.swap(theirs, claim) {
@@ -139,7 +156,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             }
             let Some(own) = own else { continue };
             // Step 4.
-            let Some(own) = self.bear(own, claim, place.tag) else { continue };
+            let Some(own) = self.bear(own, claim, place.tag) else {
+                continue;
+            };
             // Step 5.
             if !self.ticket(place.home).confirm(held) {
                 self.give_up(own, claim);
@@ -215,10 +234,19 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     fn claim_free(&self, bucket: usize, free: Option<Free>, claim: u64) -> Choice {
-        let Some(free) = free else { return Choice::Again };
+        let Some(free) = free else {
+            return Choice::Again;
+        };
         self.floor(bucket).raise(free.since);
-        if self.row(free.slot.row).state(free.slot.nth).swap(free.state, claim) {
-            Choice::Claimed(Claimed { slot: free.slot, word: free.word })
+        if self
+            .row(free.slot.row)
+            .state(free.slot.nth)
+            .swap(free.state, claim)
+        {
+            Choice::Claimed(Claimed {
+                slot: free.slot,
+                word: free.word,
+            })
         } else {
             Choice::Again
         }
@@ -226,7 +254,12 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 
     /// Looks through a bucket for a slot that may be claimed.
     fn survey(&self, bucket: usize, tag: u64, now: u64) -> Survey {
-        let mut survey = Survey { taken: 0, free: None, busy: None, soonest: u64::MAX };
+        let mut survey = Survey {
+            taken: 0,
+            free: None,
+            busy: None,
+            soonest: u64::MAX,
+        };
         let first = super::preferred::<G>(tag);
         let horizon = now.saturating_add(self.rule.furthest_free());
         for i in 0..G::ROWS {
@@ -245,12 +278,18 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 let ring = self.ring(slot);
                 let since = self.rule.free_at(state, ring);
                 if since <= now || bears(word, 0) {
-                    survey.free.get_or_insert(Free { slot, word, state, since });
+                    survey.free.get_or_insert(Free {
+                        slot,
+                        word,
+                        state,
+                        since,
+                    });
                     continue;
                 }
                 if since > horizon {
                     // No honest state: repaired, it will be free some day.
-                    row.state(nth).swap(state, self.rule.repair(now, state, ring));
+                    row.state(nth)
+                        .swap(state, self.rule.repair(now, state, ring));
                 }
                 survey.taken += 1;
                 survey.soonest = survey.soonest.min(since.saturating_sub(now));
@@ -280,7 +319,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         if let Some(own) = self.bear(own, claim, 0) {
             let floor = self.floor(own.slot.row / G::ROWS).get();
             let vacant = self.rule.vacant(generation(own.word), floor);
-            self.row(own.slot.row).state(own.slot.nth).swap(claim, vacant);
+            self.row(own.slot.row)
+                .state(own.slot.nth)
+                .swap(claim, vacant);
         }
     }
 
@@ -296,14 +337,20 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         // Read again under the claim: the floor is then above every earlier
         // state of this slot, whoever reclaimed it, so none of them returns.
         let floor = self.floor_of(place, request.now);
-        let seen = Seen::Fresh { floor, generation: generation(own.word) };
+        let seen = Seen::Fresh {
+            floor,
+            generation: generation(own.word),
+        };
         let ring = self.ring(own.slot);
         let Step::Commit(next, answer) = self.rule.decide(request, seen, ring) else {
             self.give_up(own, claim);
             return None;
         };
         self.rule.write(request, seen, ring);
-        self.row(own.slot.row).state(own.slot.nth).swap(claim, next).then_some(answer)
+        self.row(own.slot.row)
+            .state(own.slot.nth)
+            .swap(claim, next)
+            .then_some(answer)
     }
 }
 
@@ -328,7 +375,9 @@ struct Survey {
 
 impl Survey {
     fn none_free(self, other: Option<Self>) -> Choice {
-        let soonest = self.soonest.min(other.as_ref().map_or(u64::MAX, |o| o.soonest));
+        let soonest = self
+            .soonest
+            .min(other.as_ref().map_or(u64::MAX, |o| o.soonest));
         match self.busy.or(other.and_then(|o| o.busy)) {
             Some((slot, word, claim)) => Choice::Busy { slot, word, claim },
             None => Choice::Saturated(Saturated { soonest }),

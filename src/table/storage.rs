@@ -44,7 +44,10 @@ mod heap {
             // SAFETY: the layout is not empty, its length being at least one word.
             let raw = unsafe { alloc_zeroed(layout) };
             let words = NonNull::new(raw.cast::<AtomicU64>()).ok_or(OutOfMemory)?;
-            Ok(Self { words, len: len.max(1) })
+            Ok(Self {
+                words,
+                len: len.max(1),
+            })
         }
 
         fn layout(len: usize) -> Option<Layout> {
@@ -82,7 +85,9 @@ mod heap {
 #[cfg(loom)]
 impl Heap {
     pub(crate) fn try_new(len: usize) -> Result<Self, OutOfMemory> {
-        Ok(Self { words: (0..len.max(1)).map(|_| AtomicU64::new(0)).collect() })
+        Ok(Self {
+            words: (0..len.max(1)).map(|_| AtomicU64::new(0)).collect(),
+        })
     }
 }
 
@@ -95,7 +100,9 @@ impl Storage for Heap {
 
 impl fmt::Debug for Heap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heap").field("words", &self.words().len()).finish()
+        f.debug_struct("Heap")
+            .field("words", &self.words().len())
+            .finish()
     }
 }
 

@@ -65,7 +65,9 @@ impl MonotonicClock {
         }
         #[cfg(not(feature = "tsc"))]
         {
-            Self { zero: std::time::Instant::now() }
+            Self {
+                zero: std::time::Instant::now(),
+            }
         }
     }
 }
@@ -118,7 +120,10 @@ impl Hand {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let to = seen.saturating_add(by);
-            match self.0.compare_exchange(seen, to, Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange(seen, to, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return Nanos(to),
                 Err(now) => seen = now,
             }
@@ -155,7 +160,10 @@ pub struct CoarseClock<C = MonotonicClock> {
 impl<C: Clock> CoarseClock<C> {
     /// Caches readings of `source`, the first of them now.
     pub fn new(source: C) -> Self {
-        let clock = Self { cached: Hand::default(), source };
+        let clock = Self {
+            cached: Hand::default(),
+            source,
+        };
         clock.refresh();
         clock
     }
@@ -233,7 +241,10 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         let (b, d) = (clock.now(), t.elapsed());
         let ours = b.since(a);
-        assert!(ours >= Duration::from_millis(45) && ours < d * 2, "{ours:?} {d:?}");
+        assert!(
+            ours >= Duration::from_millis(45) && ours < d * 2,
+            "{ours:?} {d:?}"
+        );
     }
 
     #[test]
