@@ -307,8 +307,8 @@ mod tests {
 
     #[test]
     fn lines_cross_every_refill() {
-        let expected: Vec<_> = (0..20_000)
-            .map(|n: usize| Some(vec![b'a' + (n % 26) as u8; n % 97]))
+        let expected: Vec<_> = (0..20_000_usize)
+            .map(|n| Some(vec![b"abcdefg"[n % 7]; n % 97]))
             .collect();
         let mut text = Vec::new();
         for line in &expected {

@@ -292,10 +292,10 @@ mod tests {
             let key = key(&keys, &line("h", user, request));
             assert!(seen.insert(key), "{user} {request}");
         }
-        let key = key(&keys, &line("h", "mary ann", "POST /x?y HTTP/1.1"));
-        assert_eq!(keys.text(&key), "mary ann /x POST");
-        let key = key(&keys, &line("h", "-", "nonsense"));
-        assert_eq!(keys.text(&key), "- - -");
+        let good = key(&keys, &line("h", "mary ann", "POST /x?y HTTP/1.1"));
+        assert_eq!(keys.text(&good), "mary ann /x POST");
+        let other = key(&keys, &line("h", "-", "nonsense"));
+        assert_eq!(keys.text(&other), "- - -");
     }
 
     #[test]

@@ -42,12 +42,15 @@ fn run(options: &args::Replay) -> Result<(), Failure> {
     for warning in &outcome.warnings {
         tell(warning);
     }
-    let text = match options.format {
-        Format::Text => text::render(&outcome.report, &outcome.timeline),
-        Format::Json => outcome.report.json(),
+    let mut out = io::stdout().lock();
+    let written = match options.format {
+        Format::Text => {
+            let text = text::render(&outcome.report, &outcome.timeline);
+            AutoStream::auto(&mut out).write_all(text.as_bytes())
+        }
+        Format::Json => out.write_all(outcome.report.json().as_bytes()),
     };
-    let mut out = AutoStream::auto(io::stdout().lock());
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match written.and_then(|()| out.flush()) {
         // Whoever read the report has read enough.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(e) => Err(Failure::new(format!("standard output: {e}"))),
