@@ -78,7 +78,12 @@ fn an_earlier_line_is_decided_at_the_latest_time_seen() {
         "a.log",
         times(&["10:00:00", "09:00:00", "10:02:00", "10:01:00", "10:02:00"]),
     );
-    assert_eq!(signs(&room.decisions("--quota 1/min a.log")), "+-+--");
+    let decided = room.decisions("--quota 1/min a.log");
+    assert_eq!(signs(&decided), "+-+--");
+    for late in [&decided[1], &decided[3]] {
+        // At its own time it would have to wait an hour or a minute longer.
+        assert_eq!(late["retry_after_ns"], 60_000_000_000_u64);
+    }
     let report = room.report("--quota 1/min a.log");
     assert_eq!(report["out_of_order"], 2);
     // The log's own times, not those of the decisions.
@@ -147,10 +152,10 @@ fn decades_between_lines_are_decided() {
 #[test]
 fn a_log_of_decades_without_a_pause_is_refused() {
     let room = Room::new();
-    let text: String = (1990..2024)
-        .map(|year| format!("h - - [01/Jan/{year}:00:00:00 +0000] \"GET /\" 200 12\n"))
+    let lines: Vec<_> = (1990..2024)
+        .map(|year| format!("h - - [01/Jan/{year}:00:00:00 +0000] \"GET /\" 200 12"))
         .collect();
-    room.put("a.log", text);
+    room.put("a.log", lines.join("\n"));
     let run = room.replay("--quota 10/3000d a.log").expect(2);
     assert!(run.err.contains("without a pause"), "{}", run.err);
     assert_eq!((run.err.lines().count(), &*run.out), (1, ""));

@@ -15,7 +15,7 @@ fn fails(room: &Room, words: &str, stdin: &[u8], code: i32, line: &str) {
 #[test]
 fn logs_that_cannot_be_read() {
     let room = Room::new();
-    let good = times(&["10:00:00"; 3000]);
+    let good = times(&["10:00:00"; 500]);
     room.put("good.log", &good)
         .put("text.gz", &good)
         .put("nothing.gz", "");
@@ -108,7 +108,7 @@ fn quotas_that_cannot_be_kept() {
         ),
         (
             "--quota 1/s --capacity 0",
-            "a capacity of 0 keys limits nobody; the least is 1",
+            "--capacity 0: a capacity of 0 keys limits nobody; the least is 1",
         ),
         (
             "--quota 1/s --key ip,path,ip",

@@ -240,8 +240,9 @@ fn memory_does_not_grow_with_the_log() {
         let path = format!("GET /{n:0250} HTTP/1.1");
         writeln!(pipe, "{}", line_of("192.0.2.1", "-", "10:00:00", &path)).unwrap();
     }
+    let endless = vec![b'x'; 100_000];
     for _ in 0..1000 {
-        pipe.write_all(&[b'x'; 100_000]).unwrap();
+        pipe.write_all(&endless).unwrap();
     }
     drop(pipe);
     let report = Run::from(child.wait_with_output().unwrap()).json();

@@ -75,7 +75,7 @@ fn colour_is_for_terminals() {
 fn a_terminal_sees_colour_and_progress() {
     let room = Room::new();
     busy(&room);
-    room.put("b.log", times(&["11:00:00"; 20_000]));
+    room.put("b.log", times(&vec!["11:00:00"; 20_000]));
     let terminal = |setting: &str, pause: &str| {
         let run = format!(
             "(cat a.log; sleep {pause}; cat b.log) | {setting} '{TOLLGATE}' replay --quota 60/min -"

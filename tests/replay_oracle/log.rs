@@ -5,9 +5,9 @@
 pub(crate) fn read(line: &str) -> Option<(String, u64)> {
     let client = line.split(' ').next()?;
     let date = line.split(" [").nth(1)?.split(']').next()?;
-    let quoted = line.splitn(2, "] \"").nth(1)?;
+    let quoted = line.split_once("] \"")?.1;
     // The logs at hand escape no quote in a request but as \x22.
-    let mut after = quoted.splitn(2, "\" ").nth(1)?.split(' ');
+    let mut after = quoted.split_once("\" ")?.1.split(' ');
     after.next()?.parse::<u16>().ok()?;
     let bytes = after.next()?;
     if bytes != "-" {

@@ -381,6 +381,34 @@ mod tests {
         assert_eq!(Line::path(b"*"), b"*");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(noise in proptest::collection::vec(0..=255_u8, 0..200)) {
+            let _ = Line::parse(&noise);
+        }
+
+        /// A good line with a few bytes changed, cut or repeated.
+        #[test]
+        fn no_near_miss_makes_it_panic(
+            edits in proptest::collection::vec((0..70_usize, 0..4_u8, 0..=255_u8), 0..6),
+        ) {
+            let mut text = format!("::1 - a b [{DATE}] \"GET /\\\" HTTP/1.1\" 200 -").into_bytes();
+            for (at, edit, byte) in edits {
+                let at = at.min(text.len());
+                match edit {
+                    0 => text.truncate(at),
+                    1 => text.insert(at, byte),
+                    2 => text.insert(at, b"\\\" [] "[usize::from(byte) % 6]),
+                    _ => drop(text.splice(at..(at + 1).min(text.len()), [byte])),
+                }
+            }
+            if let Ok(line) = Line::parse(&text) {
+                let _ = line.method_and_target();
+                let _ = crate::date::Dates::default().read(line.date);
+            }
+        }
+    }
+
     #[test]
     fn bytes_that_are_no_text_are_fine() {
         let mut text = format!("\0h - - [{DATE}] \"GET /a").into_bytes();

@@ -15,6 +15,7 @@ use crate::{
     timeline::Timeline,
 };
 use std::{collections::HashSet, rc::Rc};
+use tollgate::BuildError;
 
 /// The one limit's name.
 const LIMIT: &str = "default";
@@ -37,8 +38,15 @@ pub(crate) struct Outcome {
 pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
     let quota = options.quota()?;
     let parts = options.parts()?;
-    let engine = Engine::new(options.algorithm, quota, options.capacity)
-        .map_err(|e| Failure::new(e.to_string()))?;
+    let capacity = options.capacity;
+    let engine = Engine::new(options.algorithm, quota, capacity).map_err(|e| {
+        Failure::new(match e {
+            BuildError::ZeroCapacity
+            | BuildError::CapacityTooLarge { .. }
+            | BuildError::OutOfMemory { .. } => format!("--capacity {capacity}: {e}"),
+            _ => e.to_string(),
+        })
+    })?;
     let mut stdin = 0;
     let mut logs = Vec::new();
     for name in &options.logs {
@@ -62,7 +70,7 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
         sorted: options.sort.then(Backlog::default),
         desk: Desk {
             engine,
-            books: Books::new(options.capacity, options.top),
+            books: Books::new(capacity, options.top),
             timeline: Timeline::new(),
             decisions,
             allowed: 0,

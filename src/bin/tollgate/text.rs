@@ -70,9 +70,10 @@ fn keys(text: &mut String, limit: &LimitReport) {
         ..
     } = limit;
     let keys = grouped(limit.keys);
+    let noun = if limit.keys == 1 { "key" } else { "keys" };
     heading(
         text,
-        &format!("Limit {name}: {quota} ({algorithm}), {about}{keys} keys"),
+        &format!("Limit {name}: {quota} ({algorithm}), {about}{keys} {noun}"),
     );
     if limit.saturated > 0 {
         let saturated = grouped(limit.saturated);
