@@ -62,15 +62,7 @@ impl Decision {
     /// From a GCRA state: `debt` ticks after the decision, `retry` ticks to wait.
     #[inline(always)]
     pub(crate) const fn from_debt(limit: u64, interval: u64, debt: u64, retry: u64) -> Self {
-        Self {
-            limit,
-            retry,
-            reset: debt,
-            full: debt,
-            interval,
-            left: 0,
-            accounted: true,
-        }
+        Self { limit, retry, reset: debt, full: debt, interval, left: 0, accounted: true }
     }
 
     /// From a count of units that are left.
@@ -82,30 +74,14 @@ impl Decision {
         full: u64,
         retry: u64,
     ) -> Self {
-        Self {
-            limit,
-            retry,
-            reset,
-            full,
-            interval: 0,
-            left,
-            accounted: true,
-        }
+        Self { limit, retry, reset, full, interval: 0, left, accounted: true }
     }
 
     /// The answer when a key found no slot: nothing was charged anywhere.
     #[cold]
     pub(crate) const fn saturated(limit: u64, retry: u64) -> Self {
         let left = if retry == 0 { limit } else { 0 };
-        Self {
-            limit,
-            retry,
-            reset: retry,
-            full: retry,
-            interval: 0,
-            left,
-            accounted: false,
-        }
+        Self { limit, retry, reset: retry, full: retry, interval: 0, left, accounted: false }
     }
 
     /// The wait that stands for "never".
@@ -201,11 +177,7 @@ impl fmt::Display for Decision {
             Outcome::Allowed => f.write_str("allowed")?,
             Outcome::Never => f.write_str("denied for good (it costs more than the limit)")?,
             Outcome::Later => {
-                write!(
-                    f,
-                    "denied, retry in {:?}",
-                    self.retry_after().unwrap_or_default()
-                )?;
+                write!(f, "denied, retry in {:?}", self.retry_after().unwrap_or_default())?;
             }
         }
         if self.accounted {
@@ -220,6 +192,7 @@ impl fmt::Display for Decision {
     }
 }
 
+#[allow(clippy::missing_fields_in_debug)] // what the fields mean, not the fields
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decision")

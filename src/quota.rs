@@ -135,12 +135,7 @@ impl Quota {
         if interval > MAX_DEBT as u128 || interval * burst as u128 > MAX_DEBT as u128 {
             return Err(QuotaError::DebtTooLong);
         }
-        Ok(Self {
-            units,
-            period_nanos: period_nanos as u64,
-            burst,
-            interval: interval as u64,
-        })
+        Ok(Self { units, period_nanos: period_nanos as u64, burst, interval: interval as u64 })
     }
 
     /// Units per period.
@@ -205,9 +200,7 @@ impl fmt::Display for Quota {
         let (unit, count) = UNITS
             .iter()
             .find(|(_, nanos)| self.period_nanos.is_multiple_of(*nanos))
-            .map_or(("ns", self.period_nanos), |(unit, nanos)| {
-                (unit, self.period_nanos / nanos)
-            });
+            .map_or(("ns", self.period_nanos), |(unit, nanos)| (unit, self.period_nanos / nanos));
         write!(f, "{}/", self.units)?;
         if count != 1 {
             write!(f, "{count}")?;
@@ -360,18 +353,12 @@ mod tests {
             assert_eq!(text.parse::<Quota>().unwrap_err(), why, "{text}");
         }
         assert_eq!(Quota::new(1, Duration::MAX).unwrap_err(), E::PeriodTooLong);
-        assert_eq!(
-            Quota::new(u64::MAX, Duration::from_nanos(1)).unwrap_err(),
-            E::DebtTooLong
-        );
+        assert_eq!(Quota::new(u64::MAX, Duration::from_nanos(1)).unwrap_err(), E::DebtTooLong);
     }
 
     #[test]
     fn intervals_round_up_and_are_never_zero() {
-        assert_eq!(
-            Quota::n_per_second(600_000_001).unwrap().interval_ticks(),
-            27
-        );
+        assert_eq!(Quota::n_per_second(600_000_001).unwrap().interval_ticks(), 27);
         assert_eq!(Quota::n_per_second(1 << 40).unwrap().interval_ticks(), 1);
         assert_eq!(
             Quota::n_per_minute(7).unwrap().interval_ticks(),

@@ -52,11 +52,7 @@ pub(crate) mod model {
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u64 {
-            if LOADS_CONFLICT.get() {
-                self.0.fetch_or(0, order)
-            } else {
-                self.0.load(order)
-            }
+            if LOADS_CONFLICT.get() { self.0.fetch_or(0, order) } else { self.0.load(order) }
         }
 
         pub(crate) fn store(&self, value: u64, order: Ordering) {

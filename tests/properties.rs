@@ -24,14 +24,8 @@ const DAY: u64 = 86_400 * SECOND;
 
 /// Quotas at the edges as well as ordinary ones.
 fn quotas() -> impl Strategy<Value = Quota> {
-    let units = prop_oneof![
-        Just(1),
-        1..20_u64,
-        Just(7),
-        Just(1000),
-        1..10_000_000_u64,
-        Just(u64::MAX)
-    ];
+    let units =
+        prop_oneof![Just(1), 1..20_u64, Just(7), Just(1000), 1..10_000_000_u64, Just(u64::MAX)];
     let period = prop_oneof![
         Just(1),
         1..100_u64,
@@ -54,13 +48,7 @@ fn quotas() -> impl Strategy<Value = Quota> {
 }
 
 fn log_quotas() -> impl Strategy<Value = Quota> {
-    let period = prop_oneof![
-        Just(1),
-        1..100_u64,
-        Just(60 * SECOND),
-        Just(1600 * DAY),
-        1..10 * DAY
-    ];
+    let period = prop_oneof![Just(1), 1..100_u64, Just(60 * SECOND), Just(1600 * DAY), 1..10 * DAY];
     (prop_oneof![Just(1), 1..12_u64, Just(100)], period)
         .prop_filter_map("a quota that can be had", |(units, period)| {
             Quota::new(units, Duration::from_nanos(period)).ok()
@@ -150,15 +138,9 @@ fn times(quota: &Quota, requests: &[(Move, Cost)]) -> Vec<(u64, u64)> {
 type Ask = Box<dyn Fn(u64, u64) -> Answer>;
 
 fn gcra(quota: Quota) -> (Ask, Ask, oracle::Gcra) {
-    let alone = Limiter::gcra(quota)
-        .clock(ManualClock::new())
-        .try_build()
-        .unwrap();
-    let keyed = KeyedLimiter::gcra(quota)
-        .clock(ManualClock::new())
-        .capacity(1)
-        .try_build()
-        .unwrap();
+    let alone = Limiter::gcra(quota).clock(ManualClock::new()).try_build().unwrap();
+    let keyed =
+        KeyedLimiter::gcra(quota).clock(ManualClock::new()).capacity(1).try_build().unwrap();
     (
         Box::new(move |now, n| alone.check_n_at(n, Nanos::new(now)).into()),
         Box::new(move |now, n| keyed.check_n_at("key", n, Nanos::new(now)).into()),
@@ -167,15 +149,9 @@ fn gcra(quota: Quota) -> (Ask, Ask, oracle::Gcra) {
 }
 
 fn log(quota: Quota) -> (Ask, Ask, oracle::Log) {
-    let alone = Limiter::sliding_log(quota)
-        .clock(ManualClock::new())
-        .try_build()
-        .unwrap();
-    let keyed = KeyedLimiter::sliding_log(quota)
-        .clock(ManualClock::new())
-        .capacity(1)
-        .try_build()
-        .unwrap();
+    let alone = Limiter::sliding_log(quota).clock(ManualClock::new()).try_build().unwrap();
+    let keyed =
+        KeyedLimiter::sliding_log(quota).clock(ManualClock::new()).capacity(1).try_build().unwrap();
     (
         Box::new(move |now, n| alone.check_n_at(n, Nanos::new(now)).into()),
         Box::new(move |now, n| keyed.check_n_at("key", n, Nanos::new(now)).into()),
@@ -225,9 +201,7 @@ fn waits(
         if answer.remaining < answer.limit {
             prop_assert!(!oracle.clone().ask(now, answer.remaining + 1).allowed);
         }
-        let reset = oracle
-            .clone()
-            .ask(now + u64::try_from(answer.reset).unwrap(), 0);
+        let reset = oracle.clone().ask(now + u64::try_from(answer.reset).unwrap(), 0);
         if log {
             prop_assert!(answer.reset == 0 || reset.remaining > answer.remaining);
         } else {

@@ -26,11 +26,7 @@ impl Gcra {
     pub(crate) fn new(quota: &Quota) -> Self {
         let (burst, interval) = (quota.burst_units(), quota.interval_ticks());
         // A quota's burst times interval fits by construction.
-        Self {
-            burst,
-            interval,
-            tolerance: burst.saturating_mul(interval),
-        }
+        Self { burst, interval, tolerance: burst.saturating_mul(interval) }
     }
 
     /// The largest debt this quota can leave behind, in ticks.
@@ -95,38 +91,24 @@ mod tests {
         let gcra = Gcra::new(&Quota::n_per_second(10).unwrap());
         let mut tat = 0;
         for left in (0..10).rev() {
-            let Verdict::Charge(next, d) = gcra.decide(tat, 0, 1) else {
-                panic!()
-            };
+            let Verdict::Charge(next, d) = gcra.decide(tat, 0, 1) else { panic!() };
             assert_eq!((d.remaining(), d.limit()), (left, 10));
             tat = next;
         }
-        let Verdict::Answer(d) = gcra.decide(tat, 0, 1) else {
-            panic!()
-        };
+        let Verdict::Answer(d) = gcra.decide(tat, 0, 1) else { panic!() };
         assert_eq!(d.retry_after(), Some(Duration::from_millis(100)));
         assert_eq!(d.reset_after(), Duration::from_secs(1));
-        assert!(matches!(
-            gcra.decide(tat, ns(100_000_000) - 16, 1),
-            Verdict::Answer(_)
-        ));
-        assert!(matches!(
-            gcra.decide(tat, ns(100_000_000), 1),
-            Verdict::Charge(..)
-        ));
+        assert!(matches!(gcra.decide(tat, ns(100_000_000) - 16, 1), Verdict::Answer(_)));
+        assert!(matches!(gcra.decide(tat, ns(100_000_000), 1), Verdict::Charge(..)));
     }
 
     #[test]
     fn a_look_spends_nothing_and_never_is_never() {
         let gcra = Gcra::new(&Quota::n_per_second(2).unwrap());
-        let Verdict::Answer(d) = gcra.decide(0, 0, 0) else {
-            panic!()
-        };
+        let Verdict::Answer(d) = gcra.decide(0, 0, 0) else { panic!() };
         assert!(d.is_allowed() && d.remaining() == 2);
         for cost in [3, u64::MAX] {
-            let Verdict::Answer(d) = gcra.decide(0, 0, cost) else {
-                panic!()
-            };
+            let Verdict::Answer(d) = gcra.decide(0, 0, cost) else { panic!() };
             assert_eq!(d.outcome(), crate::Outcome::Never);
         }
     }
@@ -138,10 +120,7 @@ mod tests {
         assert!(matches!(gcra.decide(edge, 1000, 1), Verdict::Answer(_)));
         assert!(matches!(gcra.decide(edge + 1, 1000, 1), Verdict::Fault));
         assert!(matches!(gcra.decide(edge + 1, 1000, 0), Verdict::Fault));
-        assert!(matches!(
-            gcra.decide(gcra.full_debt(1000), 1000, 1),
-            Verdict::Answer(_)
-        ));
+        assert!(matches!(gcra.decide(gcra.full_debt(1000), 1000, 1), Verdict::Answer(_)));
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub(crate) struct LogState {
 
 impl LogState {
     #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the top byte is not the log's
     pub(crate) const fn unpack(word: u64) -> Self {
         Self {
             generation: (word >> (LEN_BITS + POS_BITS)) as u8,
@@ -76,12 +77,7 @@ impl SlidingLog {
             return None;
         }
         let wrap = (POS_MASK / units).checked_mul(units)?;
-        Some(Self {
-            units,
-            window,
-            entries: units,
-            wrap,
-        })
+        Some(Self { units, window, entries: units, wrap })
     }
 
     pub(crate) const fn limit(&self) -> u64 {
@@ -135,17 +131,12 @@ impl SlidingLog {
         if state.pos == 0 {
             return 0;
         }
-        ring.stamp(self.entry_before(state.pos, 1))
-            .max(ring.stamp(self.dropped_entry()))
+        ring.stamp(self.entry_before(state.pos, 1)).max(ring.stamp(self.dropped_entry()))
     }
 
     /// When the last admitted unit leaves; 0 in a log that never admitted.
     pub(crate) fn free_at(&self, state: LogState, ring: &impl Stamps) -> u64 {
-        if state.pos == 0 {
-            0
-        } else {
-            self.newest(state, ring).saturating_add(self.window)
-        }
+        if state.pos == 0 { 0 } else { self.newest(state, ring).saturating_add(self.window) }
     }
 
     /// How many of the kept units have left at `t`.
@@ -158,9 +149,7 @@ impl SlidingLog {
     fn left_at(&self, state: LogState, ring: &impl Stamps, t: u64) -> u64 {
         let gone = |nth: u64| {
             let back = state.len.wrapping_sub(nth);
-            ring.stamp(self.entry_before(state.pos, back))
-                .saturating_add(self.window)
-                <= t
+            ring.stamp(self.entry_before(state.pos, back)).saturating_add(self.window) <= t
         };
         if state.len == 0 || !gone(0) {
             return 0;
@@ -168,11 +157,7 @@ impl SlidingLog {
         let (mut gone_to, mut kept_from) = (1, state.len);
         while gone_to < kept_from {
             let mid = gone_to.midpoint(kept_from);
-            if gone(mid) {
-                gone_to = mid.saturating_add(1)
-            } else {
-                kept_from = mid
-            }
+            if gone(mid) { gone_to = mid.saturating_add(1) } else { kept_from = mid }
         }
         gone_to
     }
@@ -199,11 +184,8 @@ impl SlidingLog {
             let stamp = ring.stamp(self.entry_before(state.pos, back));
             stamp.saturating_add(self.window).saturating_sub(now)
         };
-        let (reset, full) = if live == 0 {
-            (0, 0)
-        } else {
-            (wait(left), wait(state.len.saturating_sub(1)))
-        };
+        let (reset, full) =
+            if live == 0 { (0, 0) } else { (wait(left), wait(state.len.saturating_sub(1))) };
         let room = self.units.saturating_sub(live);
         if cost == 0 {
             return Verdict::Answer(Decision::from_count(self.units, room, reset, full, 0));
@@ -214,9 +196,7 @@ impl SlidingLog {
         }
         if cost > room {
             // `cost - room` units must leave first, and there are as many live.
-            let last = left
-                .saturating_add(cost.saturating_sub(room))
-                .saturating_sub(1);
+            let last = left.saturating_add(cost.saturating_sub(room)).saturating_sub(1);
             let retry = wait(last).max(1);
             if retry > self.window.saturating_add(SLACK) {
                 return Verdict::Fault;
@@ -235,10 +215,7 @@ impl SlidingLog {
         let full = t.saturating_add(self.window).saturating_sub(now);
         let reset = if live == 0 { full } else { reset };
         let room = room.saturating_sub(cost);
-        Verdict::Charge(
-            after,
-            Decision::from_count(self.units, room, reset, full, 0),
-        )
+        Verdict::Charge(after, Decision::from_count(self.units, room, reset, full, 0))
     }
 
     /// Decides `cost` units at `now` for a key without a log, whose units, if
@@ -262,11 +239,7 @@ impl SlidingLog {
         }
         let room = room.saturating_sub(cost);
         Verdict::Charge(
-            LogState {
-                generation,
-                pos: cost,
-                len: cost,
-            },
+            LogState { generation, pos: cost, len: cost },
             Decision::from_count(self.units, room, self.window, self.window, 0),
         )
     }
@@ -274,11 +247,7 @@ impl SlidingLog {
     /// The state that replaces one which cannot be honest, once every ring
     /// entry holds `now`: fully in debt at `now`.
     pub(crate) fn full_debt(&self, state: LogState) -> LogState {
-        LogState {
-            pos: self.advance(state.pos, self.entries),
-            len: self.units,
-            ..state
-        }
+        LogState { pos: self.advance(state.pos, self.entries), len: self.units, ..state }
     }
 }
 
@@ -294,37 +263,33 @@ mod tests {
 
     /// Runs requests one after the other, as the limiter does.
     struct Log {
-        log: SlidingLog,
+        rule: SlidingLog,
         ring: Vec<u64>,
         state: LogState,
     }
 
     impl Log {
         fn new(quota: &str) -> Self {
-            let log = SlidingLog::new(&quota.parse().unwrap()).unwrap();
-            let ring = vec![0; log.dropped_entry() + 1];
-            Self {
-                log,
-                ring,
-                state: LogState::unpack(0),
-            }
+            let rule = SlidingLog::new(&quota.parse().unwrap()).unwrap();
+            let ring = vec![0; rule.dropped_entry() + 1];
+            Self { rule, ring, state: LogState::unpack(0) }
         }
 
         fn ask(&mut self, secs: u64, cost: u64) -> Decision {
             let now = secs * 16_000_000_000;
             loop {
-                match self.log.decide(self.state, &self.ring, now, cost) {
+                match self.rule.decide(self.state, &self.ring, now, cost) {
                     Verdict::Answer(d) => return d,
                     Verdict::Tidy(state) => {
-                        let t = self.log.newest(self.state, &self.ring).max(now);
-                        self.ring[self.log.dropped_entry()] = t;
+                        let t = self.rule.newest(self.state, &self.ring).max(now);
+                        self.ring[self.rule.dropped_entry()] = t;
                         self.state = state;
                     }
                     Verdict::Fault => panic!("no fault here"),
                     Verdict::Charge(state, d) => {
-                        let t = self.log.newest(self.state, &self.ring).max(now);
+                        let t = self.rule.newest(self.state, &self.ring).max(now);
                         for i in 0..cost {
-                            self.ring[self.log.entry_after(self.state.pos, i)] = t;
+                            self.ring[self.rule.entry_after(self.state.pos, i)] = t;
                         }
                         self.state = state;
                         return d;
@@ -349,14 +314,7 @@ mod tests {
         let mut log = Log::new("3/min");
         let _ = log.ask(0, 1);
         let d = log.ask(10, 1);
-        assert_eq!(
-            (
-                d.remaining(),
-                d.reset_after_secs(),
-                d.full_after().as_secs()
-            ),
-            (1, 50, 60)
-        );
+        assert_eq!((d.remaining(), d.reset_after_secs(), d.full_after().as_secs()), (1, 50, 60));
         let d = log.ask(20, 2);
         assert_eq!((d.remaining(), d.retry_after_secs()), (1, Some(40)));
         let d = log.ask(20, 3);
@@ -368,11 +326,11 @@ mod tests {
     #[test]
     fn positions_wrap_without_reaching_zero() {
         let mut log = Log::new("3/min");
-        log.state.pos = log.log.wrap - 2;
+        log.state.pos = log.rule.wrap - 2;
         for at in 0..1000 {
             assert!(log.ask(at * 20, 1).is_allowed(), "{at}");
             assert_ne!(log.state.pos, 0);
-            assert_eq!(log.log.wrap % 3, 0);
+            assert_eq!(log.rule.wrap % 3, 0);
         }
         assert!(log.ask(999 * 20, 1).is_denied());
     }
@@ -380,16 +338,8 @@ mod tests {
     #[test]
     fn the_word_holds_its_parts() {
         for state in [
-            LogState {
-                generation: 255,
-                pos: POS_MASK,
-                len: LEN_MASK,
-            },
-            LogState {
-                generation: 1,
-                pos: 2,
-                len: 3,
-            },
+            LogState { generation: 255, pos: POS_MASK, len: LEN_MASK },
+            LogState { generation: 1, pos: 2, len: 3 },
         ] {
             assert_eq!(LogState::unpack(state.pack()), state);
             assert!(state.pack() < 1 << 56);

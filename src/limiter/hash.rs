@@ -21,11 +21,7 @@ impl KeyHasher {
             finish(state)
         };
         let bytes = ahash::RandomState::with_seeds(next(), next(), next(), next());
-        Self {
-            bytes,
-            before: next(),
-            after: next(),
-        }
+        Self { bytes, before: next(), after: next() }
     }
 
     /// Seeded from the system's randomness.
@@ -61,11 +57,7 @@ mod tests {
 
     #[test]
     fn seeds_tell_tables_apart_and_repeat() {
-        let (a, b, c) = (
-            KeyHasher::with_seed(1),
-            KeyHasher::with_seed(1),
-            KeyHasher::with_seed(2),
-        );
+        let (a, b, c) = (KeyHasher::with_seed(1), KeyHasher::with_seed(1), KeyHasher::with_seed(2));
         assert_eq!(a.bytes(b"key"), b.bytes(b"key"));
         assert_ne!(a.bytes(b"key"), c.bytes(b"key"));
         assert_eq!(a.hash(7), b.hash(7));

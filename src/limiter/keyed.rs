@@ -162,10 +162,7 @@ impl<A: Engine, C: Clock> KeyedLimiter<A, C> {
 
     #[inline(always)]
     fn decide(&self, hash: Hash, n: u64, now: Nanos) -> Decision {
-        let request = Request {
-            now: ticks(now, self.epoch, self.last),
-            cost: n,
-        };
+        let request = Request { now: ticks(now, self.epoch, self.last), cost: n };
         match self.table.decide(hash, &request) {
             Ok(decision) => decision,
             Err(saturated) => self.saturated_answer(saturated),
@@ -315,11 +312,8 @@ impl<A: Engine, C> KeyedBuilder<A, C> {
         if self.capacity == 0 {
             return Err(BuildError::ZeroCapacity);
         }
-        Layout::for_keys::<Wide>(self.capacity, rule.ring_words()).ok_or(
-            BuildError::CapacityTooLarge {
-                keys: self.capacity,
-            },
-        )
+        Layout::for_keys::<Wide>(self.capacity, rule.ring_words())
+            .ok_or(BuildError::CapacityTooLarge { keys: self.capacity })
     }
 }
 
@@ -347,14 +341,11 @@ impl<A: Engine, C: Clock> KeyedBuilder<A, C> {
     pub fn try_build(self) -> Result<KeyedLimiter<A, C>, BuildError> {
         let rule = A::from_quota(&self.quota)?;
         let layout = self.layout(rule)?;
-        let table = Table::on_heap(rule, layout).map_err(|_| BuildError::OutOfMemory {
-            bytes: layout.bytes(),
-        })?;
+        let table = Table::on_heap(rule, layout)
+            .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
         let clock = self.clock;
         let epoch = self.epoch.unwrap_or_else(|| clock.now());
-        let hasher = self
-            .seed
-            .map_or_else(KeyHasher::random, KeyHasher::with_seed);
+        let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
         Ok(KeyedLimiter {
             table,
             hasher,

@@ -63,10 +63,7 @@ impl Rule for Gcra {
 
     fn furthest_free(&self) -> u64 {
         // The debt itself, the rest of a lowered state, and what a clock may be off.
-        self.largest_debt()
-            .saturating_mul(2)
-            .saturating_add(REST)
-            .saturating_add(SLACK)
+        self.largest_debt().saturating_mul(2).saturating_add(REST).saturating_add(SLACK)
     }
 }
 

@@ -93,14 +93,8 @@ impl<A: Engine, C: Clock> Limiter<A, C> {
     /// Asks for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_n_at(&self, n: u64, now: Nanos) -> Decision {
-        let request = Request {
-            now: ticks(now, self.epoch, self.last),
-            cost: n,
-        };
-        let ring = self
-            .ring
-            .as_ref()
-            .map_or(Ring::EMPTY, |heap| Ring::new(heap.words()));
+        let request = Request { now: ticks(now, self.epoch, self.last), cost: n };
+        let ring = self.ring.as_ref().map_or(Ring::EMPTY, |heap| Ring::new(heap.words()));
         loop {
             let state = State::new(&self.state);
             // A lone state has one owner, for good.
@@ -131,9 +125,7 @@ impl<A: Engine, C: Clock> Limiter<A, C> {
 
 impl<A: fmt::Debug, C> fmt::Debug for Limiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter")
-            .field("algorithm", &self.rule)
-            .finish_non_exhaustive()
+        f.debug_struct("Limiter").field("algorithm", &self.rule).finish_non_exhaustive()
     }
 }
 
@@ -149,12 +141,7 @@ pub struct LimiterBuilder<A, C = DefaultClock> {
 
 impl<A> LimiterBuilder<A> {
     fn new(quota: Quota) -> Self {
-        Self {
-            quota,
-            clock: DefaultClock,
-            epoch: None,
-            algorithm: PhantomData,
-        }
+        Self { quota, clock: DefaultClock, epoch: None, algorithm: PhantomData }
     }
 }
 
@@ -162,12 +149,7 @@ impl<A, C> LimiterBuilder<A, C> {
     /// The clock to read; a [`MonotonicClock`] unless given. It may be borrowed
     /// or in an `Arc`.
     pub fn clock<D: Clock>(self, clock: D) -> LimiterBuilder<A, D> {
-        LimiterBuilder {
-            quota: self.quota,
-            clock,
-            epoch: self.epoch,
-            algorithm: PhantomData,
-        }
+        LimiterBuilder { quota: self.quota, clock, epoch: self.epoch, algorithm: PhantomData }
     }
 
     /// The instant from which the limiter counts (see [`Limiter`](Limiter#range)):
@@ -201,20 +183,14 @@ impl<A: Engine, C: Clock> LimiterBuilder<A, C> {
         let rule = A::from_quota(&self.quota)?;
         let ring = match rule.ring_words() {
             0 => None,
-            words => Some(Heap::try_new(words).map_err(|_| BuildError::OutOfMemory {
-                bytes: words.saturating_mul(8),
-            })?),
+            words => Some(
+                Heap::try_new(words)
+                    .map_err(|_| BuildError::OutOfMemory { bytes: words.saturating_mul(8) })?,
+            ),
         };
         let clock = self.clock;
         let epoch = self.epoch.unwrap_or_else(|| clock.now());
         let state = CachePadded::new(AtomicU64::new(0));
-        Ok(Limiter {
-            state,
-            ring,
-            rule,
-            clock,
-            epoch,
-            last: rule.last_now(),
-        })
+        Ok(Limiter { state, ring, rule, clock, epoch, last: rule.last_now() })
     }
 }

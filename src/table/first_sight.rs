@@ -28,19 +28,13 @@ struct Patience {
 
 impl Patience {
     const fn new() -> Self {
-        Self {
-            watched: 0,
-            looks: 0,
-        }
+        Self { watched: 0, looks: 0 }
     }
 
     /// Whether `word` has been watched unchanged for long enough. Waits a moment.
     fn ran_out<G: Geometry>(&mut self, word: u64) -> bool {
         if self.watched != word {
-            *self = Self {
-                watched: word,
-                looks: 0,
-            };
+            *self = Self { watched: word, looks: 0 };
         }
         self.looks = self.looks.saturating_add(1);
         if self.looks > G::PATIENCE {
@@ -125,10 +119,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             // Read after the look: whoever reclaimed a slot of this key had
             // raised the floor before its key word, or its claim, was seen.
             let floor = self.floor_of(place, request.now);
-            let seen = Seen::Fresh {
-                floor,
-                generation: 0,
-            };
+            let seen = Seen::Fresh { floor, generation: 0 };
             if let Step::Answer(answer) = self.rule.decide(request, seen, super::Ring::EMPTY) {
                 if let Some(own) = own {
                     self.give_up(own, claim);
@@ -146,11 +137,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                             Sight::Present
                         };
                     }
-                    Choice::Busy {
-                        slot,
-                        word,
-                        claim: theirs,
-                    } => {
+                    Choice::Busy { slot, word, claim: theirs } => {
                         if patience.ran_out::<G>(theirs) {
                             let state = self.row(slot.row).state(slot.nth);
                             if state.swap(theirs, claim) {
@@ -181,7 +168,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Step 2.
     pub(super) fn look(&self, place: &Place, claim: u64) -> Look {
         let mut own = None;
-        for at in self.rows(place) {
+        for at in Self::rows(place) {
             let row = self.row(at);
             for nth in 0..G::ROW {
                 let slot = Slot { row: at, nth };
@@ -254,15 +241,8 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             return Choice::Again;
         };
         self.floor(bucket).raise(free.since);
-        if self
-            .row(free.slot.row)
-            .state(free.slot.nth)
-            .swap(free.state, claim)
-        {
-            Choice::Claimed(Claimed {
-                slot: free.slot,
-                word: free.word,
-            })
+        if self.row(free.slot.row).state(free.slot.nth).swap(free.state, claim) {
+            Choice::Claimed(Claimed { slot: free.slot, word: free.word })
         } else {
             Choice::Again
         }
@@ -270,12 +250,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 
     /// Looks through a bucket for a slot that may be claimed.
     fn survey(&self, bucket: usize, tag: u64, now: u64) -> Survey {
-        let mut survey = Survey {
-            taken: 0,
-            free: None,
-            busy: None,
-            soonest: u64::MAX,
-        };
+        let mut survey = Survey { taken: 0, free: None, busy: None, soonest: u64::MAX };
         let first = super::preferred::<G>(tag);
         for i in 0..G::ROWS {
             let at = bucket * G::ROWS + (first + i) % G::ROWS;
@@ -292,18 +267,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 }
                 let ring = self.ring(slot);
                 // Not "or has no key": the state may be of whoever came since.
-                let since = if is_vacant(state) {
-                    0
-                } else {
-                    self.rule.free_at(state, ring)
-                };
+                let since = if is_vacant(state) { 0 } else { self.rule.free_at(state, ring) };
                 if since <= now {
-                    survey.free.get_or_insert(Free {
-                        slot,
-                        word,
-                        state,
-                        since,
-                    });
+                    survey.free.get_or_insert(Free { slot, word, state, since });
                     continue;
                 }
                 // However far ahead it is: only its own key may find a state
@@ -334,9 +300,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Leaves a slot that is under our claim without a key, free for anybody.
     fn give_up(&self, own: Claimed, claim: u64) {
         if let Some(own) = self.bear(own, claim, 0) {
-            self.row(own.slot.row)
-                .state(own.slot.nth)
-                .swap(claim, vacated(claim));
+            self.row(own.slot.row).state(own.slot.nth).swap(claim, vacated(claim));
         }
     }
 
@@ -352,20 +316,14 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         // Read again under the claim: the floor is then above every earlier
         // state of this slot, whoever reclaimed it, so none of them returns.
         let floor = self.floor_of(place, request.now);
-        let seen = Seen::Fresh {
-            floor,
-            generation: generation(own.word),
-        };
+        let seen = Seen::Fresh { floor, generation: generation(own.word) };
         let ring = self.ring(own.slot);
         let Step::Commit(next, answer) = self.rule.decide(request, seen, ring) else {
             self.give_up(own, claim);
             return None;
         };
         self.rule.write(request, seen, ring);
-        self.row(own.slot.row)
-            .state(own.slot.nth)
-            .swap(claim, next)
-            .then_some(answer)
+        self.row(own.slot.row).state(own.slot.nth).swap(claim, next).then_some(answer)
     }
 }
 
@@ -390,9 +348,7 @@ struct Survey {
 
 impl Survey {
     fn none_free(self, other: Option<Self>) -> Choice {
-        let soonest = self
-            .soonest
-            .min(other.as_ref().map_or(u64::MAX, |o| o.soonest));
+        let soonest = self.soonest.min(other.as_ref().map_or(u64::MAX, |o| o.soonest));
         match self.busy.or(other.and_then(|o| o.busy)) {
             Some((slot, word, claim)) => Choice::Busy { slot, word, claim },
             None => Choice::Saturated(Saturated { soonest }),

@@ -56,10 +56,7 @@ impl Layout {
     pub(crate) fn for_keys<G: Geometry>(keys: usize, ring_words: usize) -> Option<Self> {
         let slots = G::ROW * G::ROWS;
         let bytes_per_bucket = (slots * 2 + BUCKET_WORDS) * 8;
-        let buckets = keys
-            .checked_mul(G::BYTES_PER_KEY)?
-            .div_ceil(bytes_per_bucket)
-            .max(1);
+        let buckets = keys.checked_mul(G::BYTES_PER_KEY)?.div_ceil(bytes_per_bucket).max(1);
         Self::with_buckets::<G>(buckets, ring_words)
     }
 
@@ -72,20 +69,12 @@ impl Layout {
             .checked_mul(BUCKET_WORDS)?
             .checked_add(HEAD_WORDS)?
             .checked_next_multiple_of(pair)?;
-        let rings_at = slots
-            .checked_mul(2)?
-            .checked_add(rows_at)?
-            .checked_next_multiple_of(pair)?;
+        let rings_at =
+            slots.checked_mul(2)?.checked_add(rows_at)?.checked_next_multiple_of(pair)?;
         let len = slots.checked_mul(ring_words)?.checked_add(rings_at)?;
         // Bytes must fit an allocation.
         isize::try_from(len.checked_mul(8)?).ok()?;
-        Some(Self {
-            buckets,
-            rows_at,
-            rings_at,
-            ring_words,
-            len,
-        })
+        Some(Self { buckets, rows_at, rings_at, ring_words, len })
     }
 
     pub(crate) const fn bytes(&self) -> usize {
@@ -103,19 +92,12 @@ mod tests {
             let layout = Layout::for_keys::<Wide>(keys, 0).unwrap();
             assert!(layout.bytes() <= 32 * keys, "{keys}: {}", layout.bytes());
             if keys >= 12_345 {
-                assert!(
-                    layout.bytes() <= 24 * keys + 512,
-                    "{keys}: {}",
-                    layout.bytes()
-                );
+                assert!(layout.bytes() <= 24 * keys + 512, "{keys}: {}", layout.bytes());
             }
         }
         assert_eq!(Layout::for_keys::<Wide>(usize::MAX, 0), None);
         assert_eq!(Layout::for_keys::<Wide>(1 << 40, 1 << 40), None);
         // Not rounded up to a power of two.
-        assert_eq!(
-            Layout::for_keys::<Wide>(1_000_000, 0).unwrap().buckets,
-            88_236
-        );
+        assert_eq!(Layout::for_keys::<Wide>(1_000_000, 0).unwrap().buckets, 88_236);
     }
 }

@@ -105,12 +105,7 @@ impl<R: Rule, G: Geometry> Table<R, Heap, G> {
     /// A table on the heap.
     pub(crate) fn on_heap(rule: R, layout: Layout) -> Result<Self, OutOfMemory> {
         let storage = Heap::try_new(layout.len)?;
-        Ok(Self {
-            rule,
-            storage,
-            layout,
-            geometry: std::marker::PhantomData,
-        })
+        Ok(Self { rule, storage, layout, geometry: std::marker::PhantomData })
     }
 }
 
@@ -148,7 +143,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     fn decide_elsewhere(&self, hash: Hash, request: &Request) -> Result<R::Answer, Saturated> {
         let place = self.place(hash);
         loop {
-            for at in self.rows(&place) {
+            for at in Self::rows(&place) {
                 let row = self.row(at);
                 for (nth, key) in row.keys.iter().enumerate() {
                     let word = Key::new(key).hint();
@@ -159,10 +154,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                     }
                 }
             }
-            let seen = Seen::Fresh {
-                floor: self.floor_of(&place, request.now),
-                generation: 0,
-            };
+            let seen = Seen::Fresh { floor: self.floor_of(&place, request.now), generation: 0 };
             if let Step::Answer(answer) = self.rule.decide(request, seen, Ring::EMPTY) {
                 return Ok(answer);
             }
@@ -181,9 +173,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     #[inline(always)]
     fn visit(&self, slot: Slot, row: Row<'_>, word: u64, request: &Request) -> Option<R::Answer> {
         let (key, state) = (row.key(slot.nth), row.state(slot.nth));
-        settle(&self.rule, request, state, self.ring(slot), || {
-            key.again() == word
-        })
+        settle(&self.rule, request, state, self.ring(slot), || key.again() == word)
     }
 
     /// From when on a key that has no slot may be as good as new.
@@ -217,29 +207,18 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         // Another multiplicative view of the same 64 bits; any mixing will do.
         let mut away = self.scale((hash.0 ^ hash.0 >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9));
         if away == home {
-            away = if home + 1 < self.layout.buckets {
-                home + 1
-            } else {
-                0
-            };
+            away = if home + 1 < self.layout.buckets { home + 1 } else { 0 };
         }
-        Place {
-            tag: tag(hash),
-            home,
-            away,
-        }
+        Place { tag: tag(hash), home, away }
     }
 
     /// The rows of both buckets, in the order in which they are looked at.
-    fn rows(&self, place: &Place) -> impl Iterator<Item = usize> + use<R, S, G> {
+    fn rows(place: &Place) -> impl Iterator<Item = usize> + use<R, S, G> {
         let first = preferred::<G>(place.tag);
         let buckets = if place.home == place.away { 1 } else { 2 };
-        [place.home, place.away]
-            .into_iter()
-            .take(buckets)
-            .flat_map(move |bucket| {
-                (0..G::ROWS).map(move |i| bucket * G::ROWS + (first + i) % G::ROWS)
-            })
+        [place.home, place.away].into_iter().take(buckets).flat_map(move |bucket| {
+            (0..G::ROWS).map(move |i| bucket * G::ROWS + (first + i) % G::ROWS)
+        })
     }
 
     #[inline(always)]
@@ -279,11 +258,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 #[inline(always)]
 const fn tag(hash: Hash) -> u64 {
     let tag = hash.0 << words::GENERATION_BITS;
-    if tag == 0 {
-        1 << words::GENERATION_BITS
-    } else {
-        tag
-    }
+    if tag == 0 { 1 << words::GENERATION_BITS } else { tag }
 }
 
 /// Which row of its buckets a key is put in if there is room.

@@ -43,11 +43,9 @@ mod heap {
             let layout = Self::layout(len.max(1)).ok_or(OutOfMemory)?;
             // SAFETY: the layout is not empty, its length being at least one word.
             let raw = unsafe { alloc_zeroed(layout) };
+            #[allow(clippy::cast_ptr_alignment)] // the layout asks for more
             let words = NonNull::new(raw.cast::<AtomicU64>()).ok_or(OutOfMemory)?;
-            Ok(Self {
-                words,
-                len: len.max(1),
-            })
+            Ok(Self { words, len: len.max(1) })
         }
 
         fn layout(len: usize) -> Option<Layout> {
@@ -85,9 +83,7 @@ mod heap {
 #[cfg(loom)]
 impl Heap {
     pub(crate) fn try_new(len: usize) -> Result<Self, OutOfMemory> {
-        Ok(Self {
-            words: (0..len.max(1)).map(|_| AtomicU64::new(0)).collect(),
-        })
+        Ok(Self { words: (0..len.max(1)).map(|_| AtomicU64::new(0)).collect() })
     }
 }
 
@@ -100,9 +96,7 @@ impl Storage for Heap {
 
 impl fmt::Debug for Heap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heap")
-            .field("words", &self.words().len())
-            .finish()
+        f.debug_struct("Heap").field("words", &self.words().len()).finish()
     }
 }
 

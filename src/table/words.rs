@@ -65,9 +65,7 @@ impl<'a> Key<'a> {
     }
 
     pub(crate) fn swap(self, from: u64, to: u64) -> bool {
-        self.0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -112,9 +110,7 @@ impl<'a> State<'a> {
 
     #[inline(always)]
     pub(crate) fn swap(self, from: u64, to: u64) -> bool {
-        self.0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -140,9 +136,7 @@ impl<'a> Floor<'a> {
 
     /// Lowers a floor that no honest state can have left behind.
     pub(crate) fn repair(self, from: u64, to: u64) {
-        let _ = self
-            .0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -192,17 +186,13 @@ impl<'a> Ticket<'a> {
     /// Whether the ticket is still ours. A thief that takes it later sees
     /// everything done before this; one that took it earlier makes this fail.
     pub(crate) fn confirm(self, held: Held) -> bool {
-        self.0
-            .compare_exchange(held.0, held.0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(held.0, held.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Gives it back, unless it was stolen.
     pub(crate) fn release(self, held: Held) {
         let free = held.0 & !1;
-        let _ = self
-            .0
-            .compare_exchange(held.0, free, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(held.0, free, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -220,16 +210,12 @@ impl<'a> Ring<'a> {
 
     #[inline]
     pub(crate) fn stamp(self, entry: usize) -> u64 {
-        self.0
-            .get(entry)
-            .map_or(0, |word| word.load(Ordering::Acquire))
+        self.0.get(entry).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     /// Raises an entry to at least `stamp` and returns what it holds then.
     pub(crate) fn propose(self, entry: usize, stamp: u64) -> u64 {
-        self.0.get(entry).map_or(stamp, |word| {
-            word.fetch_max(stamp, Ordering::AcqRel).max(stamp)
-        })
+        self.0.get(entry).map_or(stamp, |word| word.fetch_max(stamp, Ordering::AcqRel).max(stamp))
     }
 
     /// Sets all entries: the repair of a log that cannot be honest.

@@ -65,9 +65,7 @@ impl MonotonicClock {
         }
         #[cfg(not(feature = "tsc"))]
         {
-            Self {
-                zero: std::time::Instant::now(),
-            }
+            Self { zero: std::time::Instant::now() }
         }
     }
 }
@@ -120,10 +118,7 @@ impl Hand {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let to = seen.saturating_add(by);
-            match self
-                .0
-                .compare_exchange(seen, to, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange(seen, to, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Nanos(to),
                 Err(now) => seen = now,
             }
@@ -160,10 +155,7 @@ pub struct CoarseClock<C = MonotonicClock> {
 impl<C: Clock> CoarseClock<C> {
     /// Caches readings of `source`, the first of them now.
     pub fn new(source: C) -> Self {
-        let clock = Self {
-            cached: Hand::default(),
-            source,
-        };
+        let clock = Self { cached: Hand::default(), source };
         clock.refresh();
         clock
     }
@@ -241,10 +233,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         let (b, d) = (clock.now(), t.elapsed());
         let ours = b.since(a);
-        assert!(
-            ours >= Duration::from_millis(45) && ours < d * 2,
-            "{ours:?} {d:?}"
-        );
+        assert!(ours >= Duration::from_millis(45) && ours < d * 2, "{ours:?} {d:?}");
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Nanos {
 
     /// The instant `wait` later; [`Nanos::MAX`] where that is out of range.
     #[inline]
+    #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(Self::from(wait).0))
     }
@@ -140,10 +141,7 @@ mod tests {
 
     #[test]
     fn rounding_is_up() {
-        assert_eq!(
-            (nanos_up(0), nanos_up(1), nanos_up(16), nanos_up(17)),
-            (0, 1, 1, 2)
-        );
+        assert_eq!((nanos_up(0), nanos_up(1), nanos_up(16), nanos_up(17)), (0, 1, 1, 2));
         assert_eq!(secs_up(Duration::ZERO), 0);
         assert_eq!(secs_up(Duration::from_nanos(1)), 1);
         assert_eq!(secs_up(Duration::from_secs(2)), 2);

@@ -68,15 +68,8 @@ fn log_denial_is_consistent() {
         // its first: those of 5 and 11. Once it dropped that of 5, at 15: that of
         // 11, and it is 15 for everybody. After its second: 11 and 15.
         let d = ask(&table, K, 12, 0).unwrap();
-        let seen = (
-            d.remaining(),
-            d.reset_after().as_nanos(),
-            d.full_after().as_nanos(),
-        );
-        assert!(
-            [(1, 3, 3), (0, 3, 9), (1, 9, 9), (0, 9, 13)].contains(&seen),
-            "{seen:?}"
-        );
+        let seen = (d.remaining(), d.reset_after().as_nanos(), d.full_after().as_nanos());
+        assert!([(1, 3, 3), (0, 3, 9), (1, 9, 9), (0, 9, 13)].contains(&seen), "{seen:?}");
         writer.join().unwrap();
     });
 }
@@ -93,10 +86,7 @@ fn log_reclaim_against_hit() {
         let theirs = theirs.join().unwrap();
         assert_eq!(allowed(ours) + allowed(theirs), 1);
         let (winner, loser) = if ours.is_some() { (K, J) } else { (J, K) };
-        assert_eq!(
-            ask(&table, winner, 21, 1).map(|d| d.is_allowed()),
-            Some(false)
-        );
+        assert_eq!(ask(&table, winner, 21, 1).map(|d| d.is_allowed()), Some(false));
         assert_eq!(ask(&table, loser, 21, 1), None);
         assert_eq!(allowed(ask(&table, winner, 22, 2)), 1);
     });

@@ -72,15 +72,7 @@ fn ask<R: Rule<Answer = Decision>, const SLOTS: usize>(
     now: u64,
     cost: u64,
 ) -> Option<Decision> {
-    table
-        .decide(
-            key,
-            &Request {
-                now: now * TICKS_PER_NANO,
-                cost,
-            },
-        )
-        .ok()
+    table.decide(key, &Request { now: now * TICKS_PER_NANO, cost }).ok()
 }
 
 fn allowed(decision: Option<Decision>) -> usize {
@@ -90,8 +82,7 @@ fn allowed(decision: Option<Decision>) -> usize {
 /// How many live slots bear a key.
 fn slots_of<R: Rule, const SLOTS: usize>(table: &Tab<R, SLOTS>, key: Hash) -> usize {
     let place = table.place(key);
-    table
-        .rows(&place)
+    Tab::<R, SLOTS>::rows(&place)
         .flat_map(|at| (0..SLOTS).map(move |nth| (at, nth)))
         .filter(|&(at, nth)| {
             let row = table.row(at);

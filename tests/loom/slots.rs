@@ -75,10 +75,7 @@ fn reclaim_against_hit() {
         // charged for the other, nobody is forgotten.
         assert_eq!(allowed(ours) + allowed(theirs), 1);
         let (winner, loser) = if ours.is_some() { (K, J) } else { (J, K) };
-        assert_eq!(
-            ask(&table, winner, 12, 1).map(|d| d.is_allowed()),
-            Some(false)
-        );
+        assert_eq!(ask(&table, winner, 12, 1).map(|d| d.is_allowed()), Some(false));
         assert_eq!(ask(&table, loser, 12, 1), None);
         assert_eq!(table.saturated(), 2);
     });
@@ -115,10 +112,7 @@ fn two_reclaimers_and_the_owner() {
             })
             .collect();
         let ours = ask(&table, K, 12, 1);
-        let theirs: usize = threads
-            .into_iter()
-            .map(|t| allowed(t.join().unwrap()))
-            .sum();
+        let theirs: usize = threads.into_iter().map(|t| allowed(t.join().unwrap())).sum();
         assert_eq!(allowed(ours) + theirs, 1);
         let live: usize = [K, J, M].iter().map(|key| slots_of(&table, *key)).sum();
         assert_eq!(live, 1);
@@ -184,10 +178,7 @@ fn repair_is_lowered_and_rests() {
         let ours = ask(&table, K, 100, 1).unwrap();
         // Fully in debt at 100, from whoever repaired first.
         assert!(ours.is_denied() && theirs.join().unwrap().unwrap().is_denied());
-        assert_eq!(
-            ours.retry_after(),
-            Some(std::time::Duration::from_nanos(10))
-        );
+        assert_eq!(ours.retry_after(), Some(std::time::Duration::from_nanos(10)));
         // As good as new at 110, but its slot rests.
         assert_eq!(ask(&table, J, 111, 1), None);
         assert_eq!(allowed(ask(&table, K, 110, 1)), 1);
@@ -212,9 +203,7 @@ fn die<const SLOTS: usize>(table: &Tab<Gcra, SLOTS>, key: Hash, now: u64, at: Gr
     }
     let claim = held.claim(place.home as u64);
     assert!(matches!(table.look(&place, claim), Look::Absent));
-    let own = table
-        .claim_one(&place, now * TICKS_PER_NANO, claim)
-        .unwrap();
+    let own = table.claim_one(&place, now * TICKS_PER_NANO, claim).unwrap();
     if matches!(at, Grave::Claim) {
         return;
     }

@@ -61,11 +61,7 @@ impl Gcra {
     pub fn new(quota: &Quota) -> Self {
         let (period, units) = (period(quota), i128::from(quota.units()));
         let interval = period / units + i128::from(period % units != 0);
-        Self {
-            interval: interval.max(1),
-            burst: i128::from(quota.burst_units()),
-            tat: 0,
-        }
+        Self { interval: interval.max(1), burst: i128::from(quota.burst_units()), tat: 0 }
     }
 
     pub fn interval_ticks(&self) -> i128 {
@@ -87,9 +83,7 @@ impl Oracle for Gcra {
             self.tat = new;
         }
         let after = self.tat.max(now);
-        let remaining = (now + tolerance - after)
-            .div_euclid(self.interval)
-            .clamp(0, self.burst);
+        let remaining = (now + tolerance - after).div_euclid(self.interval).clamp(0, self.burst);
         let never = cost > self.burst;
         Answer {
             allowed,
@@ -123,10 +117,7 @@ impl Log {
     /// The most units in any half-open window `(a, a + period]`.
     pub fn most_in_a_window(&self) -> usize {
         let most = |first: &Ticks| {
-            self.stamps
-                .iter()
-                .filter(|s| (*first..*first + self.window).contains(s))
-                .count()
+            self.stamps.iter().filter(|s| (*first..*first + self.window).contains(s)).count()
         };
         self.stamps.iter().map(most).max().unwrap_or(0)
     }
@@ -141,12 +132,8 @@ impl Oracle for Log {
             newest = now;
         }
         let t = now.max(newest);
-        let live: Vec<Ticks> = self
-            .stamps
-            .iter()
-            .copied()
-            .filter(|s| *s > t - self.window)
-            .collect();
+        let live: Vec<Ticks> =
+            self.stamps.iter().copied().filter(|s| *s > t - self.window).collect();
         let never = cost > self.units as u64;
         let want = usize::try_from(cost).unwrap_or(usize::MAX);
         let allowed = want <= self.units - live.len();

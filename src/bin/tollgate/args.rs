@@ -1,0 +1,145 @@
+//! The command line as it is written.
+
+use crate::{failure::Failure, key::Part};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{ffi::OsString, path::PathBuf};
+use tollgate::Quota;
+
+/// Rate limiting, from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Replay(Replay),
+}
+
+/// Show what a limit would have done to the requests in access logs.
+///
+/// Reads logs in Common or Combined Log Format, plain or gzip, and decides
+/// every request at the time it was logged: in file order, a line that is
+/// earlier than one before it at the latest time seen so far.
+///
+/// Exit codes: 0 when the logs were replayed, whatever was denied; 1 when
+/// --strict met a line that cannot be read; 2 when the run could not be done.
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// Logs to read, one after the other; - is standard input
+    #[arg(value_name = "LOG", required = true)]
+    pub(crate) logs: Vec<OsString>,
+
+    /// What is allowed: UNITS/[COUNT]UNIT with UNIT one of d, h, min, s, ms
+    #[arg(long, value_name = "QUOTA", allow_hyphen_values = true)]
+    quota: String,
+
+    /// Requests that may come at once (gcra only) [default: the quota's units]
+    #[arg(long, value_name = "N")]
+    burst: Option<u64>,
+
+    /// How the quota is kept
+    #[arg(long, value_enum, default_value_t = Algorithm::Gcra)]
+    pub(crate) algorithm: Algorithm,
+
+    /// Who is limited: one part or several, such as ip,path
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', default_value = "ip")]
+    key: Vec<Part>,
+
+    /// Bits of an IPv6 address that make one client
+    #[arg(long, value_name = "BITS", default_value_t = 64,
+          value_parser = clap::value_parser!(u8).range(0..=128))]
+    pub(crate) ipv6_prefix: u8,
+
+    /// Keys that are limited and listed exactly
+    #[arg(long, value_name = "KEYS", default_value_t = 100_000)]
+    pub(crate) capacity: usize,
+
+    /// Order all lines by time first (keeps them in memory)
+    #[arg(long)]
+    pub(crate) sort: bool,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Also write each decision to FILE, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decisions: Option<PathBuf>,
+
+    /// How many of the keys denied most to list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+
+    /// Stop at the first line that cannot be read
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// How a quota is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    /// Smooth: units come back one by one.
+    Gcra,
+    /// Exact: never more than the quota in any window.
+    SlidingLog,
+}
+
+impl Algorithm {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gcra => "gcra",
+            Self::SlidingLog => "sliding-log",
+        }
+    }
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables and a picture.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Replay {
+    /// The quota with the burst that was asked for.
+    pub(crate) fn quota(&self) -> Result<Quota, Failure> {
+        let quota: Quota = self
+            .quota
+            .parse()
+            .map_err(|e| Failure::new(format!("--quota {}: {e}", self.quota.escape_debug())))?;
+        match self.burst {
+            None => Ok(quota),
+            Some(_) if self.algorithm == Algorithm::SlidingLog => {
+                Err(Failure::new("--burst: a sliding log knows no burst".to_owned()))
+            }
+            Some(burst) => {
+                quota.burst(burst).map_err(|e| Failure::new(format!("--burst {burst}: {e}")))
+            }
+        }
+    }
+
+    /// The parts of a key, each at most once.
+    pub(crate) fn parts(&self) -> Result<Vec<Part>, Failure> {
+        let repeated = |(at, part): (usize, &Part)| self.key[..at].contains(part);
+        if self.key.iter().enumerate().any(repeated) {
+            return Err(Failure::new("--key: the same part is named twice".to_owned()));
+        }
+        Ok(self.key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,102 @@
+//! Requests over time, in a fixed number of columns.
+
+/// At most so many columns; at least half of them once time has moved that far.
+const COLUMNS: usize = 60;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) allowed: u64,
+    pub(crate) denied: u64,
+}
+
+/// Columns of equal width that start at the first request. When time runs out
+/// of the last one, neighbours are merged and all become twice as wide.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    columns: [Column; COLUMNS],
+    used: usize,
+    start: u64,
+    /// Seconds in a column.
+    width: u64,
+}
+
+impl Timeline {
+    pub(crate) fn new() -> Self {
+        Self { columns: [Column::default(); COLUMNS], used: 0, start: 0, width: 1 }
+    }
+
+    /// Counts a request at `seconds`, which never step back.
+    #[inline]
+    pub(crate) fn add(&mut self, seconds: u64, denied: bool) {
+        if self.used == 0 {
+            self.start = seconds;
+        }
+        let mut at = self.index(seconds);
+        while at >= COLUMNS {
+            self.widen();
+            at = self.index(seconds);
+        }
+        self.used = self.used.max(at + 1);
+        let column = &mut self.columns[at];
+        if denied {
+            column.denied += 1;
+        } else {
+            column.allowed += 1;
+        }
+    }
+
+    fn index(&self, seconds: u64) -> usize {
+        usize::try_from(seconds.saturating_sub(self.start) / self.width).unwrap_or(usize::MAX)
+    }
+
+    #[cold]
+    fn widen(&mut self) {
+        for at in 0..COLUMNS {
+            let pair = self.columns.get(2 * at..2 * at + 2).unwrap_or_default();
+            self.columns[at] = pair.iter().fold(Column::default(), |sum, one| Column {
+                allowed: sum.allowed + one.allowed,
+                denied: sum.denied + one.denied,
+            });
+        }
+        self.used = self.used.div_ceil(2);
+        self.width = self.width.saturating_mul(2);
+    }
+
+    /// The columns up to the last request, and their width in seconds.
+    pub(crate) fn columns(&self) -> (&[Column], u64) {
+        (&self.columns[..self.used], self.width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(timeline: &Timeline) -> (u64, u64) {
+        let (columns, _) = timeline.columns();
+        columns.iter().fold((0, 0), |(a, d), c| (a + c.allowed, d + c.denied))
+    }
+
+    #[test]
+    fn nothing_is_lost_when_columns_merge() {
+        let mut timeline = Timeline::new();
+        assert_eq!(timeline.columns(), (&[][..], 1));
+        for n in 0..10_000_u64 {
+            timeline.add(1_000_000_000 + n, n % 3 == 0);
+            assert_eq!(sums(&timeline), (n + 1 - n.div_ceil(3).max(n / 3 + 1), n / 3 + 1));
+        }
+        let (columns, width) = timeline.columns();
+        assert_eq!(width, 256);
+        assert_eq!(columns.len(), 10_000_usize.div_ceil(256));
+        assert!(columns[..columns.len() - 1].iter().all(|c| c.allowed + c.denied == 256));
+    }
+
+    #[test]
+    fn centuries_fit() {
+        let mut timeline = Timeline::new();
+        timeline.add(0, true);
+        timeline.add(u64::MAX, false);
+        assert_eq!(sums(&timeline), (1, 1));
+        assert!(timeline.columns().0.len() <= COLUMNS);
+    }
+}

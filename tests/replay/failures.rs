@@ -1,0 +1,199 @@
+//! Runs that end early: one clear line, the right code, nothing left behind.
+
+use super::*;
+
+/// A run that must fail so, having written nothing but one line.
+fn fails(room: &Room, words: &str, stdin: &[u8], code: i32, line: &str) {
+    let before = room.names();
+    let words = format!("--decisions decided {words}");
+    let run = room.replay_stdin(&words, stdin).expect(code);
+    assert_eq!(run.out, "", "{words}");
+    assert_eq!(run.err, format!("tollgate: {line}\n"), "{words}");
+    assert_eq!(room.names(), before, "{words} left something behind");
+}
+
+#[test]
+fn logs_that_cannot_be_read() {
+    let room = Room::new();
+    let good = times(&["10:00:00"; 500]);
+    room.put("good.log", &good).put("text.gz", &good).put("nothing.gz", "");
+    let zip = gzip(good.as_bytes());
+    room.put("cut.gz", &zip[..zip.len() / 2]).put("tail.gz", &zip[..zip.len() - 3]);
+    let mut broken = zip.clone();
+    *broken.last_mut().unwrap() ^= 1;
+    room.put("broken.gz", &broken);
+    room.put("second.gz", [&zip[..], &zip[..7]].concat());
+    fs::create_dir(room.path("folder")).unwrap();
+    let early = "truncated: the compressed data ends early";
+    for (words, line) in [
+        ("missing.log", "missing.log: no such file".to_owned()),
+        ("good.log missing.log", "missing.log: no such file".to_owned()),
+        ("folder", "folder: is a directory".to_owned()),
+        ("good.log folder", "folder: is a directory".to_owned()),
+        ("cut.gz", format!("cut.gz: {early}")),
+        ("good.log cut.gz", format!("cut.gz: {early}")),
+        ("tail.gz", format!("tail.gz: {early}")),
+        ("second.gz", format!("second.gz: {early}")),
+        ("nothing.gz", format!("nothing.gz: {early}")),
+        ("text.gz", "text.gz: not valid gzip data (invalid gzip header)".to_owned()),
+        ("- good.log -", "-: standard input can be read only once".to_owned()),
+    ] {
+        for format in ["text", "json"] {
+            let words = format!("--quota 1/s --format {format} {words}");
+            fails(&room, &words, b"", 2, &line);
+            fails(&room, &format!("--sort {words}"), b"", 2, &line);
+        }
+    }
+    fails(&room, "--quota 1/s -", &zip[..zip.len() / 2], 2, &format!("-: {early}"));
+    let run = room.replay("--quota 1/s broken.gz").expect(2);
+    assert!(run.err.starts_with("tollgate: broken.gz: not valid gzip data"), "{}", run.err);
+}
+
+#[test]
+fn quotas_that_cannot_be_kept() {
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"]));
+    for (words, line) in [
+        ("--quota 0/min", "--quota 0/min: a quota of 0 units allows nothing; the least is 1"),
+        (
+            "--quota 1/month",
+            "--quota 1/month: unknown unit of time; use one of d, h, min, s, ms, us, ns",
+        ),
+        ("--quota 1/0s", "--quota 1/0s: the period of a quota must be longer than 0"),
+        ("--quota 1/s --burst 0", "--burst 0: a burst of 0 units allows nothing; the least is 1"),
+        (
+            "--quota 60/min --burst 20 --algorithm sliding-log",
+            "--burst: a sliding log knows no burst",
+        ),
+        (
+            "--quota 60/min --burst 60 --algorithm sliding-log",
+            "--burst: a sliding log knows no burst",
+        ),
+        (
+            "--quota 300000/min --algorithm sliding-log",
+            "a sliding log holds at most 262143 units per key, not 300000; \
+             use GCRA, or count in larger units",
+        ),
+        (
+            "--quota 1/s --capacity 0",
+            "--capacity 0: a capacity of 0 keys limits nobody; the least is 1",
+        ),
+        ("--quota 1/s --key ip,path,ip", "--key: the same part is named twice"),
+    ] {
+        fails(&room, &format!("{words} a.log"), b"", 2, line);
+    }
+    let run = room.replay("--quota -1/s a.log").expect(2);
+    assert!(run.err.starts_with("tollgate: --quota -1/s: expected UNITS"), "{}", run.err);
+    // Not a log in sight, and yet the quota is looked at first.
+    fails(
+        &room,
+        "--quota 0/s missing.log",
+        b"",
+        2,
+        "--quota 0/s: a quota of 0 units allows nothing; the least is 1",
+    );
+    let run = Run::from(
+        room.command("a.log --algorithm sliding-log")
+            .args(["--quota", "60/min burst 5"])
+            .output()
+            .unwrap(),
+    );
+    assert!(run.err.contains("a sliding log knows no burst: burst 5"), "{}", run.err);
+    assert_eq!((run.code, run.err.lines().count()), (Some(2), 1));
+}
+
+#[test]
+fn usage_is_explained() {
+    let room = Room::new();
+    room.put("a.log", "");
+    for words in
+        ["a.log", "--quota 1/s", "--quota 1/s --format xml a.log", "--quota 1/s --burst x a.log"]
+    {
+        let run = room.replay(words).expect(2);
+        assert!(run.out.is_empty() && run.err.starts_with("error: "), "{words}: {}", run.err);
+    }
+    let help = room.replay("--help").expect(0);
+    for option in [
+        "--quota",
+        "--burst",
+        "--algorithm",
+        "--key",
+        "--ipv6-prefix",
+        "--capacity",
+        "--sort",
+        "--format",
+        "--decisions",
+        "--top",
+        "--strict",
+    ] {
+        assert!(help.out.contains(option), "{option}");
+    }
+}
+
+#[test]
+fn strict_stops_at_the_first_unreadable_line() {
+    let room = Room::new();
+    let text = times(&["10:00:00", "10:00:01"]) + "nonsense\n\n" + &times(&["10:00:02"]);
+    room.put("a.log", &text).put("good.log", times(&["10:00:00", "10:00:00"]));
+    room.put("long.log", "x".repeat(1 << 20));
+    let line = "a.log:3: no client in the first field";
+    fails(&room, "--strict --quota 1/s a.log", b"", 1, line);
+    fails(&room, "--strict --sort --quota 1/s good.log a.log", b"", 1, line);
+    fails(&room, "--strict --format json --quota 1/s a.log", b"", 1, line);
+    fails(&room, "--strict --quota 1/s -", text.as_bytes(), 1, "-:3: no client in the first field");
+    fails(
+        &room,
+        "--strict --quota 1/s long.log",
+        b"",
+        1,
+        "long.log:1: the line is longer than 64 KiB",
+    );
+    // Denials are no failure, strict or not.
+    assert_eq!(room.report("--strict --quota 1/min good.log")["denied"], 1);
+}
+
+#[test]
+fn decisions_go_nowhere_but_to_a_file_of_their_own() {
+    let room = Room::new();
+    let log = times(&["10:00:00"]);
+    room.put("a.log", &log).put("old", "precious\n").put("bad.gz", "");
+    fs::create_dir(room.path("folder")).unwrap();
+    let before = room.names();
+    let run = |target: &str, log: &str| {
+        let run = room.replay(&format!("--quota 1/s --decisions {target} {log}"));
+        assert_eq!(room.names(), before, "{target}");
+        run.expect(2)
+    };
+    for (target, line) in [
+        ("folder", "--decisions folder: is not a regular file"),
+        ("/dev/null", "--decisions /dev/null: is not a regular file"),
+        ("none/decided", "--decisions none/decided: no such folder"),
+    ] {
+        assert_eq!(run(target, "a.log").err, format!("tollgate: {line}\n"));
+    }
+    assert!(run("a.log", "./a.log").err.ends_with("a.log: is one of the logs to read\n"));
+    assert_eq!(fs::read_to_string(room.path("a.log")).unwrap(), log);
+    // A run that fails leaves an older file as it was.
+    run("old", "a.log bad.gz");
+    assert_eq!(fs::read_to_string(room.path("old")).unwrap(), "precious\n");
+    // A run that succeeds replaces it.
+    room.replay("--quota 1/s --decisions old a.log").expect(0);
+    assert_eq!(fs::read_to_string(room.path("old")).unwrap().lines().count(), 1);
+    assert_eq!(room.names(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn decisions_are_a_file_like_any_other() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"])).put("plain", "").put("target", "");
+    symlink("target", room.path("link")).unwrap();
+    for name in ["decided", "link"] {
+        room.replay(&format!("--quota 1/s --decisions {name} a.log")).expect(0);
+    }
+    let mode = |name: &str| fs::metadata(room.path(name)).unwrap().permissions().mode();
+    assert_eq!(mode("decided"), mode("plain"));
+    assert!(fs::symlink_metadata(room.path("link")).unwrap().is_symlink());
+    assert!(!fs::read_to_string(room.path("target")).unwrap().is_empty());
+}
