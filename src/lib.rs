@@ -1,4 +1,58 @@
-//! An embeddable rate-limiting engine.
+//! tollgate decides "may this request pass, and if not, when?": an embeddable
+//! rate-limiting engine with memory fixed when it is created, whose answers are
+//! exact under any interleaving of threads.
+//!
+//! ```
+//! use tollgate::{KeyedLimiter, Quota};
+//!
+//! let limiter = KeyedLimiter::gcra(Quota::n_per_minute(60)?.burst(10)?)
+//!     .capacity(100_000) // keys in debt at once: 2.4 MB, now and for ever
+//!     .try_build()?;
+//!
+//! let decision = limiter.check("203.0.113.7");
+//! if decision.is_denied() {
+//!     let wait = decision.retry_after_secs(); // rounded up, never 0
+//! #   let _ = wait;
+//! }
+//! # assert!(decision.is_allowed());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Which limiter
+//!
+//! | | one thing is limited | each of many keys is |
+//! |---|---|---|
+//! | smooth traffic, one word a key | [`Limiter::gcra`] | [`KeyedLimiter::gcra`] |
+//! | never more than N in any window, a word per unit | [`Limiter::sliding_log`] | [`KeyedLimiter::sliding_log`] |
+//!
+//! GCRA spaces requests by period / units and lets a burst through at once.
+//! With a burst as large as the units, up to twice the units may pass in one
+//! period (the burst, then a period's worth); a smaller burst brings that down.
+//! The sliding log remembers each admitted unit and so keeps "10 per minute" to
+//! the letter, whichever minute is looked at.
+//!
+//! # What an answer says
+//!
+//! A [`Decision`] is the whole answer, allowed or denied: limit, remaining,
+//! reset, and how long to wait; and whether waiting helps at all
+//! ([`Outcome::Never`] is told apart from [`Outcome::Later`]).
+//! Cost 0 is a peek: always allowed, nothing is written.
+//!
+//! # Time
+//!
+//! A limiter reads its [`Clock`] once per decision, or takes `now` from the
+//! caller (`*_at`). [`MonotonicClock`] is the default, [`CoarseClock`] costs one
+//! load, [`ManualClock`] is for tests. A clock that stands still or steps back
+//! grants no credit.
+//!
+//! # How it works, and why that is right
+//!
+//! See [the design chapter](design).
+//!
+//! # Features
+//!
+//! * `tsc` (default): read the time-stamp counter through the crate `quanta`.
+//! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;

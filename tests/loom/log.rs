@@ -59,11 +59,14 @@ fn log_denial_is_consistent() {
         let table = table::<_, 1>(log("2/10ns"), 1);
         assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
         assert_eq!(allowed(ask(&table, K, 5, 1)), 1);
-        let other = table.clone();
+        let gate = Arc::new(Gate::default());
+        let (other, theirs) = (table.clone(), gate.clone());
         let writer = spawn(move || {
+            theirs.pass();
             assert_eq!(allowed(ask(&other, K, 11, 1)), 1);
             assert_eq!(allowed(ask(&other, K, 15, 1)), 1);
         });
+        gate.pass();
         // At 12, before the writer: the unit of 5 is left in the window. After
         // its first: those of 5 and 11. Once it dropped that of 5, at 15: that of
         // 11, and it is 15 for everybody. After its second: 11 and 15.

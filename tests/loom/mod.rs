@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Decision, Quota,
     algorithm::{Gcra, SlidingLog},
-    sync::{model::LOADS_CONFLICT, thread},
+    sync::{Ordering, model::LOADS_CONFLICT, thread},
     time::{SLACK, TICKS_PER_NANO},
 };
 use loom::sync::Arc;
@@ -106,4 +106,15 @@ fn model(weak: usize, strong: usize, f: impl Fn() + Sync + Send + Copy + 'static
 
 fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> thread::JoinHandle<T> {
     thread::spawn(f)
+}
+
+/// Makes loom try both orders of two threads as a whole, also where loads do
+/// not conflict. It orders nothing else.
+#[derive(Default)]
+struct Gate(loom::sync::atomic::AtomicUsize);
+
+impl Gate {
+    fn pass(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }

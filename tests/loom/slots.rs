@@ -135,6 +135,29 @@ fn old_now_after_reclaim() {
     });
 }
 
+/// The same where the two are seen for the first time under different tickets,
+/// so that only the key word or the state can tell of the floor.
+#[test]
+fn old_now_under_another_ticket() {
+    model(3, 2, || {
+        const FAR: u64 = 1 << 63;
+        let table = table::<_, 2>(gcra("1/10ns burst 3"), 2);
+        // K's home has a slot to spare, J's has none, and K is as good as new at 31.
+        assert_eq!(allowed(ask(&table, K, 1, 3)), 1);
+        assert_eq!(allowed(ask(&table, Hash(FAR | 4), 5, 3)), 1);
+        assert_eq!(allowed(ask(&table, Hash(FAR | 5), 5, 3)), 1);
+        let gate = Arc::new(Gate::default());
+        let (other, theirs) = (table.clone(), gate.clone());
+        let theirs = spawn(move || {
+            theirs.pass();
+            ask(&other, Hash(FAR | 6), 32, 3)
+        });
+        gate.pass();
+        assert_eq!(allowed(ask(&table, K, 6, 3)), 0);
+        assert_eq!(allowed(theirs.join().unwrap()), 1);
+    });
+}
+
 /// A full table: the new key is told so, the known ones are not disturbed.
 #[test]
 fn saturation() {

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn twenty_years_without_a_pause_are_refused() {
-        let mut engine = Engine::new(Algorithm::Gcra, "100/3000d".parse().unwrap(), 100).unwrap();
+        let mut engine = Engine::new(Algorithm::Gcra, "100/1600d".parse().unwrap(), 100).unwrap();
         let mut decided =
             (0..3000_u64).map(|week| engine.decide(b"k", 1_000_000_000 + week * 7 * 86_400));
         let failed = decided.position(|d| d.is_err());

@@ -1,0 +1,164 @@
+//! More threads than cores, on the real clock, with preemption where it hurts:
+//! the admitted total never exceeds the bound, for both algorithms.
+#![cfg(not(loom))]
+
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tollgate::{Clock, KeyedLimiter, MonotonicClock, Nanos, OnSaturation, Quota};
+
+const THREADS: usize = 8;
+const KEYS: u64 = 40;
+const RUN: Duration = Duration::from_millis(1500);
+
+/// A charge that passed: units, and the readings of the clock around the call.
+#[derive(Clone, Copy)]
+struct Charge {
+    key: u64,
+    units: u64,
+    before: u64,
+    after: u64,
+}
+
+/// Runs `check(key, units, now)` on all threads; gives back what was admitted.
+fn hammer(
+    clock: &MonotonicClock,
+    check: impl Fn(u64, u64, Nanos) -> bool + Sync,
+) -> (Vec<Charge>, u64) {
+    let (start, stop) = (Barrier::new(THREADS + 1), AtomicBool::new(false));
+    let mut all = Vec::new();
+    let mut asked = 0;
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS as u64)
+            .map(|worker| {
+                let (start, stop, check) = (&start, &stop, &check);
+                scope.spawn(move || {
+                    let mut random = worker.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+                    let (mut passed, mut asked) = (Vec::new(), 0_u64);
+                    start.wait();
+                    while !stop.load(Ordering::Relaxed) {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        // Few keys are hot, and more of them than the table has slots for.
+                        let key = (random % KEYS).min(random / KEYS % KEYS);
+                        let units = 1 + (random >> 40) % 3;
+                        let now = clock.now();
+                        if (random >> 50) % 64 == 0 {
+                            // Stopped between the reading and the call.
+                            thread::yield_now();
+                        }
+                        asked += 1;
+                        if check(key, units, now) {
+                            let after = clock.now().as_u64();
+                            passed.push(Charge { key, units, before: now.as_u64(), after });
+                        }
+                    }
+                    (passed, asked)
+                })
+            })
+            .collect();
+        start.wait();
+        let begun = Instant::now();
+        while begun.elapsed() < RUN {
+            thread::sleep(Duration::from_millis(5));
+        }
+        stop.store(true, Ordering::Relaxed);
+        for worker in workers {
+            let (passed, n) = worker.join().unwrap();
+            all.extend(passed);
+            asked += n;
+        }
+    });
+    (all, asked)
+}
+
+/// For every key and every pair of instants: what surely passed in between is
+/// at most `bound(length)`.
+fn holds(charges: &[Charge], bound: impl Fn(u64) -> u64, longest: u64) {
+    for key in 0..KEYS {
+        let mut of_key: Vec<Charge> = charges.iter().copied().filter(|c| c.key == key).collect();
+        of_key.sort_by_key(|c| c.after);
+        for (i, first) in of_key.iter().enumerate() {
+            let from = first.before;
+            let mut sum = 0;
+            for charge in &of_key[i..] {
+                if charge.after - from >= longest {
+                    break;
+                }
+                // Only charges that lie in the interval as a whole.
+                if charge.before >= from {
+                    sum += charge.units;
+                }
+                assert!(
+                    sum <= bound(charge.after - from),
+                    "key {key}: {sum} units in {} ns",
+                    charge.after - from
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn gcra_under_threads() {
+    let clock = MonotonicClock::new();
+    let quota = Quota::new(20, Duration::from_millis(10)).unwrap().burst(5).unwrap();
+    let limiter = KeyedLimiter::gcra(quota)
+        .clock(clock.clone())
+        .epoch(Nanos::ZERO)
+        .capacity(20)
+        .on_saturation(OnSaturation::Deny)
+        .try_build()
+        .unwrap();
+    let (charges, asked) =
+        hammer(&clock, |key, n, now| limiter.check_hash_n_at(key, n, now).is_allowed());
+    assert!(charges.len() > 10_000 && asked > charges.len() as u64 * 2, "{}", charges.len());
+    // B + t/T, in 0.5 ms steps; one clock reading may lag another by a little.
+    holds(&charges, |t| 5 + (t + 2_000) / 500_000, u64::MAX);
+    println!("gcra: {asked} asked, {} passed, {} saturated", charges.len(), limiter.saturated());
+}
+
+#[test]
+fn log_under_threads() {
+    let clock = MonotonicClock::new();
+    let quota = Quota::new(20, Duration::from_millis(10)).unwrap();
+    let limiter = KeyedLimiter::sliding_log(quota)
+        .clock(clock.clone())
+        .epoch(Nanos::ZERO)
+        .capacity(20)
+        .on_saturation(OnSaturation::Deny)
+        .try_build()
+        .unwrap();
+    let (charges, asked) =
+        hammer(&clock, |key, n, now| limiter.check_hash_n_at(key, n, now).is_allowed());
+    assert!(charges.len() > 10_000 && asked > charges.len() as u64, "{}", charges.len());
+    holds(&charges, |_| 20, 10_000_000 - 2_000);
+    println!("log: {asked} asked, {} passed, {} saturated", charges.len(), limiter.saturated());
+}
+
+/// No time passes: exactly the burst of every key, and all of it.
+#[test]
+fn exactly_the_burst_when_time_stands() {
+    let quota = Quota::n_per_hour(1000).unwrap();
+    let clock = MonotonicClock::new();
+    let gcra = KeyedLimiter::gcra(quota).capacity(100).try_build().unwrap();
+    let log = KeyedLimiter::sliding_log(quota).capacity(100).try_build().unwrap();
+    let now = gcra.clock().now();
+    for check in [
+        &(|key, n, _| gcra.check_hash_n_at(key, n, now).is_allowed())
+            as &(dyn Fn(_, _, _) -> _ + Sync),
+        &|key, n, _| log.check_hash_n_at(key, n, now).is_allowed(),
+    ] {
+        let (charges, _) = hammer(&clock, check);
+        for key in 0..KEYS {
+            let sum: u64 = charges.iter().filter(|c| c.key == key).map(|c| c.units).sum();
+            assert_eq!(sum, 1000, "key {key}");
+        }
+    }
+}
