@@ -130,7 +130,7 @@ fn a_cost_above_the_limit_is_never() {
     assert_eq!(log.check_n(10).outcome(), Outcome::Allowed);
 }
 
-/// tower_governor floors the seconds: `Retry-After: 0`.
+/// `tower_governor` floors the seconds: `Retry-After: 0`.
 #[test]
 fn a_denied_request_never_says_zero() {
     let limiter = limiter("1000/s burst 1");
@@ -196,7 +196,7 @@ fn the_wait_is_exact() {
         let limiter = limiter(quota);
         while limiter.check().is_allowed() {}
         let wait = limiter.check().retry_after().unwrap();
-        limiter.clock().advance(wait - Duration::from_nanos(1));
+        limiter.clock().advance(wait.saturating_sub(Duration::from_nanos(1)));
         assert!(limiter.check().is_denied(), "{quota}");
         limiter.clock().advance(Duration::from_nanos(1));
         assert!(limiter.check().is_allowed(), "{quota}");
