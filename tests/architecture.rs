@@ -50,7 +50,7 @@ fn library() -> BTreeMap<String, String> {
                 code.lines().map(|line| line.split("//").next().unwrap()).collect();
             (name, code.join("\n"))
         })
-        .filter(|(name, _)| !name.starts_with("bin/"))
+        .filter(|(name, _)| !name.starts_with("bin/") && !name.ends_with("/tests.rs"))
         .collect()
 }
 

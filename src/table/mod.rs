@@ -45,6 +45,9 @@ pub(crate) mod words;
 
 mod first_sight;
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 #[cfg(all(test, loom))]
 #[path = "../../tests/loom/mod.rs"]
 mod models;
