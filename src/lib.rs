@@ -45,6 +45,39 @@
 //! load, [`ManualClock`] is for tests. A clock that stands still or steps back
 //! grants no credit.
 //!
+//! A limiter counts from its *epoch*, the clock's reading when it was built, for
+//! 18 years. The time since 1970 is no reading of a clock that started at zero:
+//! give the limiter a clock of your own that reads it, or an
+//! [`epoch`](KeyedBuilder::epoch) near it. Without either it stands at the end of
+//! its range, and grants nothing any more.
+//!
+//! # Keys
+//!
+//! Anything that lends bytes: `check("text")`, `check(&string)`,
+//! `check(&[1, 2, 3])`. An address lends its octets:
+//!
+//! ```
+//! use std::net::IpAddr;
+//! use tollgate::{Decision, KeyedLimiter};
+//!
+//! fn check_ip(limiter: &KeyedLimiter, ip: IpAddr) -> Decision {
+//!     match ip.to_canonical() {
+//!         IpAddr::V4(ip) => limiter.check(&ip.octets()),
+//!         // One subscriber has a whole /64.
+//!         IpAddr::V6(ip) => limiter.check(&ip.octets()[..8]),
+//!     }
+//! }
+//! # let limiter = KeyedLimiter::gcra("1/h".parse()?).try_build()?;
+//! # assert!(check_ip(&limiter, "2001:db8::1".parse()?).is_allowed());
+//! # assert!(check_ip(&limiter, "2001:db8::2".parse()?).is_denied());
+//! # assert!(check_ip(&limiter, "::ffff:192.0.2.1".parse()?).is_allowed());
+//! # assert!(check_ip(&limiter, "192.0.2.1".parse()?).is_denied());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Join the parts of a composite key with their lengths, or with a byte that
+//! cannot occur in them.
+//!
 //! # How it works, and why that is right
 //!
 //! See [the design chapter](design).
@@ -68,7 +101,8 @@ pub mod design;
 pub use algorithm::{Gcra, SlidingLog};
 pub use decision::{Decision, Outcome};
 pub use limiter::{
-    BuildError, DefaultClock, KeyedBuilder, KeyedLimiter, Limiter, LimiterBuilder, OnSaturation,
+    Algorithm, BuildError, DefaultClock, KeyedBuilder, KeyedLimiter, Limiter, LimiterBuilder,
+    OnSaturation,
 };
 pub use quota::{Quota, QuotaError};
 pub use time::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos};

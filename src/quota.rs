@@ -103,6 +103,26 @@ impl Quota {
         Self::new(1, period)
     }
 
+    /// `units` per `period`, with a burst of `burst`: for long periods, where
+    /// a burst of all units would be out of range.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::Quota;
+    ///
+    /// let decade = Duration::from_secs(10 * 365 * 86_400);
+    /// assert!(Quota::new(10, decade).is_err());
+    /// assert_eq!(Quota::with_burst(10, decade, 1)?.to_string(), "10/3650d burst 1");
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Quota::new`], and a burst of zero.
+    pub const fn with_burst(units: u64, period: Duration, burst: u64) -> Result<Self, QuotaError> {
+        Self::build(units, period.as_nanos(), burst)
+    }
+
     /// The same rate with a burst of `burst` units.
     ///
     /// # Errors
@@ -288,7 +308,7 @@ impl fmt::Display for QuotaError {
                 "expected UNITS/[COUNT]UNIT [burst BURST], such as 10/min, 12/15min or \"100/s burst 20\""
             }
             Self::NumberTooLarge => "a number in the quota is 2^64 or more",
-            Self::UnknownUnit => "unknown unit of time; use one of d, h, min, s, ms, us, ns",
+            Self::UnknownUnit => "missing or unknown unit of time; use one of d, h, min, s, ms, us, ns",
         })
     }
 }

@@ -19,8 +19,6 @@ pub enum BuildError {
         /// The quota's units per period.
         units: u64,
     },
-    /// A sliding log's period is at most [`Quota::LONGEST_DEBT`](crate::Quota::LONGEST_DEBT).
-    WindowTooLong,
     /// A keyed limiter for no keys.
     ZeroCapacity,
     /// So many keys are beyond what the table or the machine can address.
@@ -47,9 +45,6 @@ impl fmt::Display for BuildError {
                 "a sliding log holds at most {MAX_UNITS} units per key, not {units}; \
                  use GCRA, or count in larger units"
             ),
-            Self::WindowTooLong => {
-                f.write_str("the period of a sliding log may be 4.5 years at most")
-            }
             Self::ZeroCapacity => f.write_str("a capacity of 0 keys limits nobody; the least is 1"),
             Self::CapacityTooLarge { keys } => {
                 write!(f, "{keys} keys are more than a table can address")

@@ -1,6 +1,6 @@
 //! [`KeyedLimiter`]: one limit on each of many keys.
 
-use super::{BuildError, DefaultClock, Engine, hash::KeyHasher};
+use super::{Algorithm, BuildError, DefaultClock, hash::KeyHasher};
 use crate::{
     algorithm::{Gcra, SlidingLog},
     decision::Decision,
@@ -15,12 +15,11 @@ use crate::{
 };
 use std::{fmt, marker::PhantomData};
 
-/// What a new key is told when every slot it could take belongs to a key that
-/// is still owed its memory.
+/// What a new key is told when every slot it could take belongs to a live key.
 ///
 /// Known keys are never evicted and never disturbed. Either answer is marked
 /// by [`Decision::is_accounted`], and counted by [`KeyedLimiter::saturated`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnSaturation {
     /// Let it pass without a charge: the limiter fails open.
     #[default]
@@ -66,10 +65,9 @@ pub enum OnSaturation {
 /// # Collisions
 ///
 /// Keys are told apart by 64 bits of a hash with a random seed per limiter.
-/// Two keys whose hashes collide share one allowance. Of n live keys, some two
-/// do with a chance of about n²/2⁶³ in tables of 10⁵ keys and more, 10⁻⁵ for
-/// ten million; in small tables the bucket tells less apart, and the chance is
-/// about n·16/2⁴⁸.
+/// Two keys whose hashes collide share one allowance. The chance that any two of
+/// n live keys do is about n / 10¹³ in a table made for n, up to a million keys
+/// (10⁻⁷), and 3·10⁻⁶ for ten million.
 ///
 /// # Cost
 ///
@@ -89,6 +87,7 @@ pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
     last: u64,
     on_saturation: OnSaturation,
     capacity: usize,
+    quota: Quota,
 }
 
 impl KeyedLimiter<Gcra> {
@@ -105,8 +104,7 @@ impl KeyedLimiter<SlidingLog> {
     }
 }
 
-#[allow(private_bounds)] // `A` is one of the two algorithms; what they share may change
-impl<A: Engine, C: Clock> KeyedLimiter<A, C> {
+impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// Asks for one unit of `key`'s allowance now.
     #[inline]
     pub fn check<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
@@ -141,14 +139,28 @@ impl<A: Engine, C: Clock> KeyedLimiter<A, C> {
         self.check_hash_n_at(hash, 1, self.clock.now())
     }
 
+    /// [`check_hash`](Self::check_hash) for `n` units now, all or none. 0 only looks.
+    #[inline]
+    pub fn check_hash_n(&self, hash: u64, n: u64) -> Decision {
+        self.check_hash_n_at(hash, n, self.clock.now())
+    }
+
+    /// [`check_hash`](Self::check_hash) at `now`.
+    #[inline]
+    pub fn check_hash_at(&self, hash: u64, now: Nanos) -> Decision {
+        self.check_hash_n_at(hash, 1, now)
+    }
+
     /// [`check_hash`](Self::check_hash) for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_hash_n_at(&self, hash: u64, n: u64, now: Nanos) -> Decision {
         self.decide(self.hasher.hash(hash), n, now)
     }
 
-    /// What a check of `key` would find now, without asking for anything:
-    /// always allowed, writes nothing, creates nothing.
+    /// How much `key` has left now, without asking for anything: writes
+    /// nothing, creates nothing, and is always *allowed*, also with nothing
+    /// [`remaining`](Decision::remaining). It does not tell whether a new key
+    /// would find a slot.
     #[inline]
     pub fn peek<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
         self.check_n(key, 0)
@@ -158,6 +170,12 @@ impl<A: Engine, C: Clock> KeyedLimiter<A, C> {
     #[inline]
     pub fn peek_at<K: AsRef<[u8]> + ?Sized>(&self, key: &K, now: Nanos) -> Decision {
         self.check_n_at(key, 0, now)
+    }
+
+    /// As [`peek`](Self::peek), for a key that the caller hashed.
+    #[inline]
+    pub fn peek_hash(&self, hash: u64) -> Decision {
+        self.check_hash_n(hash, 0)
     }
 
     #[inline(always)]
@@ -184,6 +202,11 @@ impl<A: Engine, C: Clock> KeyedLimiter<A, C> {
         self.table.saturated()
     }
 
+    /// The quota that each key has.
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
     /// How many live keys the limiter was built for.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -200,12 +223,13 @@ impl<A: Engine, C: Clock> KeyedLimiter<A, C> {
     }
 }
 
-impl<A: fmt::Debug, C> fmt::Debug for KeyedLimiter<A, C> {
+impl<A: Algorithm, C> fmt::Debug for KeyedLimiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedLimiter")
-            .field("table", &self.table)
+            .field("quota", &self.quota)
             .field("capacity", &self.capacity)
-            .field("on_saturation", &self.on_saturation)
+            .field("memory", &self.table.layout().bytes())
+            .field("saturated", &self.table.saturated())
             .finish_non_exhaustive()
     }
 }
@@ -284,8 +308,7 @@ impl<A, C> KeyedBuilder<A, C> {
     }
 }
 
-#[allow(private_bounds)] // as above
-impl<A: Engine, C> KeyedBuilder<A, C> {
+impl<A: Algorithm, C> KeyedBuilder<A, C> {
     /// Bytes that the limiter will allocate.
     ///
     /// ```
@@ -317,8 +340,7 @@ impl<A: Engine, C> KeyedBuilder<A, C> {
     }
 }
 
-#[allow(private_bounds)] // as above
-impl<A: Engine> KeyedBuilder<A> {
+impl<A: Algorithm> KeyedBuilder<A> {
     /// Builds the limiter with a new [`MonotonicClock`].
     ///
     /// # Errors
@@ -330,8 +352,7 @@ impl<A: Engine> KeyedBuilder<A> {
     }
 }
 
-#[allow(private_bounds)] // as above
-impl<A: Engine, C: Clock> KeyedBuilder<A, C> {
+impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
     /// Builds the limiter.
     ///
     /// # Errors
@@ -354,6 +375,7 @@ impl<A: Engine, C: Clock> KeyedBuilder<A, C> {
             last: rule.last_now(),
             on_saturation: self.on_saturation,
             capacity: self.capacity,
+            quota: self.quota,
         })
     }
 }

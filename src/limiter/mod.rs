@@ -17,8 +17,25 @@ use crate::{
     table::rule::Rule,
 };
 
-/// What the limiters need of an algorithm. [`Gcra`] and [`SlidingLog`] are the
-/// only ones; the trait is not public, so that it can change.
+/// An algorithm that limiters run: [`Gcra`] or [`SlidingLog`].
+///
+/// For functions that take a limiter of either kind. It cannot be implemented
+/// elsewhere, so that what it asks of an algorithm can change.
+///
+/// ```
+/// use tollgate::{Algorithm, Clock, KeyedLimiter};
+///
+/// fn admit<A: Algorithm, C: Clock>(limiter: &KeyedLimiter<A, C>, user: &str) -> bool {
+///     limiter.check(user).is_allowed()
+/// }
+/// ```
+#[allow(private_bounds)] // that is what keeps it to this crate
+pub trait Algorithm: Engine {}
+
+impl Algorithm for Gcra {}
+impl Algorithm for SlidingLog {}
+
+/// What the limiters need of an algorithm.
 pub(crate) trait Engine: Rule<Answer = Decision> + Copy + 'static {
     fn from_quota(quota: &Quota) -> Result<Self, BuildError>;
     /// The last instant told apart, in ticks.
@@ -45,9 +62,6 @@ impl Engine for SlidingLog {
         let (units, burst) = (quota.units(), quota.burst_units());
         if burst != units {
             return Err(BuildError::BurstOnLog { units, burst });
-        }
-        if quota.period_ticks().is_none() {
-            return Err(BuildError::WindowTooLong);
         }
         Self::new(quota).ok_or(BuildError::TooManyUnits { units })
     }

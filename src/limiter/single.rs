@@ -1,6 +1,6 @@
 //! [`Limiter`]: one state, for one thing that is limited.
 
-use super::{BuildError, DefaultClock, Engine};
+use super::{Algorithm, BuildError, DefaultClock};
 use crate::{
     algorithm::{Gcra, SlidingLog},
     decision::Decision,
@@ -54,6 +54,7 @@ pub struct Limiter<A = Gcra, C = MonotonicClock> {
     clock: C,
     epoch: Nanos,
     last: u64,
+    quota: Quota,
 }
 
 impl Limiter<Gcra> {
@@ -70,8 +71,7 @@ impl Limiter<SlidingLog> {
     }
 }
 
-#[allow(private_bounds)] // `A` is one of the two algorithms; what they share may change
-impl<A: Engine, C: Clock> Limiter<A, C> {
+impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// Asks for one unit now.
     #[inline]
     pub fn check(&self) -> Decision {
@@ -104,8 +104,8 @@ impl<A: Engine, C: Clock> Limiter<A, C> {
         }
     }
 
-    /// What a check would find now, without asking for anything: always
-    /// allowed, writes nothing.
+    /// How much is left now, without asking for anything: writes nothing, and
+    /// is always *allowed*, also with nothing [`remaining`](Decision::remaining).
     #[inline]
     pub fn peek(&self) -> Decision {
         self.check_n(0)
@@ -117,15 +117,20 @@ impl<A: Engine, C: Clock> Limiter<A, C> {
         self.check_n_at(0, now)
     }
 
+    /// The limiter's quota.
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
     /// The limiter's clock.
     pub fn clock(&self) -> &C {
         &self.clock
     }
 }
 
-impl<A: fmt::Debug, C> fmt::Debug for Limiter<A, C> {
+impl<A, C> fmt::Debug for Limiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("algorithm", &self.rule).finish_non_exhaustive()
+        f.debug_struct("Limiter").field("quota", &self.quota).finish_non_exhaustive()
     }
 }
 
@@ -160,8 +165,7 @@ impl<A, C> LimiterBuilder<A, C> {
     }
 }
 
-#[allow(private_bounds)] // as above
-impl<A: Engine> LimiterBuilder<A> {
+impl<A: Algorithm> LimiterBuilder<A> {
     /// Builds the limiter with a new [`MonotonicClock`].
     ///
     /// # Errors
@@ -172,8 +176,7 @@ impl<A: Engine> LimiterBuilder<A> {
     }
 }
 
-#[allow(private_bounds)] // as above
-impl<A: Engine, C: Clock> LimiterBuilder<A, C> {
+impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
     /// Builds the limiter.
     ///
     /// # Errors
@@ -191,6 +194,6 @@ impl<A: Engine, C: Clock> LimiterBuilder<A, C> {
         let clock = self.clock;
         let epoch = self.epoch.unwrap_or_else(|| clock.now());
         let state = CachePadded::new(AtomicU64::new(0));
-        Ok(Limiter { state, ring, rule, clock, epoch, last: rule.last_now() })
+        Ok(Limiter { state, ring, rule, clock, epoch, last: rule.last_now(), quota: self.quota })
     }
 }

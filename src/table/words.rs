@@ -2,7 +2,7 @@
 //!
 //! Every atomic of the table is touched through one of these types and
 //! nowhere else. The pairs, and the model that covers each
-//! (`tests/loom.rs`):
+//! (`tests/loom`):
 //!
 //! | what is published | by | seen by | model |
 //! |---|---|---|---|
