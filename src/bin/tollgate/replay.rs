@@ -176,8 +176,14 @@ impl Replay {
         if more > 0 {
             self.warnings.push(format!("skipped {more} more"));
         }
-        let Self { desk, keys, times, skipped, warnings, .. } = self;
+        let Self { desk, keys, times, skipped, mut warnings, .. } = self;
         let requests = desk.allowed + desk.denied;
+        if requests == 0 && skipped > 0 {
+            let lines = if skipped == 1 { "line" } else { "lines" };
+            warnings.push(format!(
+                "none of {skipped} {lines} can be read as Common or Combined Log Format"
+            ));
+        }
         let limit = LimitReport {
             name: LIMIT,
             algorithm: desk.engine.algorithm().name(),
