@@ -103,6 +103,65 @@ fn quotas_that_cannot_be_kept() {
 }
 
 #[test]
+fn a_burst_is_given_once() {
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"]));
+    for (quota, burst) in [("10/min burst 5", "6"), ("10/min burst 10", "10")] {
+        let mut command = room.command("a.log --burst");
+        let run = Run::from(command.args([burst, "--quota", quota]).output().unwrap()).expect(2);
+        let line = format!("tollgate: --burst {burst}: --quota {quota} names a burst already\n");
+        assert_eq!((&*run.out, run.err), ("", line));
+    }
+}
+
+#[test]
+fn negative_numbers_are_told_to_be_none() {
+    let room = Room::new();
+    room.put("a.log", "");
+    for option in ["--burst", "--top", "--capacity", "--ipv6-prefix"] {
+        let run = room.replay(&format!("--quota 1/s {option} -1 a.log")).expect(2);
+        assert!(run.err.contains(&format!("invalid value '-1' for '{option}")), "{}", run.err);
+        assert!(!run.err.contains("tip:"), "{}", run.err);
+    }
+}
+
+#[test]
+fn empty_names_are_seen() {
+    let room = Room::new();
+    let run = Run::from(room.command("--quota 1/s").arg("").output().unwrap()).expect(2);
+    assert_eq!(run.err, "tollgate: \"\": no such file\n");
+    let run = Run::from(room.command("a.log --quota").arg("").output().unwrap()).expect(2);
+    assert!(run.err.starts_with("tollgate: --quota \"\": expected UNITS"), "{}", run.err);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_much_memory_is_told_with_what_asks_for_it() {
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"]));
+    let fails = |words: &str| {
+        let script = format!("ulimit -v 500000; exec \"$0\" replay {words} --decisions out a.log");
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &script, TOLLGATE]).current_dir(room.0.path());
+        let run = Run::from(sh.output().unwrap()).expect(2);
+        assert_eq!((&*run.out, room.names()), ("", vec!["a.log".to_owned()]));
+        let line = run.err.strip_prefix("tollgate: not enough memory: ").unwrap().to_owned();
+        let (amount, rest) = line.split_once(" are needed; lower ").unwrap();
+        let (number, unit) = amount.split_once(' ').unwrap();
+        (number.parse::<f64>().unwrap(), unit.to_owned(), rest.to_owned())
+    };
+    let (number, unit, rest) = fails("--algorithm sliding-log --quota 200000/h --capacity 1000");
+    assert!((1.4..3.5).contains(&number) && unit == "GiB", "{number} {unit}");
+    assert_eq!(rest, "--capacity 1000 or the units of --quota 200000/h\n");
+    let (number, unit, rest) = fails("--algorithm sliding-log --quota 100000/h --capacity 700");
+    assert!((500.0..1024.0).contains(&number) && unit == "MiB", "{number} {unit}");
+    assert_eq!(rest, "--capacity 700 or the units of --quota 100000/h\n");
+    // No quota makes a table for GCRA larger.
+    let (_, unit, rest) = fails("--quota 1/s --capacity 300000000");
+    assert_eq!((&*unit, &*rest), ("GiB", "--capacity 300000000\n"));
+}
+
+#[test]
 fn usage_is_explained() {
     let room = Room::new();
     room.put("a.log", "");
@@ -127,6 +186,14 @@ fn usage_is_explained() {
         "--strict",
     ] {
         assert!(help.out.contains(option), "{option}");
+    }
+    let words = help.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "UNIT one of d, h, min, s, ms, us, ns;",
+        "\" burst N\" may follow",
+        "The first field of a line is the client.",
+    ] {
+        assert!(words.contains(part), "{part}");
     }
 }
 
