@@ -119,7 +119,7 @@ fn a_log_of_decades_without_a_pause_is_refused() {
         .map(|year| format!("h - - [01/Jan/{year}:00:00:00 +0000] \"GET /\" 200 12"))
         .collect();
     room.put("a.log", lines.join("\n"));
-    let run = room.replay("--quota 10/3000d a.log").expect(2);
+    let run = room.replay("--quota 10/1500d a.log").expect(2);
     assert!(run.err.contains("without a pause"), "{}", run.err);
     assert_eq!((run.err.lines().count(), &*run.out), (1, ""));
 }

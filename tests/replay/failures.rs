@@ -103,6 +103,65 @@ fn quotas_that_cannot_be_kept() {
 }
 
 #[test]
+fn a_burst_is_given_once() {
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"]));
+    for (quota, burst) in [("10/min burst 5", "6"), ("10/min burst 10", "10")] {
+        let mut command = room.command("a.log --burst");
+        let run = Run::from(command.args([burst, "--quota", quota]).output().unwrap()).expect(2);
+        let line = format!("tollgate: --burst {burst}: --quota {quota} names a burst already\n");
+        assert_eq!((&*run.out, run.err), ("", line));
+    }
+}
+
+#[test]
+fn negative_numbers_are_told_to_be_none() {
+    let room = Room::new();
+    room.put("a.log", "");
+    for option in ["--burst", "--top", "--capacity", "--ipv6-prefix"] {
+        let run = room.replay(&format!("--quota 1/s {option} -1 a.log")).expect(2);
+        assert!(run.err.contains(&format!("invalid value '-1' for '{option}")), "{}", run.err);
+        assert!(!run.err.contains("tip:"), "{}", run.err);
+    }
+}
+
+#[test]
+fn empty_names_are_seen() {
+    let room = Room::new();
+    let run = Run::from(room.command("--quota 1/s").arg("").output().unwrap()).expect(2);
+    assert_eq!(run.err, "tollgate: \"\": no such file\n");
+    let run = Run::from(room.command("a.log --quota").arg("").output().unwrap()).expect(2);
+    assert!(run.err.starts_with("tollgate: --quota \"\": expected UNITS"), "{}", run.err);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_much_memory_is_told_with_what_asks_for_it() {
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"]));
+    let fails = |words: &str| {
+        let script = format!("ulimit -v 500000; exec \"$0\" replay {words} --decisions out a.log");
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &script, TOLLGATE]).current_dir(room.0.path());
+        let run = Run::from(sh.output().unwrap()).expect(2);
+        assert_eq!((&*run.out, room.names()), ("", vec!["a.log".to_owned()]));
+        let line = run.err.strip_prefix("tollgate: not enough memory: ").unwrap().to_owned();
+        let (amount, rest) = line.split_once(" are needed; lower ").unwrap();
+        let (number, unit) = amount.split_once(' ').unwrap();
+        (number.parse::<f64>().unwrap(), unit.to_owned(), rest.to_owned())
+    };
+    let (number, unit, rest) = fails("--algorithm sliding-log --quota 200000/h --capacity 1000");
+    assert!((1.4..3.5).contains(&number) && unit == "GiB", "{number} {unit}");
+    assert_eq!(rest, "--capacity 1000 or the units of --quota 200000/h\n");
+    let (number, unit, rest) = fails("--algorithm sliding-log --quota 100000/h --capacity 700");
+    assert!((500.0..1024.0).contains(&number) && unit == "MiB", "{number} {unit}");
+    assert_eq!(rest, "--capacity 700 or the units of --quota 100000/h\n");
+    // No quota makes a table for GCRA larger.
+    let (_, unit, rest) = fails("--quota 1/s --capacity 300000000");
+    assert_eq!((&*unit, &*rest), ("GiB", "--capacity 300000000\n"));
+}
+
+#[test]
 fn usage_is_explained() {
     let room = Room::new();
     room.put("a.log", "");
@@ -127,6 +186,14 @@ fn usage_is_explained() {
         "--strict",
     ] {
         assert!(help.out.contains(option), "{option}");
+    }
+    let words = help.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "UNIT one of d, h, min, s, ms, us, ns;",
+        "\" burst N\" may follow",
+        "The first field of a line is the client.",
+    ] {
+        assert!(words.contains(part), "{part}");
     }
 }
 
@@ -166,6 +233,7 @@ fn decisions_go_nowhere_but_to_a_file_of_their_own() {
     };
     for (target, line) in [
         ("folder", "--decisions folder: is not a regular file"),
+        ("-", "--decisions -: standard output is for the report; a file of this name is ./-"),
         ("/dev/null", "--decisions /dev/null: is not a regular file"),
         ("none/decided", "--decisions none/decided: no such folder"),
     ] {
@@ -196,4 +264,108 @@ fn decisions_are_a_file_like_any_other() {
     assert_eq!(mode("decided"), mode("plain"));
     assert!(fs::symlink_metadata(room.path("link")).unwrap().is_symlink());
     assert!(!fs::read_to_string(room.path("target")).unwrap().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn decisions_may_be_read_by_whom_the_old_file_let() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"]));
+    let path = room.path("old");
+    for mode in [0o600, 0o640, 0o644, 0o666, 0o400] {
+        let _ = fs::remove_file(&path);
+        room.put("old", "");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        // Only some may give a file away.
+        let given = chown(&path, None, Some(4242)).is_ok();
+        room.replay("--quota 1/s --decisions old a.log").expect(0);
+        let now = fs::metadata(&path).unwrap();
+        assert_eq!((now.mode() & 0o7777, now.len() > 0), (mode, true), "{mode:o}");
+        assert_eq!(now.gid() == 4242, given);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn decisions_do_not_replace_a_standard_stream() {
+    use std::os::unix::fs::symlink;
+    let room = Room::new();
+    room.put("a.log", times(&["10:00:00"])).put("out", "");
+    symlink("out", room.path("link")).unwrap();
+    fs::hard_link(room.path("out"), room.path("twin")).unwrap();
+    let before = room.names();
+    for target in ["out", "link", "twin"] {
+        let refused = |stream: &str| format!("tollgate: --decisions {target}: {stream}\n");
+        let words = format!("--quota 1/s --decisions {target} a.log");
+        let file =
+            || fs::OpenOptions::new().read(true).append(true).open(room.path("out")).unwrap();
+        let run = Run::from(room.command(&words).stdout(file()).output().unwrap()).expect(2);
+        assert_eq!(run.err, refused("is the file of standard output"));
+        let run = Run::from(room.command(&words).stdin(file()).output().unwrap()).expect(2);
+        assert_eq!(run.err, refused("is the file of standard input"));
+        assert_eq!(fs::read_to_string(room.path("out")).unwrap(), "");
+        Run::from(room.command(&words).stderr(file()).output().unwrap()).expect(2);
+        let told = fs::read_to_string(room.path("out")).unwrap();
+        assert_eq!(told, refused("is the file of standard error"));
+        assert_eq!(room.names(), before);
+        room.put("out", "");
+    }
+}
+
+/// Under `env`, which undoes what the tests themselves were told to ignore.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    use std::{thread::sleep, time::Duration};
+    let room = Room::new();
+    room.put("old", "precious\n");
+    let before = room.names();
+    let start = |setting: &str| {
+        let mut env = Command::new("env");
+        env.args(["--default-signal=INT,TERM,HUP", setting, TOLLGATE, "replay"]);
+        env.args(["--quota", "1/s", "--decisions", "old", "-"]).current_dir(room.0.path());
+        env.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        env.spawn().unwrap()
+    };
+    let probe = Command::new("env").args(["--default-signal=INT", "true"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        println!("`env` here knows no signals: not tested");
+        return;
+    }
+    let wait_for_the_file = || {
+        for _ in 0..1000 {
+            if room.names() != before {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        panic!("there is no file to be left behind");
+    };
+    let kill = |signal: &str, id: u32| {
+        let id = id.to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    };
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let mut child = start("A=1");
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(times(&["10:00:00"]).as_bytes()).unwrap();
+        wait_for_the_file();
+        kill(signal, child.id());
+        let run = Run::from(child.wait_with_output().unwrap()).expect(130);
+        assert_eq!((&*run.out, &*run.err), ("", ""));
+        assert_eq!(room.names(), before, "{signal}");
+        assert_eq!(fs::read_to_string(room.path("old")).unwrap(), "precious\n");
+        drop(pipe);
+    }
+    // As under `nohup`: what is ignored stays so.
+    let mut child = start("--ignore-signal=HUP");
+    let mut pipe = child.stdin.take().unwrap();
+    wait_for_the_file();
+    kill("-HUP", child.id());
+    pipe.write_all(times(&["10:00:00"]).as_bytes()).unwrap();
+    drop(pipe);
+    Run::from(child.wait_with_output().unwrap()).expect(0);
+    assert_eq!(fs::read_to_string(room.path("old")).unwrap().lines().count(), 1);
+    assert_eq!(room.names(), before);
 }

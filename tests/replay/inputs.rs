@@ -100,6 +100,41 @@ fn unreadable_lines_are_counted_and_the_first_few_shown() {
 }
 
 #[test]
+fn a_log_without_a_readable_line_is_told_so() {
+    let room = Room::new();
+    let last = |run: &Run| run.err.lines().last().unwrap_or_default().to_owned();
+    let none = |lines: &str| {
+        format!("tollgate: none of {lines} can be read as Common or Combined Log Format")
+    };
+    room.put("a.log", "nonsense\n".repeat(509)).put("one.log", "nonsense").put("empty.log", "");
+    for (words, lines) in [
+        ("a.log", "509 lines"),
+        ("--sort a.log", "509 lines"),
+        ("a.log empty.log one.log", "510 lines"),
+        ("one.log", "1 line"),
+    ] {
+        let run = room.replay(&format!("--quota 1/s --format json {words}"));
+        assert_eq!(last(&run), none(lines));
+        assert_eq!(run.json()["requests"], 0);
+    }
+    room.put("good.log", line("192.0.2.1", "10:00:00"));
+    let run = room.replay("--quota 1/s a.log good.log").expect(0);
+    assert_eq!(last(&run), "tollgate: skipped 504 more");
+    assert_eq!(room.replay("--quota 1/s empty.log").expect(0).err, "");
+}
+
+#[test]
+fn a_client_holds_no_quote() {
+    let room = Room::new();
+    let good = line("192.0.2.1", "10:00:00");
+    room.put("a.log", format!("{good}\n{}\n", line("\"192.0.2.1\"", "10:00:00")));
+    let run = room.replay("--quota 1/s --format json a.log");
+    let line = "a.log:2: a quote in the first field, which should be the client";
+    assert_eq!(run.err, format!("tollgate: skipped {line}\n"));
+    assert_eq!(run.json()["requests"], 1);
+}
+
+#[test]
 fn line_ends_are_forgiving() {
     let room = Room::new();
     let good = line("192.0.2.1", "10:00:00");

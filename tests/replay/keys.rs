@@ -134,6 +134,16 @@ fn keys_are_exact_up_to_the_capacity_and_then_marked() {
     assert_eq!(limit["keys"], 3001);
     assert_eq!(limit["top"][0]["key"], "latecomer");
     assert_eq!(limit["top"][0]["denied"], 49);
+
+    let mark = "about 3,001 keys; counts below are approximate\n";
+    let text = |capacity: u32, quota: &str| {
+        room.replay(&format!("--quota {quota} --capacity {capacity} a.log")).expect(0).out
+    };
+    assert!(text(3000, "1/d").contains(mark));
+    assert!(!text(3001, "1/d").contains("appr"));
+    // Where nothing is counted below, nothing is said of it.
+    let free = text(3000, "100/d");
+    assert!(free.contains("about 3,001 keys\n") && !free.contains("appr"), "{free}");
 }
 
 #[test]

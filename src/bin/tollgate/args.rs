@@ -1,6 +1,6 @@
 //! The command line as it is written.
 
-use crate::{failure::Failure, key::Part};
+use crate::{failure::Failure, key::Part, show::name};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 use tollgate::Quota;
@@ -24,6 +24,9 @@ pub(crate) enum Command {
 /// every request at the time it was logged: in file order, a line that is
 /// earlier than one before it at the latest time seen so far.
 ///
+/// The first field of a line is the client. Lines that begin with anything else,
+/// such as the virtual host in some of Apache's logs, would be counted by that.
+///
 /// Exit codes: 0 when the logs were replayed, whatever was denied; 1 when
 /// --strict met a line that cannot be read; 2 when the run could not be done.
 #[derive(Args, Debug)]
@@ -32,12 +35,13 @@ pub(crate) struct Replay {
     #[arg(value_name = "LOG", required = true)]
     pub(crate) logs: Vec<OsString>,
 
-    /// What is allowed: UNITS/[COUNT]UNIT with UNIT one of d, h, min, s, ms
+    /// What is allowed: UNITS/[COUNT]UNIT with UNIT one of d, h, min, s, ms,
+    /// us, ns; " burst N" may follow (gcra only)
     #[arg(long, value_name = "QUOTA", allow_hyphen_values = true)]
     quota: String,
 
     /// Requests that may come at once (gcra only) [default: the quota's units]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     burst: Option<u64>,
 
     /// How the quota is kept
@@ -49,12 +53,12 @@ pub(crate) struct Replay {
     key: Vec<Part>,
 
     /// Bits of an IPv6 address that make one client
-    #[arg(long, value_name = "BITS", default_value_t = 64,
+    #[arg(long, value_name = "BITS", default_value_t = 64, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u8).range(0..=128))]
     pub(crate) ipv6_prefix: u8,
 
     /// Keys that are limited and listed exactly
-    #[arg(long, value_name = "KEYS", default_value_t = 100_000)]
+    #[arg(long, value_name = "KEYS", default_value_t = 100_000, allow_negative_numbers = true)]
     pub(crate) capacity: usize,
 
     /// Order all lines by time first (keeps them in memory)
@@ -70,7 +74,7 @@ pub(crate) struct Replay {
     pub(crate) decisions: Option<PathBuf>,
 
     /// How many of the keys denied most to list
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) top: usize,
 
     /// Stop at the first line that cannot be read
@@ -111,12 +115,17 @@ impl Replay {
         let quota: Quota = self
             .quota
             .parse()
-            .map_err(|e| Failure::new(format!("--quota {}: {e}", self.quota.escape_debug())))?;
+            .map_err(|e| Failure::new(format!("--quota {}: {e}", name(self.quota.as_bytes()))))?;
         match self.burst {
             None => Ok(quota),
             Some(_) if self.algorithm == Algorithm::SlidingLog => {
                 Err(Failure::new("--burst: a sliding log knows no burst".to_owned()))
             }
+            // The word stands in no quota without one.
+            Some(burst) if self.quota.contains("burst") => Err(Failure::new(format!(
+                "--burst {burst}: --quota {} names a burst already",
+                name(self.quota.as_bytes())
+            ))),
             Some(burst) => {
                 quota.burst(burst).map_err(|e| Failure::new(format!("--burst {burst}: {e}")))
             }

@@ -3,7 +3,8 @@
 use crate::{
     failure::Failure,
     input::Source,
-    show::{printable, utf8},
+    interrupt::Unfinished,
+    show::{name, utf8},
 };
 use std::{
     fs,
@@ -17,6 +18,7 @@ use tollgate::Decision;
 pub(crate) struct Decisions {
     out: BufWriter<NamedTempFile>,
     target: PathBuf,
+    unfinished: Unfinished,
     /// The name of each log as a JSON string.
     names: Vec<String>,
     /// `"name"` of the limit, as JSON.
@@ -26,7 +28,11 @@ pub(crate) struct Decisions {
 impl Decisions {
     pub(crate) fn create(target: &Path, logs: &[Source], limit: &str) -> Result<Self, Failure> {
         let refuse = |why: &str| Err(failure(target, &why));
-        let target = match fs::metadata(target) {
+        if target == Path::new("-") {
+            return refuse("standard output is for the report; a file of this name is ./-");
+        }
+        let old = fs::metadata(target);
+        let target = match &old {
             // Renaming onto a device or a pipe would replace it.
             Ok(found) if !found.is_file() => return refuse("is not a regular file"),
             // A link stays a link.
@@ -39,25 +45,24 @@ impl Decisions {
         if logs.iter().any(|log| is_target(&log)) {
             return refuse("is one of the logs to read");
         }
+        if let Some(stream) = old.as_ref().ok().and_then(standard_stream) {
+            return refuse(&format!("is the file of standard {stream}"));
+        }
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tollgate-").suffix(".tmp");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As for any new file; the process's umask takes its part away.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(folder).map_err(|e| failure(&target, &os_text(&e)))?;
+        let unfinished = Unfinished::watch()?;
+        let file = unfinished
+            .create(|| temporary(folder, old.as_ref().ok()))
+            .map_err(|e| failure(&target, &os_text(&e)))?;
         let json = |text: &str| serde_json::Value::from(text).to_string();
         Ok(Self {
             out: BufWriter::with_capacity(256 * 1024, file),
             names: logs.iter().map(|log| json(&utf8(log.name().as_encoded_bytes()))).collect(),
             limit: json(limit),
             target,
+            unfinished,
         })
     }
 
@@ -87,9 +92,67 @@ impl Decisions {
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let target = self.target;
         let file = self.out.into_inner().map_err(|e| failure(&target, &os_text(e.error())))?;
-        file.persist(&target).map_err(|e| failure(&target, &os_text(&e.error)))?;
-        Ok(())
+        self.unfinished.persist(file, &target).map_err(|e| failure(&target, &os_text(&e.error)))
     }
+}
+
+/// A new file in `folder` that may be used as `old` may, or as any new file.
+fn temporary(folder: &Path, old: Option<&fs::Metadata>) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tollgate-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        let mode = old.map(|old| old.mode() & 0o777);
+        // The process's umask takes its part away.
+        builder.permissions(fs::Permissions::from_mode(mode.unwrap_or(0o666)));
+        let file = builder.tempfile_in(folder)?;
+        if let (Some(mut mode), Some(old)) = (mode, old) {
+            let group = file.as_file().metadata()?.gid();
+            if group != old.gid() && fchown(file.as_file(), None, Some(old.gid())).is_err() {
+                // What the group of the old file may is nothing for another one.
+                mode &= !0o070;
+            }
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = old;
+        builder.tempfile_in(folder)
+    }
+}
+
+/// Which of the standard streams is this very file, if one is: whatever goes
+/// there or comes from there would be lost when another file takes its place.
+#[cfg(unix)]
+fn standard_stream(file: &fs::Metadata) -> Option<&'static str> {
+    use std::os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    };
+    let is = |stream: BorrowedFd<'_>| {
+        let stream = stream.try_clone_to_owned().map(fs::File::from);
+        stream
+            .and_then(|stream| stream.metadata())
+            .is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))
+    };
+    if is(io::stdout().as_fd()) {
+        Some("output")
+    } else if is(io::stderr().as_fd()) {
+        Some("error")
+    } else if is(io::stdin().as_fd()) {
+        Some("input")
+    } else {
+        None
+    }
+}
+
+/// Elsewhere a file that is open is not replaced in the first place.
+#[cfg(not(unix))]
+fn standard_stream(_: &fs::Metadata) -> Option<&'static str> {
+    None
 }
 
 /// The system's words alone: the error of a temporary file names its path,
@@ -106,6 +169,6 @@ fn os_text(error: &io::Error) -> String {
 }
 
 fn failure(target: &Path, why: &dyn std::fmt::Display) -> Failure {
-    let target = printable(target.as_os_str().as_encoded_bytes());
+    let target = name(target.as_os_str().as_encoded_bytes());
     Failure::new(format!("--decisions {target}: {why}"))
 }

@@ -38,7 +38,7 @@ impl Engine {
         algorithm: Algorithm,
         quota: Quota,
         capacity: usize,
-    ) -> Result<Self, BuildError> {
+    ) -> Result<Self, Failure> {
         Ok(Self {
             algorithm,
             quota,
@@ -80,8 +80,7 @@ impl Engine {
         let fresh = self.latest.is_none_or(|last| seconds.saturating_sub(last) >= self.recovery);
         if fresh {
             self.saturated_before = self.saturated();
-            self.limiter = build(self.algorithm, self.quota, self.capacity, seconds)
-                .map_err(|e| Failure::new(e.to_string()))?;
+            self.limiter = build(self.algorithm, self.quota, self.capacity, seconds)?;
             self.epoch = seconds;
         } else if seconds.saturating_sub(self.epoch) > RANGE.saturating_sub(self.recovery) {
             return Err(Failure::new(format!(
@@ -109,7 +108,7 @@ fn build(
     quota: Quota,
     capacity: usize,
     epoch: u64,
-) -> Result<Limiter, BuildError> {
+) -> Result<Limiter, Failure> {
     fn ready<A>(
         builder: KeyedBuilder<A>,
         capacity: usize,
@@ -118,14 +117,45 @@ fn build(
         let epoch = Nanos::from_secs(epoch);
         builder.capacity(capacity).seed(SEED).epoch(epoch).clock(ManualClock::new())
     }
-    Ok(match algorithm {
-        Algorithm::Gcra => {
-            Limiter::Gcra(Box::new(ready(KeyedLimiter::gcra(quota), capacity, epoch).try_build()?))
+    match algorithm {
+        Algorithm::Gcra => ready(KeyedLimiter::gcra(quota), capacity, epoch)
+            .try_build()
+            .map(|limiter| Limiter::Gcra(Box::new(limiter))),
+        Algorithm::SlidingLog => ready(KeyedLimiter::sliding_log(quota), capacity, epoch)
+            .try_build()
+            .map(|limiter| Limiter::SlidingLog(Box::new(limiter))),
+    }
+    .map_err(|e| refused(&e, algorithm, &quota, capacity))
+}
+
+/// Why there is no limiter, in terms of the options that ask for one.
+fn refused(error: &BuildError, algorithm: Algorithm, quota: &Quota, capacity: usize) -> Failure {
+    Failure::new(match (error, algorithm) {
+        (BuildError::OutOfMemory { bytes }, Algorithm::Gcra) => format!(
+            "not enough memory: {} are needed; lower --capacity {capacity}",
+            mebibytes(*bytes)
+        ),
+        (BuildError::OutOfMemory { bytes }, Algorithm::SlidingLog) => format!(
+            "not enough memory: {} are needed; lower --capacity {capacity} \
+             or the units of --quota {quota}",
+            mebibytes(*bytes)
+        ),
+        (BuildError::ZeroCapacity | BuildError::CapacityTooLarge { .. }, _) => {
+            format!("--capacity {capacity}: {error}")
         }
-        Algorithm::SlidingLog => Limiter::SlidingLog(Box::new(
-            ready(KeyedLimiter::sliding_log(quota), capacity, epoch).try_build()?,
-        )),
+        _ => error.to_string(),
     })
+}
+
+/// Memory for people: tenths of a GiB, or whole MiB, never less than there is.
+fn mebibytes(bytes: usize) -> String {
+    const MIB: usize = 1 << 20;
+    const GIB: usize = 1 << 30;
+    if bytes < GIB {
+        return format!("{} MiB", bytes.div_ceil(MIB));
+    }
+    let tenths = (bytes as u128 * 10).div_ceil(GIB as u128);
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
 }
 
 /// Seconds after which every key of this quota is as good as new, rounded up.
@@ -167,6 +197,20 @@ mod tests {
         let failed = decided.position(|d| d.is_err());
         // Not before half of the range, and not after its end.
         assert!(failed.is_some_and(|week| (450..940).contains(&week)), "{failed:?}");
+    }
+
+    #[test]
+    fn memory_is_rounded_up() {
+        for (bytes, text) in [
+            (1, "1 MiB"),
+            (1 << 20, "1 MiB"),
+            ((1 << 20) + 1, "2 MiB"),
+            (1 << 30, "1.0 GiB"),
+            ((1 << 30) + 1, "1.1 GiB"),
+            (25 << 29, "12.5 GiB"),
+        ] {
+            assert_eq!(mebibytes(bytes), text);
+        }
     }
 
     #[test]

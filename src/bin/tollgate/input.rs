@@ -1,6 +1,6 @@
 //! Where lines come from: plain files, gzip files, standard input.
 
-use crate::{failure::Failure, show::printable};
+use crate::{failure::Failure, show};
 use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 use std::{
@@ -49,7 +49,7 @@ impl Source {
 
     /// The name for messages.
     pub(crate) fn shown(&self) -> String {
-        printable(self.name.as_encoded_bytes())
+        show::name(self.name.as_encoded_bytes())
     }
 
     /// Bytes on disk, where that is known.

@@ -24,6 +24,7 @@ pub(crate) struct Line<'a> {
 pub(crate) enum Unreadable {
     Empty,
     Client,
+    QuoteInClient,
     Ident,
     User,
     Date,
@@ -42,6 +43,7 @@ impl fmt::Display for Unreadable {
         f.write_str(match self {
             Self::Empty => "the line is empty",
             Self::Client => "no client in the first field",
+            Self::QuoteInClient => "a quote in the first field, which should be the client",
             Self::Ident => "no identity in the second field",
             Self::User => "no user in the third field",
             Self::Date => "no date like [10/Oct/2000:13:55:36 -0700] followed by a quoted request",
@@ -65,6 +67,9 @@ impl<'a> Line<'a> {
             return Err(Unreadable::Empty);
         }
         let (client, rest) = field(line).ok_or(Unreadable::Client)?;
+        if memchr(b'"', client).is_some() {
+            return Err(Unreadable::QuoteInClient);
+        }
         let (_, rest) = field(rest).ok_or(Unreadable::Ident)?;
         let (user, date, rest) = user_and_date(rest)?;
         let (request, rest) = quoted(rest)?;
@@ -230,6 +235,14 @@ mod tests {
         assert!(Line::parse(line.as_bytes()).is_ok());
         // One digit of the bytes is as good as two.
         assert!(Line::parse(&line.as_bytes()[..line.len() - 1]).is_ok());
+    }
+
+    #[test]
+    fn a_client_holds_no_quote() {
+        for client in ["\"127.0.0.1\"", "\"127.0.0.1", "a\"b", "\""] {
+            let line = format!("{client} - - [{DATE}] \"GET / HTTP/1.1\" 200 1");
+            assert_eq!(fails(&line), Unreadable::QuoteInClient, "{client}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod decisions;
 mod engine;
 mod failure;
 mod input;
+mod interrupt;
 mod key;
 mod line;
 mod progress;

@@ -15,7 +15,6 @@ use crate::{
     timeline::Timeline,
 };
 use std::{collections::HashSet, rc::Rc};
-use tollgate::BuildError;
 
 /// The one limit's name.
 const LIMIT: &str = "default";
@@ -39,14 +38,7 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
     let quota = options.quota()?;
     let parts = options.parts()?;
     let capacity = options.capacity;
-    let engine = Engine::new(options.algorithm, quota, capacity).map_err(|e| {
-        Failure::new(match e {
-            BuildError::ZeroCapacity
-            | BuildError::CapacityTooLarge { .. }
-            | BuildError::OutOfMemory { .. } => format!("--capacity {capacity}: {e}"),
-            _ => e.to_string(),
-        })
-    })?;
+    let engine = Engine::new(options.algorithm, quota, capacity)?;
     let mut stdin = 0;
     let mut logs = Vec::new();
     for name in &options.logs {
@@ -176,8 +168,14 @@ impl Replay {
         if more > 0 {
             self.warnings.push(format!("skipped {more} more"));
         }
-        let Self { desk, keys, times, skipped, warnings, .. } = self;
+        let Self { desk, keys, times, skipped, mut warnings, .. } = self;
         let requests = desk.allowed + desk.denied;
+        if requests == 0 && skipped > 0 {
+            let lines = if skipped == 1 { "line" } else { "lines" };
+            warnings.push(format!(
+                "none of {skipped} {lines} can be read as Common or Combined Log Format"
+            ));
+        }
         let limit = LimitReport {
             name: LIMIT,
             algorithm: desk.engine.algorithm().name(),

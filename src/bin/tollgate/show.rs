@@ -20,6 +20,11 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     text
 }
 
+/// A name from the command line as [`printable`] has it; an empty one shows as `""`.
+pub(crate) fn name(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "\"\"".to_owned() } else { printable(bytes) }
+}
+
 /// The text as it stands, but for bytes that are no UTF-8: those are `\xNN`.
 pub(crate) fn utf8(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

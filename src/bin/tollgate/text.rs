@@ -50,7 +50,12 @@ fn keys(text: &mut String, limit: &LimitReport) {
     let LimitReport { name, algorithm, quota, .. } = limit;
     let keys = grouped(limit.keys);
     let noun = if limit.keys == 1 { "key" } else { "keys" };
-    heading(text, &format!("Limit {name}: {quota} ({algorithm}), {about}{keys} {noun}"));
+    let counts = if limit.approximate && !limit.top.is_empty() {
+        "; counts below are approximate"
+    } else {
+        ""
+    };
+    heading(text, &format!("Limit {name}: {quota} ({algorithm}), {about}{keys} {noun}{counts}"));
     if limit.saturated > 0 {
         let saturated = grouped(limit.saturated);
         let _ = writeln!(
