@@ -57,7 +57,7 @@ fn quotas_that_cannot_be_kept() {
         ("--quota 0/min", "--quota 0/min: a quota of 0 units allows nothing; the least is 1"),
         (
             "--quota 1/month",
-            "--quota 1/month: unknown unit of time; use one of d, h, min, s, ms, us, ns",
+            "--quota 1/month: missing or unknown unit of time; use one of d, h, min, s, ms, us, ns",
         ),
         ("--quota 1/0s", "--quota 1/0s: the period of a quota must be longer than 0"),
         ("--quota 1/s --burst 0", "--burst 0: a burst of 0 units allows nothing; the least is 1"),
