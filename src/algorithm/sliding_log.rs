@@ -44,7 +44,8 @@ pub(crate) trait Stamps {
 /// A log's state word, unpacked. All zero: no unit was ever admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogState {
-    /// Tells owners of one slot apart (the low bits of the key's generation).
+    /// Tells owners of one slot apart: the low bits of the key's generation, the
+    /// others being in the position they started from.
     pub(crate) generation: u8,
     /// Positions so far, modulo `wrap`; 0 only in a log that never admitted.
     pub(crate) pos: u64,
@@ -162,17 +163,19 @@ impl SlidingLog {
         gone_to
     }
 
-    /// Decides `cost` units at `now` for a log that has been used.
+    /// Decides `cost` units at `now` for a log that has been used. A stamp
+    /// further ahead of `latest` than any honest one is a fault.
     #[inline]
     pub(crate) fn decide(
         &self,
         state: LogState,
         ring: &impl Stamps,
         now: u64,
+        latest: u64,
         cost: u64,
     ) -> Verdict<LogState> {
         let newest = self.newest(state, ring);
-        if newest > now.saturating_add(SLACK) {
+        if newest > latest.saturating_add(SLACK) {
             return Verdict::Fault;
         }
         let t = newest.max(now);
@@ -198,7 +201,8 @@ impl SlidingLog {
             // `cost - room` units must leave first, and there are as many live.
             let last = left.saturating_add(cost.saturating_sub(room)).saturating_sub(1);
             let retry = wait(last).max(1);
-            if retry > self.window.saturating_add(SLACK) {
+            let stamp = retry.saturating_add(now).saturating_sub(self.window);
+            if stamp > latest.saturating_add(SLACK) {
                 return Verdict::Fault;
             }
             return Verdict::Answer(Decision::from_count(self.units, room, reset, full, retry));
@@ -222,7 +226,7 @@ impl SlidingLog {
     /// it ever had any, had all left by `floor`. Until then they may all be there.
     pub(crate) fn decide_fresh(
         &self,
-        generation: u8,
+        generation: u16,
         floor: u64,
         now: u64,
         cost: u64,
@@ -238,10 +242,21 @@ impl SlidingLog {
             return Verdict::Answer(Decision::from_count(self.units, room, wait, wait, retry));
         }
         let room = room.saturating_sub(cost);
+        // The high bits of the generation choose the first lap, so that owners of
+        // one slot are told apart by all sixteen.
+        let [low, high] = generation.to_le_bytes();
+        let laps = (self.wrap / self.units).saturating_sub(1).max(1);
+        let first = (u64::from(high) % laps).wrapping_mul(self.entries);
         Verdict::Charge(
-            LogState { generation, pos: cost, len: cost },
+            LogState { generation: low, pos: first.wrapping_add(cost), len: cost },
             Decision::from_count(self.units, room, self.window, self.window, 0),
         )
+    }
+
+    /// What a look tells at `now`, if all units were admitted at `stamp`.
+    pub(crate) const fn look_at_full(&self, stamp: u64, now: u64) -> Decision {
+        let wait = stamp.saturating_add(self.window).saturating_sub(now);
+        Decision::from_count(self.units, 0, wait, wait, 0)
     }
 
     /// The state that replaces one which cannot be honest, once every ring
@@ -278,7 +293,7 @@ mod tests {
         fn ask(&mut self, secs: u64, cost: u64) -> Decision {
             let now = secs * 16_000_000_000;
             loop {
-                match self.rule.decide(self.state, &self.ring, now, cost) {
+                match self.rule.decide(self.state, &self.ring, now, now, cost) {
                     Verdict::Answer(d) => return d,
                     Verdict::Tidy(state) => {
                         let t = self.rule.newest(self.state, &self.ring).max(now);

@@ -6,7 +6,7 @@ use crate::{
     decision::Decision,
     quota::Quota,
     table::{
-        Hash, Saturated, Table,
+        Hash, Refused, Table,
         geometry::{Layout, Wide},
         rule::Request,
         storage::Heap,
@@ -180,19 +180,32 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 
     #[inline(always)]
     fn decide(&self, hash: Hash, n: u64, now: Nanos) -> Decision {
-        let request = Request { now: ticks(now, self.epoch, self.last), cost: n };
+        let request = Request::new(ticks(now, self.epoch, self.last), n);
         match self.table.decide(hash, &request) {
             Ok(decision) => decision,
-            Err(saturated) => self.saturated_answer(saturated),
+            Err(refused) => self.refused(hash, request, refused),
         }
     }
 
     #[cold]
-    fn saturated_answer(&self, saturated: Saturated) -> Decision {
-        let retry = match self.on_saturation {
-            OnSaturation::Allow => 0,
+    fn refused(&self, hash: Hash, request: Request, refused: Refused) -> Decision {
+        let mut refused = refused;
+        if refused == Refused::Fault {
+            // Is the state far ahead, or the caller's `now` far behind?
+            let clock = ticks(self.clock.now(), self.epoch, self.last);
+            match self.table.decide(hash, &request.repairing(clock)) {
+                Ok(decision) => return decision,
+                Err(again) => refused = again,
+            }
+        }
+        let retry = match (self.on_saturation, refused) {
+            (OnSaturation::Allow, _) => 0,
             // "Never" would be untrue, and "now" too.
-            OnSaturation::Deny => saturated.soonest.clamp(1, Decision::NEVER - 1),
+            (OnSaturation::Deny, Refused::Saturated { soonest }) => {
+                soonest.clamp(1, Decision::NEVER - 1)
+            }
+            // A request that repairs meets no fault.
+            (OnSaturation::Deny, Refused::Fault) => 1,
         };
         Decision::saturated(self.table.rule().limit(), retry)
     }

@@ -32,9 +32,9 @@ impl Rule for Gcra {
     fn decide(&self, request: &Request, seen: Seen, _: Ring<'_>) -> Step<Decision> {
         let (tat, lowered) = match seen {
             Seen::Live(word) => (word & TIME, word & LOWERED),
-            Seen::Fresh { floor, .. } => (floor.min(self.full_debt(request.now)), 0),
+            Seen::Fresh { floor, .. } => (floor, 0),
         };
-        match self.decide(tat, request.now, request.cost) {
+        match self.decide(tat, request.now, request.latest, request.cost) {
             Verdict::Charge(tat, decision) => Step::Commit(tat | lowered, decision),
             Verdict::Answer(decision) => Step::Answer(decision),
             Verdict::Tidy(tat) => Step::Tidy(tat | lowered),
@@ -48,8 +48,13 @@ impl Rule for Gcra {
     fn write_tidied(&self, _: &Request, _: u64, _: Ring<'_>) {}
 
     #[cold]
-    fn repair(&self, now: u64, _: u64, _: Ring<'_>) -> u64 {
-        self.full_debt(now) | LOWERED
+    fn repair(&self, request: &Request, _: u64, _: Ring<'_>, _: impl Fn() -> bool) -> u64 {
+        self.full_debt(request.latest) | LOWERED
+    }
+
+    #[cold]
+    fn look_at_fault(&self, request: &Request) -> Decision {
+        self.look(self.full_debt(request.latest), request.now)
     }
 
     fn free_at(&self, state: u64, _: Ring<'_>) -> u64 {
@@ -59,6 +64,10 @@ impl Rule for Gcra {
         } else {
             tat.saturating_add(self.largest_debt()).saturating_add(REST)
         }
+    }
+
+    fn slack(&self) -> u64 {
+        SLACK
     }
 
     fn furthest_free(&self) -> u64 {
@@ -92,13 +101,15 @@ impl Rule for SlidingLog {
     }
 
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // the low 8 bits are what is wanted
+    #[allow(clippy::cast_possible_truncation)] // generations have 16 bits
     fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<Decision> {
         let (now, cost) = (request.now, request.cost);
         let verdict = match seen {
-            Seen::Live(word) => self.decide(LogState::unpack(word), &ring, now, cost),
+            Seen::Live(word) => {
+                self.decide(LogState::unpack(word), &ring, now, request.latest, cost)
+            }
             Seen::Fresh { floor, generation } => {
-                self.decide_fresh(generation as u8, self.fresh_floor(floor, now), now, cost)
+                self.decide_fresh(generation as u16, floor, now, cost)
             }
         };
         match verdict {
@@ -131,23 +142,31 @@ impl Rule for SlidingLog {
     }
 
     #[cold]
-    fn repair(&self, now: u64, state: u64, ring: Ring<'_>) -> u64 {
-        ring.lower(now);
+    fn repair(
+        &self,
+        request: &Request,
+        state: u64,
+        ring: Ring<'_>,
+        unchanged: impl Fn() -> bool,
+    ) -> u64 {
+        ring.mend(request.latest, unchanged);
         self.full_debt(LogState::unpack(state)).pack()
+    }
+
+    #[cold]
+    fn look_at_fault(&self, request: &Request) -> Decision {
+        self.look_at_full(request.latest, request.now)
     }
 
     fn free_at(&self, state: u64, ring: Ring<'_>) -> u64 {
         self.free_at(LogState::unpack(state), &ring)
     }
 
+    fn slack(&self) -> u64 {
+        SLACK
+    }
+
     fn furthest_free(&self) -> u64 {
         self.window().saturating_add(SLACK)
-    }
-}
-
-impl SlidingLog {
-    /// A floor further ahead than an honest one is a fault, and no debt.
-    fn fresh_floor(&self, floor: u64, now: u64) -> u64 {
-        floor.min(now.saturating_add(self.window()))
     }
 }

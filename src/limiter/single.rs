@@ -7,7 +7,7 @@ use crate::{
     quota::Quota,
     sync::AtomicU64,
     table::{
-        rule::{Request, settle},
+        rule::{Request, Settled, settle},
         storage::{Heap, Storage},
         words::{Ring, State},
     },
@@ -38,8 +38,9 @@ use std::{fmt, marker::PhantomData};
 /// # Cost
 ///
 /// A check is a clock reading and one compare-and-swap (GCRA), or a clock
-/// reading, a binary search among the stamps, and two (log). GCRA takes one
-/// cache line pair of memory, the log eight bytes per unit more.
+/// reading, a binary search among the stamps, and one for each unit and one
+/// more (log; two more where the ring is full). GCRA takes one cache line pair of
+/// memory, the log eight bytes per unit more.
 ///
 /// # Range
 ///
@@ -93,12 +94,33 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// Asks for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_n_at(&self, n: u64, now: Nanos) -> Decision {
-        let request = Request { now: ticks(now, self.epoch, self.last), cost: n };
+        let request = Request::new(ticks(now, self.epoch, self.last), n);
+        self.decide(&request).unwrap_or_else(|| self.decide_fault(request))
+    }
+
+    /// `None`: the state is at fault.
+    #[inline(always)]
+    fn decide(&self, request: &Request) -> Option<Decision> {
         let ring = self.ring.as_ref().map_or(Ring::EMPTY, |heap| Ring::new(heap.words()));
         loop {
             let state = State::new(&self.state);
             // A lone state has one owner, for good.
-            if let Some(decision) = settle(&self.rule, &request, state, ring, || true) {
+            match settle(&self.rule, request, state, ring, || true) {
+                Settled::Answer(decision) => return Some(decision),
+                Settled::Elsewhere => {}
+                Settled::Fault => return None,
+            }
+        }
+    }
+
+    #[cold]
+    fn decide_fault(&self, request: Request) -> Decision {
+        // Is the state far ahead, or the caller's `now` far behind?
+        let clock = ticks(self.clock.now(), self.epoch, self.last);
+        let request = request.repairing(clock);
+        loop {
+            // A request that repairs meets no fault.
+            if let Some(decision) = self.decide(&request) {
                 return decision;
             }
         }

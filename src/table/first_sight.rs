@@ -2,7 +2,7 @@
 //! The steps are numbered as on the module's page.
 
 use super::{
-    Place, Saturated, Slot, Table,
+    Place, Refused, Slot, Table,
     geometry::Geometry,
     rule::{Request, Rule, Seen, Step},
     storage::Storage,
@@ -16,8 +16,8 @@ pub(super) enum Sight<A> {
     Decided(A),
     /// Somebody else gave it one, or took our ticket and may do so: look again.
     Present,
-    /// There is none to be had.
-    Saturated(Saturated),
+    /// There is none to be had, or something is at fault.
+    Refused(Refused),
 }
 
 /// Waits on a word that somebody else should change.
@@ -72,7 +72,7 @@ pub(super) enum Look {
 /// What came of choosing a slot to claim.
 enum Choice {
     Claimed(Claimed),
-    Saturated(Saturated),
+    Refused(Refused),
     /// None was free, but this one is claimed by somebody else.
     Busy {
         slot: Slot,
@@ -107,7 +107,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     fn insert(&self, place: &Place, request: &Request, held: Held) -> Sight<R::Answer> {
-        let claim = held.claim(place.home as u64);
+        let claim = held.claim(place.home as u64, self.layout.buckets as u64);
         let mut patience = Patience::new();
         loop {
             let mut own = match self.look(place, claim) {
@@ -118,7 +118,15 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             };
             // Read after the look: whoever reclaimed a slot of this key had
             // raised the floor before its key word, or its claim, was seen.
-            let floor = self.floor_of(place, request.now);
+            let floor = match self.floor_of(place, request) {
+                Ok(floor) => floor,
+                Err(refused) => {
+                    if let Some(own) = own {
+                        self.give_up(own, claim);
+                    }
+                    return Sight::Refused(refused);
+                }
+            };
             let seen = Seen::Fresh { floor, generation: 0 };
             if let Step::Answer(answer) = self.rule.decide(request, seen, super::Ring::EMPTY) {
                 if let Some(own) = own {
@@ -127,12 +135,12 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 return Sight::Decided(answer);
             }
             if own.is_none() {
-                match self.choose(place, request.now, claim) {
+                match self.choose(place, request, claim) {
                     Choice::Claimed(claimed) => own = Some(claimed),
-                    Choice::Saturated(saturated) => {
+                    Choice::Refused(refused) => {
                         // A thief may have given the key one of those slots.
                         return if self.ticket(place.home).confirm(held) {
-                            Sight::Saturated(saturated)
+                            Sight::Refused(refused)
                         } else {
                             Sight::Present
                         };
@@ -205,20 +213,20 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Step 3.
-    fn choose(&self, place: &Place, now: u64, claim: u64) -> Choice {
-        let home = self.survey(place.home, place.tag, now);
+    fn choose(&self, place: &Place, request: &Request, claim: u64) -> Choice {
+        let home = self.survey(place.home, place.tag, request);
         if home.free.is_some() && home.taken < G::SPILL {
             return self.claim_free(place.home, home.free, claim);
         }
         if place.away == place.home {
             return match home.free {
                 Some(_) => self.claim_free(place.home, home.free, claim),
-                None => home.none_free(None),
+                None => self.none_free(&home, None, request),
             };
         }
-        let away = self.survey(place.away, place.tag, now);
+        let away = self.survey(place.away, place.tag, request);
         match (home.free, away.free) {
-            (None, None) => home.none_free(Some(away)),
+            (None, None) => self.none_free(&home, Some(&away), request),
             (Some(_), None) => self.claim_free(place.home, home.free, claim),
             (Some(_), Some(_)) if home.taken <= away.taken => {
                 self.claim_free(place.home, home.free, claim)
@@ -230,7 +238,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Step 3, for models.
     #[cfg(all(test, loom))]
     pub(super) fn claim_one(&self, place: &Place, now: u64, claim: u64) -> Option<Claimed> {
-        match self.choose(place, now, claim) {
+        match self.choose(place, &Request::new(now, 1), claim) {
             Choice::Claimed(claimed) => Some(claimed),
             _ => None,
         }
@@ -249,8 +257,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Looks through a bucket for a slot that may be claimed.
-    fn survey(&self, bucket: usize, tag: u64, now: u64) -> Survey {
-        let mut survey = Survey { taken: 0, free: None, busy: None, soonest: u64::MAX };
+    fn survey(&self, bucket: usize, tag: u64, request: &Request) -> Survey {
+        let mut survey = Survey { taken: 0, free: None, busy: None, far: None, soonest: u64::MAX };
+        let furthest = request.latest.saturating_add(self.rule.furthest_free());
         let first = super::preferred::<G>(tag);
         for i in 0..G::ROWS {
             let at = bucket * G::ROWS + (first + i) % G::ROWS;
@@ -268,17 +277,45 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 let ring = self.ring(slot);
                 // Not "or has no key": the state may be of whoever came since.
                 let since = if is_vacant(state) { 0 } else { self.rule.free_at(state, ring) };
-                if since <= now {
+                if since <= request.now {
                     survey.free.get_or_insert(Free { slot, word, state, since });
                     continue;
                 }
-                // However far ahead it is: only its own key may find a state
-                // faulty, or one caller with a broken clock would forgive others.
+                if since > furthest {
+                    survey.far.get_or_insert((slot, state));
+                }
                 survey.taken += 1;
-                survey.soonest = survey.soonest.min(since.saturating_sub(now));
+                survey.soonest = survey.soonest.min(since.saturating_sub(request.now));
             }
         }
         survey
+    }
+
+    /// What to do where no slot is free. States that no honest clock explains
+    /// are repaired now, or they would hold their slots for as long as they lie
+    /// ahead; but only by who has asked the clock, since one caller whose `now`
+    /// is far behind must not forgive others.
+    fn none_free(&self, home: &Survey, away: Option<&Survey>, request: &Request) -> Choice {
+        let (mut busy, mut far, mut soonest) = (home.busy, home.far, home.soonest);
+        if let Some(away) = away {
+            busy = busy.or(away.busy);
+            far = far.or(away.far);
+            soonest = soonest.min(away.soonest);
+        }
+        if let Some((slot, word, claim)) = busy {
+            return Choice::Busy { slot, word, claim };
+        }
+        match far {
+            Some((slot, state)) if request.repair => {
+                let word = self.row(slot.row).state(slot.nth);
+                let unchanged = || word.load() == state;
+                let next = self.rule.repair(request, state, self.ring(slot), unchanged);
+                word.swap(state, next);
+                Choice::Again
+            }
+            Some(_) => Choice::Refused(Refused::Fault),
+            None => Choice::Refused(Refused::Saturated { soonest }),
+        }
     }
 
     /// Step 4: makes the slot bear our key; `None` if the claim is lost.
@@ -315,7 +352,10 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     ) -> Option<R::Answer> {
         // Read again under the claim: the floor is then above every earlier
         // state of this slot, whoever reclaimed it, so none of them returns.
-        let floor = self.floor_of(place, request.now);
+        let Ok(floor) = self.floor_of(place, request) else {
+            self.give_up(own, claim);
+            return None;
+        };
         let seen = Seen::Fresh { floor, generation: generation(own.word) };
         let ring = self.ring(own.slot);
         let Step::Commit(next, answer) = self.rule.decide(request, seen, ring) else {
@@ -342,16 +382,8 @@ struct Survey {
     taken: usize,
     free: Option<Free>,
     busy: Option<(Slot, u64, u64)>,
+    /// A state further ahead than any honest one.
+    far: Option<(Slot, u64)>,
     /// Ticks until the soonest live slot is free.
     soonest: u64,
-}
-
-impl Survey {
-    fn none_free(self, other: Option<Self>) -> Choice {
-        let soonest = self.soonest.min(other.as_ref().map_or(u64::MAX, |o| o.soonest));
-        match self.busy.or(other.and_then(|o| o.busy)) {
-            Some((slot, word, claim)) => Choice::Busy { slot, word, claim },
-            None => Choice::Saturated(Saturated { soonest }),
-        }
-    }
 }

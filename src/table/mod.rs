@@ -34,8 +34,9 @@
 //! 6. Publish: swap the state from exactly our claim. Failing means the claim
 //!    was taken over: start again. Give the ticket back.
 //!
-//! A claim names its ticket, which no two holders share, so it does not repeat
-//! either. Nothing here depends on how patient anybody is: the models run with
+//! A claim names its ticket and as much of its number as there is room for, so it
+//! does not repeat within 2^24 takings in the largest table, and 2^56 in the
+//! smallest. Nothing here depends on how patient anybody is: the models run with
 //! no patience at all.
 
 pub(crate) mod geometry;
@@ -53,7 +54,7 @@ mod tests;
 mod models;
 
 use geometry::{Geometry, Layout, Wide};
-use rule::{Request, Rule, Seen, Step, settle};
+use rule::{Request, Rule, Seen, Settled, Step, settle};
 use storage::{Heap, OutOfMemory, Storage};
 use words::{Floor, Key, Ring, State, Tally, Ticket, bears};
 
@@ -63,11 +64,17 @@ use crate::sync::AtomicU64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash(pub(crate) u64);
 
-/// Every slot the key could have is taken by somebody who is owed patience.
+/// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Saturated {
-    /// Ticks until the soonest of them may be free.
-    pub(crate) soonest: u64,
+pub(crate) enum Refused {
+    /// Every slot the key could have belongs to a live key.
+    Saturated {
+        /// Ticks until the soonest of them may be free.
+        soonest: u64,
+    },
+    /// A state or a floor is further ahead than anything honest: ask again
+    /// with a [`Request`] that knows the clock and repairs.
+    Fault,
 }
 
 /// See the module's page.
@@ -128,44 +135,52 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 
     /// Decides one request.
     #[inline]
-    pub(crate) fn decide(&self, hash: Hash, request: &Request) -> Result<R::Answer, Saturated> {
+    pub(crate) fn decide(&self, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
         let tag = tag(hash);
         let home = self.home(hash);
         let first = home * G::ROWS + preferred::<G>(tag);
         let row = self.row(first);
-        if let Some((nth, word)) = row.first_bearer(tag)
-            && let Some(answer) = self.visit(Slot { row: first, nth }, row, word, request)
-        {
-            return Ok(answer);
+        if let Some((nth, word)) = row.first_bearer(tag) {
+            match self.visit(Slot { row: first, nth }, row, word, request) {
+                Settled::Answer(answer) => return Ok(answer),
+                Settled::Elsewhere => {}
+                Settled::Fault => return Err(Refused::Fault),
+            }
         }
         self.decide_elsewhere(hash, request)
     }
 
     /// The key is not in the row where most keys are.
     #[inline(never)]
-    fn decide_elsewhere(&self, hash: Hash, request: &Request) -> Result<R::Answer, Saturated> {
+    fn decide_elsewhere(&self, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
         let place = self.place(hash);
         loop {
             for at in Self::rows(&place) {
                 let row = self.row(at);
                 for (nth, key) in row.keys.iter().enumerate() {
                     let word = Key::new(key).hint();
-                    if bears(word, place.tag)
-                        && let Some(answer) = self.visit(Slot { row: at, nth }, row, word, request)
-                    {
-                        return Ok(answer);
+                    if !bears(word, place.tag) {
+                        continue;
+                    }
+                    match self.visit(Slot { row: at, nth }, row, word, request) {
+                        Settled::Answer(answer) => return Ok(answer),
+                        Settled::Elsewhere => {}
+                        Settled::Fault => return Err(Refused::Fault),
                     }
                 }
             }
-            let seen = Seen::Fresh { floor: self.floor_of(&place, request.now), generation: 0 };
+            let floor = self.floor_of(&place, request)?;
+            let seen = Seen::Fresh { floor, generation: 0 };
             if let Step::Answer(answer) = self.rule.decide(request, seen, Ring::EMPTY) {
                 return Ok(answer);
             }
             match self.first_sight(&place, request) {
                 first_sight::Sight::Decided(answer) => return Ok(answer),
-                first_sight::Sight::Saturated(saturated) => {
-                    self.saturations().add_one();
-                    return Err(saturated);
+                first_sight::Sight::Refused(refused) => {
+                    if refused != Refused::Fault {
+                        self.saturations().add_one();
+                    }
+                    return Err(refused);
                 }
                 first_sight::Sight::Present => {}
             }
@@ -174,24 +189,32 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 
     /// Decides on a slot whose key word was `word`, unless it moved on.
     #[inline(always)]
-    fn visit(&self, slot: Slot, row: Row<'_>, word: u64, request: &Request) -> Option<R::Answer> {
+    fn visit(&self, slot: Slot, row: Row<'_>, word: u64, request: &Request) -> Settled<R::Answer> {
         let (key, state) = (row.key(slot.nth), row.state(slot.nth));
         settle(&self.rule, request, state, self.ring(slot), || key.again() == word)
     }
 
     /// From when on a key that has no slot may be as good as new.
-    fn floor_of(&self, place: &Place, now: u64) -> u64 {
+    ///
+    /// A floor was somebody's `now` at the latest, so one far ahead of the
+    /// latest time known is a fault. Looking does not repair it.
+    fn floor_of(&self, place: &Place, request: &Request) -> Result<u64, Refused> {
         let mut latest = 0;
         for bucket in [place.home, place.away] {
             let floor = self.floor(bucket);
             let mut at = floor.get();
-            if at > now.saturating_add(self.rule.furthest_free()) {
-                floor.repair(at, now);
-                at = now;
+            if at > request.latest.saturating_add(self.rule.slack()) {
+                if !request.repair {
+                    return Err(Refused::Fault);
+                }
+                if request.cost > 0 {
+                    floor.repair(at, request.latest);
+                }
+                at = request.latest;
             }
             latest = latest.max(at);
         }
-        latest
+        Ok(latest)
     }
 
     #[inline(always)]

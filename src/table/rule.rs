@@ -9,6 +9,25 @@ pub(crate) struct Request {
     pub(crate) now: u64,
     /// Units; 0 only looks.
     pub(crate) cost: u64,
+    /// The latest time the caller knows of, at least `now`: what lies further
+    /// ahead of it than anything honest can is a fault.
+    pub(crate) latest: u64,
+    /// Whether faults are to be repaired. Otherwise they are reported.
+    pub(crate) repair: bool,
+}
+
+impl Request {
+    /// A request whose faults are reported.
+    #[inline(always)]
+    pub(crate) const fn new(now: u64, cost: u64) -> Self {
+        Self { now, cost, latest: now, repair: false }
+    }
+
+    /// The same request against a later clock, whose faults are repaired.
+    pub(crate) const fn repairing(self, clock: u64) -> Self {
+        let latest = if clock > self.now { clock } else { self.now };
+        Self { latest, repair: true, ..self }
+    }
 }
 
 /// The state a rule is asked about.
@@ -30,7 +49,8 @@ pub(crate) enum Step<A> {
     Answer(A),
     /// Replace the state by this word and ask again.
     Tidy(u64),
-    /// The state cannot be honest: repair it and ask again.
+    /// The state cannot be honest. Never said of a fresh key, nor of the
+    /// word that [`Rule::repair`] made for the same request.
     Fault,
 }
 
@@ -54,19 +74,40 @@ pub(crate) trait Rule: Send + Sync {
     /// Writes what must be known before `state` is replaced by a tidier one.
     fn write_tidied(&self, request: &Request, state: u64, ring: Ring<'_>);
 
-    /// The word that replaces a state which cannot be honest.
-    fn repair(&self, now: u64, state: u64, ring: Ring<'_>) -> u64;
+    /// The word that replaces a state which cannot be honest: in full debt at
+    /// the latest time known. `unchanged` tells whether it is still the state.
+    fn repair(
+        &self,
+        request: &Request,
+        state: u64,
+        ring: Ring<'_>,
+        unchanged: impl Fn() -> bool,
+    ) -> u64;
+
+    /// The answer to a request that only looks at such a state.
+    fn look_at_fault(&self, request: &Request) -> Self::Answer;
 
     /// From when on the slot may be given to another key.
     fn free_at(&self, state: u64, ring: Ring<'_>) -> u64;
 
-    /// How far ahead of `now` an honest [`free_at`](Self::free_at) can lie.
+    /// How far ahead of the latest time an honest [`free_at`](Self::free_at) can lie.
     fn furthest_free(&self) -> u64;
+
+    /// How far ahead of the latest time an honest floor can lie: what the
+    /// clocks of two callers may differ.
+    fn slack(&self) -> u64;
+}
+
+/// How deciding on one state word ended.
+pub(crate) enum Settled<A> {
+    Answer(A),
+    /// The slot is not ours (any more), or the word is the table's own.
+    Elsewhere,
+    /// The state cannot be honest, and was not to be repaired.
+    Fault,
 }
 
 /// Decides on one state word, for as long as it is `still_ours`.
-///
-/// `None` if it is not, or the word is the table's own.
 ///
 /// The answer is final when the compare-and-swap from the very word it was
 /// computed from succeeds: no state of a slot returns to an earlier value, so
@@ -79,33 +120,37 @@ pub(crate) fn settle<R: Rule>(
     state: State<'_>,
     ring: Ring<'_>,
     still_ours: impl Fn() -> bool,
-) -> Option<R::Answer> {
+) -> Settled<R::Answer> {
     loop {
         let word = state.load();
         if !still_ours() || !is_owned(word) {
-            return None;
+            return Settled::Elsewhere;
         }
         let seen = Seen::Live(word);
         match rule.decide(request, seen, ring) {
             Step::Commit(next, answer) => {
                 rule.write(request, seen, ring);
                 if state.swap(word, next) {
-                    return Some(answer);
+                    return Settled::Answer(answer);
                 }
             }
             Step::Answer(answer) => {
                 // Ring entries may have been overwritten while they were read,
                 // but not before the state moved on.
                 if rule.ring_words() == 0 || state.load() == word {
-                    return Some(answer);
+                    return Settled::Answer(answer);
                 }
             }
             Step::Tidy(next) => {
                 rule.write_tidied(request, word, ring);
                 state.swap(word, next);
             }
+            Step::Fault if !request.repair => return Settled::Fault,
+            Step::Fault if request.cost == 0 => {
+                return Settled::Answer(rule.look_at_fault(request));
+            }
             Step::Fault => {
-                let next = rule.repair(request.now, word, ring);
+                let next = rule.repair(request, word, ring, || state.load() == word);
                 state.swap(word, next);
             }
         }

@@ -19,7 +19,7 @@ fn words<R: Rule>(table: &Table<R>) -> Vec<u64> {
 fn ask<R: Rule<Answer = Decision>>(table: &Table<R>, key: u64, now: u64, cost: u64) -> Decision {
     // Spread over the buckets as well as the fingerprints.
     let hash = Hash(key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    table.decide(hash, &Request { now, cost }).unwrap()
+    table.decide(hash, &Request::new(now, cost)).unwrap()
 }
 
 fn denials_write_nothing<R: Rule<Answer = Decision>>(rule: R) {
@@ -84,7 +84,7 @@ fn slots_are_reclaimed_in_place() {
 fn every_hash_is_a_key() {
     for hash in [0, 1 << 48, u64::MAX, 0xFFFF << 48] {
         let table = table(Gcra::new(&quota("1/min")), 100);
-        let request = Request { now: 16, cost: 1 };
+        let request = Request::new(16, 1);
         assert!(table.decide(Hash(hash), &request).unwrap().is_allowed());
         assert!(table.decide(Hash(hash), &request).unwrap().is_denied());
     }
@@ -118,10 +118,97 @@ fn garbage_in_the_words_is_survived() {
             for now in [round, 1 << 40, 1 << 60] {
                 let hash = Hash(key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
                 for cost in [0, 1, 5, 6, u64::MAX] {
-                    let request = Request { now, cost };
-                    let _ = (smooth.decide(hash, &request), exact.decide(hash, &request));
+                    for request in [Request::new(now, cost), Request::new(now, cost).repairing(1)] {
+                        let _ = (smooth.decide(hash, &request), exact.decide(hash, &request));
+                    }
                 }
             }
         }
     }
+}
+
+/// A rule that lets something happen between the load of a state and its swap.
+struct Stopped<R>(R);
+
+thread_local! {
+    static MEANWHILE: std::cell::RefCell<Option<Box<dyn FnOnce()>>> = const { std::cell::RefCell::new(None) };
+}
+
+impl<R: Rule> Rule for Stopped<R> {
+    type Answer = R::Answer;
+
+    fn ring_words(&self) -> usize {
+        self.0.ring_words()
+    }
+
+    fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<R::Answer> {
+        self.0.decide(request, seen, ring)
+    }
+
+    fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>) {
+        self.0.write(request, seen, ring);
+        if let (Seen::Live(_), Some(happens)) = (seen, MEANWHILE.take()) {
+            happens();
+        }
+    }
+
+    fn write_tidied(&self, request: &Request, state: u64, ring: Ring<'_>) {
+        self.0.write_tidied(request, state, ring);
+    }
+
+    fn repair(
+        &self,
+        request: &Request,
+        state: u64,
+        ring: Ring<'_>,
+        unchanged: impl Fn() -> bool,
+    ) -> u64 {
+        self.0.repair(request, state, ring, unchanged)
+    }
+
+    fn look_at_fault(&self, request: &Request) -> R::Answer {
+        self.0.look_at_fault(request)
+    }
+
+    fn free_at(&self, state: u64, ring: Ring<'_>) -> u64 {
+        self.0.free_at(state, ring)
+    }
+
+    fn furthest_free(&self) -> u64 {
+        self.0.furthest_free()
+    }
+
+    fn slack(&self) -> u64 {
+        self.0.slack()
+    }
+}
+
+/// The one slot of this table changes hands 256 times, so that the low byte of
+/// its generation is the same again, while a charge is under way.
+#[test]
+fn a_stopped_charge_does_not_hit_a_later_owner() {
+    struct One;
+    impl Geometry for One {
+        const ROW: usize = 1;
+        const ROWS: usize = 1;
+        const SPILL: usize = 1;
+        const BYTES_PER_KEY: usize = 24;
+        const PATIENCE: u32 = 0;
+    }
+    let rule = Stopped(SlidingLog::new(&quota("2/10ns")).unwrap());
+    let layout = Layout::with_buckets::<One>(1, rule.ring_words()).unwrap();
+    let table: std::rc::Rc<Table<_, Heap, One>> =
+        std::rc::Rc::new(Table::on_heap(rule, layout).unwrap());
+    let ask = |table: &Table<_, Heap, One>, key, nanos: u64, cost| {
+        table.decide(Hash(key), &Request::new(nanos * 16, cost)).unwrap()
+    };
+    assert!(ask(&table, 1, 0, 1).is_allowed());
+    let others = table.clone();
+    MEANWHILE.set(Some(Box::new(move || {
+        for n in 1..=256 {
+            assert!(ask(&others, 2 + n % 256, 20 * n, 1).is_allowed());
+        }
+    })));
+    let _ = table.decide(Hash(1), &Request::new(5 * 16, 1));
+    assert_eq!(ask(&table, 2, 20 * 256, 0).remaining(), 1);
 }

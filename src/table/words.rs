@@ -73,8 +73,8 @@ impl<'a> Key<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct State<'a>(&'a AtomicU64);
 
-/// Claims: `0xFF`, then 32 bits of the claimant's home bucket, then 24 bits of
-/// its ticket's number. A slot that a claimant gave up keeps its word, but
+/// Claims: `0xFF`, then the claimant's home bucket (at most 32 bits) and its
+/// ticket's number. A slot that a claimant gave up keeps its word, but
 /// with `0x7F`: free for anybody, and no earlier state.
 const CLAIM: u64 = 0xFF << 56;
 const VACANT: u64 = 0x7F << 56;
@@ -153,9 +153,11 @@ pub(crate) struct Ticket<'a>(&'a AtomicU64);
 pub(crate) struct Held(u64);
 
 impl Held {
-    /// The claim that this holder puts on slots; `home` is its bucket.
-    pub(crate) const fn claim(self, home: u64) -> u64 {
-        CLAIM | (home & 0xFFFF_FFFF) << 24 | (self.0 >> 1) & 0xFF_FFFF
+    /// The claim that this holder puts on slots: its bucket, `home` of so many,
+    /// and below it as much of its number as there is room for.
+    pub(crate) const fn claim(self, home: u64, buckets: u64) -> u64 {
+        let number_bits = buckets.leading_zeros() - CLAIM.leading_ones();
+        CLAIM | home << number_bits | (self.0 >> 1) & ((1 << number_bits) - 1)
     }
 }
 
@@ -197,7 +199,7 @@ impl<'a> Ticket<'a> {
 }
 
 /// The words that belong to a slot beside its state. Each only ever rises,
-/// but for [`lower`](Self::lower).
+/// but for [`mend`](Self::mend).
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'a>(&'a [AtomicU64]);
 
@@ -218,10 +220,21 @@ impl<'a> Ring<'a> {
         self.0.get(entry).map_or(stamp, |word| word.fetch_max(stamp, Ordering::AcqRel).max(stamp))
     }
 
-    /// Sets all entries: the repair of a log that cannot be honest.
-    pub(crate) fn lower(self, stamp: u64) {
+    /// Sets all entries: the repair of a log that cannot be honest, while it is
+    /// `unchanged`. An entry is lowered only from what it held when that was
+    /// still so: who comes late, even to another key's log, lowers nothing that
+    /// was written since.
+    pub(crate) fn mend(self, stamp: u64, unchanged: impl Fn() -> bool) {
         for word in self.0 {
-            word.store(stamp, Ordering::Release);
+            let seen = word.load(Ordering::Acquire);
+            if !unchanged() {
+                return;
+            }
+            if seen > stamp {
+                let _ = word.compare_exchange(seen, stamp, Ordering::AcqRel, Ordering::Relaxed);
+            } else {
+                word.fetch_max(stamp, Ordering::AcqRel);
+            }
         }
     }
 }

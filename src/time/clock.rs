@@ -8,7 +8,8 @@ use std::{fmt, time::Duration};
 ///
 /// Two readings by one thread must not step back; readings by different
 /// threads may differ by what the hardware's do. A clock that does step back
-/// grants no credit, it only makes people wait longer (see
+/// grants no credit, it only makes people wait longer; unless by more than a day,
+/// when what was charged before looks like a fault (see
 /// [the design chapter](crate::design)).
 pub trait Clock: Send + Sync {
     /// The time now.
@@ -140,8 +141,9 @@ impl Hand {
 /// A cached reading of another clock: reading it costs one load.
 ///
 /// The host refreshes it where it suits, once per turn of its event loop for
-/// example; no thread is started. A decision is then as old as the last
-/// [`refresh`](Self::refresh), which only ever delays credit.
+/// example; no thread is started. Charges are stamped with the time of the last
+/// [`refresh`](Self::refresh): what is promised of an interval then holds for one
+/// longer by the time between two refreshes.
 ///
 /// ```
 /// use tollgate::{Clock, CoarseClock, ManualClock, Nanos};

@@ -88,7 +88,7 @@ pub(crate) const MAX_DEBT: u64 = 1 << 61;
 /// largest debt of a quota stays below the words that are the table's own.
 pub(crate) const fn last_now(debt: u64) -> u64 {
     // 0x7F00.. and up, but for bit 63, are claims and vacant slots: 2^-7 of the range,
-    // less one day for the slack that lowered states need.
+    // less two days for the slack and the rest of lowered states.
     let end = (0x7F_u64 << 56) - 2 * SLACK;
     (end - if debt > MAX_DEBT { MAX_DEBT } else { debt }) & !(TICKS_PER_NANO - 1)
 }

@@ -144,3 +144,50 @@ fn log_dropping_gives_no_credit() {
         assert_eq!(allowed(ask(&table, K, 24, 1)), 0);
     });
 }
+
+/// A charge of the old owner never lands in the new one's log, whose state word
+/// would read the same but for the generation.
+#[test]
+fn log_owners_are_told_apart() {
+    model(3, 2, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, J, 12, 1)));
+        let _ = ask(&table, K, 5, 1);
+        if theirs.join().unwrap() == 1 {
+            assert_eq!(ask(&table, J, 12, 0).unwrap().remaining(), 1);
+        }
+    });
+}
+
+#[test]
+fn log_repair_is_full_debt() {
+    model(0, 0, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        let far = 2 * SLACK / TICKS_PER_NANO;
+        assert_eq!(allowed(ask(&table, K, far, 1)), 1);
+        let d = ask(&table, K, 100, 1).unwrap();
+        assert_eq!(d.retry_after(), Some(std::time::Duration::from_nanos(10)));
+        assert_eq!(allowed(ask(&table, K, 109, 1)), 0);
+        assert_eq!(allowed(ask(&table, K, 110, 2)), 1);
+    });
+}
+
+/// Who repairs late takes nothing from what was admitted since.
+#[test]
+fn log_late_repair() {
+    model(2, 2, || {
+        let table = table::<_, 1>(log("1/10ns"), 1);
+        let far = 2 * SLACK / TICKS_PER_NANO;
+        assert_eq!(allowed(ask(&table, K, far, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || {
+            let _ = ask(&other, K, 100, 1);
+        });
+        assert_eq!(allowed(ask(&table, K, 100, 1)), 0);
+        let mine = allowed(ask(&table, K, 110, 1));
+        theirs.join().unwrap();
+        assert!(mine == 0 || allowed(ask(&table, K, 111, 1)) == 0);
+    });
+}

@@ -14,7 +14,7 @@
 //! 6. a full table denies the new and leaves the known alone.
 
 use super::{
-    Hash, Place, Table,
+    Hash, Place, Refused, Table,
     first_sight::Look,
     geometry::{Geometry, Layout},
     rule::{Request, Rule},
@@ -72,7 +72,13 @@ fn ask<R: Rule<Answer = Decision>, const SLOTS: usize>(
     now: u64,
     cost: u64,
 ) -> Option<Decision> {
-    table.decide(key, &Request { now: now * TICKS_PER_NANO, cost }).ok()
+    let request = Request::new(now * TICKS_PER_NANO, cost);
+    match table.decide(key, &request) {
+        Ok(decision) => Some(decision),
+        // As a limiter does whose clock shows no more.
+        Err(Refused::Fault) => table.decide(key, &request.repairing(0)).ok(),
+        Err(Refused::Saturated { .. }) => None,
+    }
 }
 
 fn allowed(decision: Option<Decision>) -> usize {

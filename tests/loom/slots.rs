@@ -224,7 +224,7 @@ fn die<const SLOTS: usize>(table: &Tab<Gcra, SLOTS>, key: Hash, now: u64, at: Gr
     if matches!(at, Grave::Ticket) {
         return;
     }
-    let claim = held.claim(place.home as u64);
+    let claim = held.claim(place.home as u64, table.layout.buckets as u64);
     assert!(matches!(table.look(&place, claim), Look::Absent));
     let own = table.claim_one(&place, now * TICKS_PER_NANO, claim).unwrap();
     if matches!(at, Grave::Claim) {
@@ -280,10 +280,48 @@ fn states_do_not_return() {
         let before = table.row(0).state(0).load();
         let other = table.clone();
         let theirs = spawn(move || ask(&other, J, 12, 1));
-        // A clock behind the reclaimer's.
         let ours = ask(&table, M, 12, 1);
         assert_eq!(allowed(ours) + allowed(theirs.join().unwrap()), 1);
         assert!(table.row(0).state(0).load() > before);
         assert!(!bears(table.row(0).key(0).load(), place.tag));
+    });
+}
+
+/// The bucket that is not home has a floor as well.
+#[test]
+fn away_floor_counts() {
+    model(0, 0, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 2);
+        // K's home is taken, so it goes away, and loses that slot at 16.
+        assert_eq!(allowed(ask(&table, J, 1, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 5, 1)), 1);
+        assert_eq!(allowed(ask(&table, Hash((1 << 63) | 4), 16, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 12, 1)), 0);
+    });
+}
+
+/// Whose key got its slot meanwhile is not told that there is none.
+#[test]
+fn known_key_is_never_saturated() {
+    model(2, 2, || {
+        let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 1, 1)));
+        let ours = allowed(ask(&table, K, 1, 1));
+        assert_eq!(ours + theirs.join().unwrap(), 2);
+        assert_eq!(table.saturated(), 0);
+    });
+}
+
+/// The mark of a lowered state stays while its key has the slot.
+#[test]
+fn lowered_is_sticky() {
+    model(0, 0, || {
+        let table = table::<_, 1>(gcra("1/10ns"), 1);
+        let far = 2 * SLACK / TICKS_PER_NANO;
+        assert_eq!(allowed(ask(&table, K, far, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 100, 1)), 0);
+        assert_eq!(allowed(ask(&table, K, 110, 1)), 1);
+        assert_eq!(ask(&table, J, 121, 1), None);
     });
 }

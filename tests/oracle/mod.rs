@@ -73,16 +73,22 @@ impl Oracle for Gcra {
     fn ask(&mut self, now_ns: u64, cost: u64) -> Answer {
         let (now, cost) = (i128::from(now_ns) * 16, i128::from(cost));
         let tolerance = self.burst * self.interval;
-        if self.tat - now > tolerance + DAY {
-            // Further ahead than any honest debt: fully in debt at `now`.
-            self.tat = now + tolerance;
+        let mut tat = self.tat;
+        if tat - now > tolerance + DAY {
+            // Further ahead than any honest debt: fully in debt at `now`, and
+            // from then on, unless somebody only looked.
+            tat = now + tolerance;
+            if cost > 0 {
+                self.tat = tat;
+            }
         }
-        let new = self.tat.max(now) + cost * self.interval;
+        let new = tat.max(now) + cost * self.interval;
         let allowed = cost == 0 || new - now <= tolerance;
         if allowed && cost > 0 {
+            tat = new;
             self.tat = new;
         }
-        let after = self.tat.max(now);
+        let after = tat.max(now);
         let remaining = (now + tolerance - after).div_euclid(self.interval).clamp(0, self.burst);
         let never = cost > self.burst;
         Answer {
@@ -127,18 +133,21 @@ impl Oracle for Log {
     fn ask(&mut self, now_ns: u64, cost: u64) -> Answer {
         let now = i128::from(now_ns) * 16;
         let mut newest = self.stamps.last().copied().unwrap_or(0);
+        let mut stamps = self.stamps.clone();
         if newest > now + DAY {
-            self.stamps = vec![now; self.units];
+            stamps = vec![now; self.units];
             newest = now;
+            if cost > 0 {
+                self.stamps.clone_from(&stamps);
+            }
         }
         let t = now.max(newest);
-        let live: Vec<Ticks> =
-            self.stamps.iter().copied().filter(|s| *s > t - self.window).collect();
+        let live: Vec<Ticks> = stamps.iter().copied().filter(|s| *s > t - self.window).collect();
         let never = cost > self.units as u64;
         let want = usize::try_from(cost).unwrap_or(usize::MAX);
         let allowed = want <= self.units - live.len();
         let mut after = live.clone();
-        if allowed {
+        if allowed && want > 0 {
             self.stamps.extend(std::iter::repeat_n(t, want));
             after.extend(std::iter::repeat_n(t, want));
         }
