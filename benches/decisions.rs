@@ -7,7 +7,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use std::{hint::black_box, time::Duration};
 use tollgate::{Clock, KeyedLimiter, Limiter, ManualClock, MonotonicClock, Nanos, Quota};
 
-/// So large that nothing is denied.
+/// A rate so high that nothing is denied, and every key is as good as new
+/// again when it comes back.
 fn plenty() -> Quota {
     Quota::n_per_second(1_000_000_000).unwrap()
 }

@@ -69,48 +69,6 @@ fn what_a_broken_clock_left_is_repaired() {
     assert!(exact.check_n_at(2, at(13)).is_allowed());
 }
 
-/// A look at a stranger, with an old reading, changes nothing for anybody.
-#[test]
-fn a_look_does_not_lower_a_floor() {
-    let limiter = keyed("1/10s", 0);
-    let t = 2 * DAY;
-    let at = |key: u64, ns: u64, n| limiter.check_hash_n_at(key, n, Nanos::new(ns));
-    assert!(at(0, t, 1).is_allowed());
-    for key in 100..106 {
-        assert!(at(key, t + 10 * SECOND, 1).is_allowed());
-    }
-    assert!(at(0, t + SECOND, 1).is_denied(), "its slot is another's, its debt is not forgotten");
-    let _ = at(999, 0, 0);
-    assert!(at(0, t + SECOND, 1).is_denied());
-}
-
-/// A key without a slot, and a reading behind the floor: the wait is true.
-#[test]
-fn waits_behind_the_floor_are_true() {
-    let smooth = keyed("1/10s", 0);
-    let exact = KeyedLimiter::sliding_log("1/10s".parse().unwrap())
-        .clock(ManualClock::new())
-        .capacity(1)
-        .on_saturation(OnSaturation::Deny)
-        .try_build()
-        .unwrap();
-    let at = Nanos::from_secs;
-    for key in 0..16 {
-        assert!(smooth.check_hash_at(key, at(100)).is_allowed());
-        assert!(exact.check_hash_at(key, at(100)).is_allowed());
-    }
-    for key in 100..104 {
-        assert!(smooth.check_hash_at(key, at(200)).is_allowed());
-        assert!(exact.check_hash_at(key, at(200)).is_allowed());
-    }
-    // The slots of 0 were given away at 200, free since 110.
-    for wait in [smooth.check_hash_at(0, at(50)), exact.check_hash_at(0, at(50))] {
-        assert_eq!(wait.retry_after_secs(), Some(60));
-    }
-    assert!(smooth.check_hash_at(0, at(110)).is_allowed());
-    assert!(exact.check_hash_at(0, at(110)).is_allowed());
-}
-
 /// A caller whose reading is years ahead fills a bucket; its states hold their
 /// slots for no longer than a debt, a rest and a second.
 #[test]

@@ -215,7 +215,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Step 3.
     fn choose(&self, place: &Place, request: &Request, claim: u64) -> Choice {
         let home = self.survey(place.home, place.tag, request);
-        if home.free.is_some() && home.taken < G::SPILL {
+        if home.taken < G::SPILL && home.free.is_some_and(|free| free.keyless) {
             return self.claim_free(place.home, home.free, claim);
         }
         if place.away == place.home {
@@ -225,13 +225,23 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             };
         }
         let away = self.survey(place.away, place.tag, request);
-        match (home.free, away.free) {
-            (None, None) => self.none_free(&home, Some(&away), request),
-            (Some(_), None) => self.claim_free(place.home, home.free, claim),
-            (Some(_), Some(_)) if home.taken <= away.taken => {
-                self.claim_free(place.home, home.free, claim)
+        let home_it_is = match (home.free, away.free) {
+            (None, None) => return self.none_free(&home, Some(&away), request),
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            // Rather a slot without a key than one whose key may come back, where
+            // neither bucket is short of room.
+            (Some(h), Some(a))
+                if h.keyless != a.keyless && home.taken.max(away.taken) < G::SPILL =>
+            {
+                h.keyless
             }
-            (_, Some(_)) => self.claim_free(place.away, away.free, claim),
+            (Some(_), Some(_)) => home.taken < G::SPILL || home.taken <= away.taken,
+        };
+        if home_it_is {
+            self.claim_free(place.home, home.free, claim)
+        } else {
+            self.claim_free(place.away, away.free, claim)
         }
     }
 
@@ -278,7 +288,15 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 // Not "or has no key": the state may be of whoever came since.
                 let since = if is_vacant(state) { 0 } else { self.rule.free_at(state, ring) };
                 if since <= request.now {
-                    survey.free.get_or_insert(Free { slot, word, state, since });
+                    // A slot without a key, or else the one whose key has been
+                    // good as new for longest: it is the least likely to come back.
+                    let keyless = bears(word, 0);
+                    if survey
+                        .free
+                        .is_none_or(|best| !best.keyless && (keyless || since < best.since))
+                    {
+                        survey.free = Some(Free { slot, word, state, since, keyless });
+                    }
                     continue;
                 }
                 if since > furthest {
@@ -374,6 +392,8 @@ struct Free {
     word: u64,
     state: u64,
     since: u64,
+    /// No key was there to lose it.
+    keyless: bool,
 }
 
 /// One bucket, as it was seen.

@@ -20,7 +20,8 @@
 //!    faster; give the ticket back, take the ordinary way. *Claimed* slots that
 //!    bear the key: take each over, keep one, give up the others; so no earlier
 //!    holder can publish any more.
-//! 3. Otherwise choose a slot that is empty, or whose state is as good as new:
+//! 3. Otherwise choose a slot without a key, or whose state has been as good as
+//!    new for longest:
 //!    raise its bucket's *floor* to when it became so, then compare-and-swap
 //!    the **state** to our claim. From then on no hit of the old key can
 //!    commit, and none was lost, since the swap was from the state that was

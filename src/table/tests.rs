@@ -127,6 +127,82 @@ fn garbage_in_the_words_is_survived() {
     }
 }
 
+/// Buckets of one slot.
+struct One;
+
+impl Geometry for One {
+    const ROW: usize = 1;
+    const ROWS: usize = 1;
+    const SPILL: usize = 1;
+    const BYTES_PER_KEY: usize = 24;
+    const PATIENCE: u32 = 0;
+}
+
+/// In a table of three such buckets: K may be in 0 and 1, J in 0 and 2, and 2 is
+/// taken, so that J takes K's slot, and K then has one to spare in 1.
+fn after_a_reclaim<R: Rule<Answer = Decision>>(rule: R) -> (Table<R, Heap, One>, Hash) {
+    let layout = Layout::with_buckets::<One>(3, rule.ring_words()).unwrap();
+    let table: Table<R, Heap, One> = Table::on_heap(rule, layout).unwrap();
+    let key = |home, away| {
+        (1..)
+            .map(|n: u64| Hash(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+            .find(|hash| {
+                let place = table.place(*hash);
+                (place.home, place.away) == (home, away)
+            })
+            .unwrap()
+    };
+    let (k, j, other) = (key(0, 1), key(0, 2), key(2, 0));
+    let (t, second) = ((DAYS + 100) * SECOND, SECOND);
+    assert!(table.decide(k, &Request::new(t, 1)).unwrap().is_allowed());
+    assert!(table.decide(other, &Request::new(t + 5 * second, 1)).unwrap().is_allowed());
+    assert!(table.decide(j, &Request::new(t + 10 * second, 1)).unwrap().is_allowed());
+    (table, k)
+}
+
+const SECOND: u64 = 16_000_000_000;
+
+/// Three days, in seconds: longer than clocks honestly differ.
+const DAYS: u64 = 3 * 86_400;
+
+fn behind_the_floor<R: Rule<Answer = Decision>>(rule: R) {
+    let (table, k) = after_a_reclaim(rule);
+    let ask = |now, cost| table.decide(k, &Request::new((DAYS + now) * SECOND, cost)).unwrap();
+    // K's unit of 100 is as good as new at 110; a reading before that waits for it.
+    assert_eq!(ask(101, 1).retry_after_secs(), Some(9));
+    // Far behind as well: the true wait, not the longest honest one.
+    assert_eq!(ask(50, 1).retry_after_secs(), Some(60));
+    assert!(ask(110, 0).remaining() == 1 && ask(109, 0).remaining() == 0);
+    // A reading so old that the floor looks like a fault, and nobody to ask for
+    // the time: a look writes nothing, so the floor is still there for others.
+    let _ = table.decide(k, &Request::new(0, 0).repairing(0));
+    assert_eq!(ask(101, 1).retry_after_secs(), Some(9));
+    assert!(ask(110, 1).is_allowed() && ask(110, 1).is_denied());
+}
+
+#[test]
+fn a_key_without_a_slot_waits_for_the_floor() {
+    behind_the_floor(Gcra::new(&quota("1/10s")));
+    behind_the_floor(SlidingLog::new(&quota("1/10s")).unwrap());
+}
+
+/// Idle keys keep their slots for as long as there are others: no more keys than
+/// slots, all as good as new all the time, and each is known again.
+#[test]
+fn idle_keys_keep_their_slots() {
+    let table = table(Gcra::new(&quota("1/ns")), 1000);
+    let ask = |key, now| ask(&table, key, now, 1);
+    let words_with_keys = || {
+        let words = words(&table);
+        let rows = &words[table.layout.rows_at..table.layout.rings_at];
+        rows.chunks(16).flat_map(|row| row[..8].to_vec()).filter(|key| *key != 0).count()
+    };
+    for key in 0..1000 {
+        assert!(ask(key, key * 100).is_allowed());
+    }
+    assert_eq!(words_with_keys(), 1000, "nobody took a slot that had a key");
+}
+
 /// A rule that lets something happen between the load of a state and its swap.
 struct Stopped<R>(R);
 
@@ -187,14 +263,6 @@ impl<R: Rule> Rule for Stopped<R> {
 /// its generation is the same again, while a charge is under way.
 #[test]
 fn a_stopped_charge_does_not_hit_a_later_owner() {
-    struct One;
-    impl Geometry for One {
-        const ROW: usize = 1;
-        const ROWS: usize = 1;
-        const SPILL: usize = 1;
-        const BYTES_PER_KEY: usize = 24;
-        const PATIENCE: u32 = 0;
-    }
     let rule = Stopped(SlidingLog::new(&quota("2/10ns")).unwrap());
     let layout = Layout::with_buckets::<One>(1, rule.ring_words()).unwrap();
     let table: std::rc::Rc<Table<_, Heap, One>> =

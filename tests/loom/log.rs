@@ -113,12 +113,18 @@ fn log_first_sight_with_theft() {
 #[test]
 fn log_old_now_after_reclaim() {
     model(3, 2, || {
-        let table = table::<_, 2>(log("1/10ns"), 1);
-        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
-        let other = table.clone();
-        let theirs = spawn(move || ask(&other, J, 12, 1));
-        let late = ask(&table, K, 5, 1);
-        assert_eq!(allowed(late), 0);
+        let table = table::<_, 1>(log("1/10ns"), 3);
+        let [k, j] = [key_in(&table, 0, 1), key_in(&table, 0, 2)];
+        assert_eq!(allowed(ask(&table, k, 1, 1)), 1);
+        assert_eq!(allowed(ask(&table, key_in(&table, 2, 0), 5, 1)), 1);
+        let gate = Arc::new(Gate::default());
+        let (other, theirs) = (table.clone(), gate.clone());
+        let theirs = spawn(move || {
+            theirs.pass();
+            ask(&other, j, 12, 1)
+        });
+        gate.pass();
+        assert_eq!(allowed(ask(&table, k, 5, 1)), 0);
         assert_eq!(allowed(theirs.join().unwrap()), 1);
     });
 }
