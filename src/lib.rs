@@ -106,3 +106,8 @@ pub use limiter::{
 };
 pub use quota::{Quota, QuotaError};
 pub use time::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos};
+
+/// The README's Rust runs with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -144,7 +144,7 @@ fn after_a_reclaim<R: Rule<Answer = Decision>>(rule: R) -> (Table<R, Heap, One>,
     let layout = Layout::with_buckets::<One>(3, rule.ring_words()).unwrap();
     let table: Table<R, Heap, One> = Table::on_heap(rule, layout).unwrap();
     let key = |home, away| {
-        (1..)
+        (1..10_000)
             .map(|n: u64| Hash(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
             .find(|hash| {
                 let place = table.place(*hash);

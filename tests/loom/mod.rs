@@ -84,7 +84,7 @@ fn ask<R: Rule<Answer = Decision>, const SLOTS: usize>(
 /// A key with these two buckets. Different calls for one pair give one key;
 /// pairs that differ, keys that differ.
 fn key_in<R: Rule, const SLOTS: usize>(table: &Tab<R, SLOTS>, home: usize, away: usize) -> Hash {
-    (1..)
+    (1..10_000)
         .map(|n: u64| Hash(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
         .find(|hash| {
             let place = table.place(*hash);
