@@ -112,21 +112,7 @@ fn log_first_sight_with_theft() {
 /// As for GCRA: whose clock is old finds no credit.
 #[test]
 fn log_old_now_after_reclaim() {
-    model(3, 2, || {
-        let table = table::<_, 1>(log("1/10ns"), 3);
-        let [k, j] = [key_in(&table, 0, 1), key_in(&table, 0, 2)];
-        assert_eq!(allowed(ask(&table, k, 1, 1)), 1);
-        assert_eq!(allowed(ask(&table, key_in(&table, 2, 0), 5, 1)), 1);
-        let gate = Arc::new(Gate::default());
-        let (other, theirs) = (table.clone(), gate.clone());
-        let theirs = spawn(move || {
-            theirs.pass();
-            ask(&other, j, 12, 1)
-        });
-        gate.pass();
-        assert_eq!(allowed(ask(&table, k, 5, 1)), 0);
-        assert_eq!(allowed(theirs.join().unwrap()), 1);
-    });
+    model(3, 2, || late_after_reclaim(log("1/10ns"), (0, 2), (2, 0)));
 }
 
 /// Units dropped by who has the later clock still count for who has the

@@ -136,3 +136,26 @@ impl Gate {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Three buckets of one slot: K in 0, with 1 to spare; another key in 2. J, whose
+/// buckets are given, takes K's slot at 12, as K's unit of 1 is gone at 11. A
+/// thread that read the clock at 5 must find no credit for K, whenever it runs.
+fn late_after_reclaim<R: Rule<Answer = Decision> + 'static>(
+    rule: R,
+    j: (usize, usize),
+    other: (usize, usize),
+) {
+    let table = table::<_, 1>(rule, 3);
+    let [k, j, other] = [(0, 1), j, other].map(|(home, away)| key_in(&table, home, away));
+    assert_eq!(allowed(ask(&table, k, 1, 1)), 1);
+    assert_eq!(allowed(ask(&table, other, 5, 1)), 1);
+    let gate = Arc::new(Gate::default());
+    let (same, theirs) = (table.clone(), gate.clone());
+    let theirs = spawn(move || {
+        theirs.pass();
+        ask(&same, j, 12, 1)
+    });
+    gate.pass();
+    assert_eq!(allowed(ask(&table, k, 5, 1)), 0);
+    assert_eq!(allowed(theirs.join().unwrap()), 1);
+}

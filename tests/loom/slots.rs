@@ -128,42 +128,14 @@ fn two_reclaimers_and_the_owner() {
 /// runs after J took the slot at 12 must not find K fresh in its other bucket.
 #[test]
 fn old_now_after_reclaim() {
-    model(3, 2, || {
-        let table = table::<_, 1>(gcra("1/10ns"), 3);
-        let [k, j] = [key_in(&table, 0, 1), key_in(&table, 0, 2)];
-        assert_eq!(allowed(ask(&table, k, 1, 1)), 1);
-        assert_eq!(allowed(ask(&table, key_in(&table, 2, 0), 5, 1)), 1);
-        let gate = Arc::new(Gate::default());
-        let (other, theirs) = (table.clone(), gate.clone());
-        let theirs = spawn(move || {
-            theirs.pass();
-            ask(&other, j, 12, 1)
-        });
-        gate.pass();
-        assert_eq!(allowed(ask(&table, k, 5, 1)), 0);
-        assert_eq!(allowed(theirs.join().unwrap()), 1);
-    });
+    model(3, 2, || late_after_reclaim(gcra("1/10ns"), (0, 2), (2, 0)));
 }
 
 /// The same where J has its home elsewhere, and so another ticket: only the key
 /// word or the state can tell of the floor.
 #[test]
 fn old_now_under_another_ticket() {
-    model(3, 2, || {
-        let table = table::<_, 1>(gcra("1/10ns"), 3);
-        let [k, j] = [key_in(&table, 0, 1), key_in(&table, 2, 0)];
-        assert_eq!(allowed(ask(&table, k, 1, 1)), 1);
-        assert_eq!(allowed(ask(&table, key_in(&table, 2, 1), 5, 1)), 1);
-        let gate = Arc::new(Gate::default());
-        let (other, theirs) = (table.clone(), gate.clone());
-        let theirs = spawn(move || {
-            theirs.pass();
-            ask(&other, j, 12, 1)
-        });
-        gate.pass();
-        assert_eq!(allowed(ask(&table, k, 6, 1)), 0);
-        assert_eq!(allowed(theirs.join().unwrap()), 1);
-    });
+    model(3, 2, || late_after_reclaim(gcra("1/10ns"), (2, 0), (2, 1)));
 }
 
 /// A full table: the new key is told so, the known ones are not disturbed.
