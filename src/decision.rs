@@ -1,6 +1,6 @@
 //! [`Decision`]: what every check answers.
 
-use crate::time::{nanos_up, secs_up};
+use crate::time::{Nanos, nanos_up, secs_up};
 use std::{fmt, time::Duration};
 
 /// The whole answer to one request, the same on allow and on deny.
@@ -39,7 +39,39 @@ pub struct Decision {
     interval: u64,
     /// Remaining units where `interval` is 0.
     left: u64,
+    /// What was asked for, and when.
+    units: u64,
+    at: Nanos,
     accounted: bool,
+}
+
+/// Units that were charged, and when: what a
+/// [refund](crate::Key::refund) gives back and [`settle`](crate::Key::settle)
+/// corrects.
+///
+/// A [`Decision`] tells its own ([`Decision::charge`]); one that was kept
+/// elsewhere can be put together again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Charge {
+    units: u64,
+    at: Nanos,
+}
+
+impl Charge {
+    /// `units` that were charged at `at`, a reading of the limiter's clock.
+    pub const fn new(units: u64, at: Nanos) -> Self {
+        Self { units, at }
+    }
+
+    /// How many units were charged.
+    pub const fn units(&self) -> u64 {
+        self.units
+    }
+
+    /// When they were charged.
+    pub const fn at(&self) -> Nanos {
+        self.at
+    }
 }
 
 /// May the request pass, and if not, can waiting help?
@@ -59,10 +91,34 @@ pub enum Outcome {
 const NEVER: u64 = u64::MAX;
 
 impl Decision {
+    const NOTHING: Self = Self {
+        limit: 0,
+        retry: 0,
+        reset: 0,
+        full: 0,
+        interval: 0,
+        left: 0,
+        units: 0,
+        at: Nanos::ZERO,
+        accounted: true,
+    };
+
+    /// The same, as the answer to who asked for `units` at `at`.
+    #[inline(always)]
+    pub(crate) const fn to(self, units: u64, at: Nanos) -> Self {
+        Self { units, at, ..self }
+    }
+
+    /// The same for a charge of `at` that is of `units` now.
+    pub(crate) const fn settled(self, units: u64, at: Nanos) -> Self {
+        // It is no answer to whether they may pass.
+        Self { units, at, retry: 0, ..self }
+    }
+
     /// From a GCRA state: `debt` ticks after the decision, `retry` ticks to wait.
     #[inline(always)]
     pub(crate) const fn from_debt(limit: u64, interval: u64, debt: u64, retry: u64) -> Self {
-        Self { limit, retry, reset: debt, full: debt, interval, left: 0, accounted: true }
+        Self { limit, retry, reset: debt, full: debt, interval, ..Self::NOTHING }
     }
 
     /// From a count of units that are left.
@@ -74,14 +130,14 @@ impl Decision {
         full: u64,
         retry: u64,
     ) -> Self {
-        Self { limit, retry, reset, full, interval: 0, left, accounted: true }
+        Self { limit, retry, reset, full, left, ..Self::NOTHING }
     }
 
     /// The answer when a key found no slot: nothing was charged anywhere.
     #[cold]
     pub(crate) const fn saturated(limit: u64, retry: u64) -> Self {
         let left = if retry == 0 { limit } else { 0 };
-        Self { limit, retry, reset: retry, full: retry, interval: 0, left, accounted: false }
+        Self { limit, retry, reset: retry, full: retry, left, accounted: false, ..Self::NOTHING }
     }
 
     /// The wait that stands for "never".
@@ -159,6 +215,28 @@ impl Decision {
         }
     }
 
+    /// How long to wait before what was allowed is done: zero, unless it was
+    /// [reserved](crate::Key::reserve). Rounded up to a nanosecond.
+    #[inline]
+    pub const fn wait(&self) -> Duration {
+        if self.units == 0 || self.interval == 0 || self.retry > 0 {
+            return Duration::ZERO;
+        }
+        let burst = self.limit.saturating_mul(self.interval);
+        Duration::from_nanos(nanos_up(self.full.saturating_sub(burst)))
+    }
+
+    /// What was charged, for a refund: `None` if nothing was, because the request
+    /// was denied, only looked, or found no slot.
+    #[inline]
+    pub const fn charge(&self) -> Option<Charge> {
+        if self.units > 0 && self.retry == 0 && self.accounted {
+            Some(Charge { units: self.units, at: self.at })
+        } else {
+            None
+        }
+    }
+
     /// [`retry_after`](Self::retry_after) in whole seconds, rounded up: never 0.
     pub fn retry_after_secs(&self) -> Option<u64> {
         self.retry_after().map(secs_up)
@@ -174,6 +252,9 @@ impl fmt::Display for Decision {
     /// For people: `allowed, 9 of 10 left, reset in 6s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome() {
+            Outcome::Allowed if self.wait() > Duration::ZERO => {
+                write!(f, "allowed in {:?}", self.wait())?;
+            }
             Outcome::Allowed => f.write_str("allowed")?,
             Outcome::Never => f.write_str("denied for good (it costs more than the limit)")?,
             Outcome::Later => {
@@ -202,6 +283,8 @@ impl fmt::Debug for Decision {
             .field("reset_after", &self.reset_after())
             .field("full_after", &self.full_after())
             .field("retry_after", &self.retry_after())
+            .field("wait", &self.wait())
+            .field("charge", &self.charge())
             .field("accounted", &self.accounted)
             .finish()
     }

@@ -99,10 +99,10 @@ mod time;
 pub mod design;
 
 pub use algorithm::{Gcra, SlidingLog};
-pub use decision::{Decision, Outcome};
+pub use decision::{Charge, Decision, Outcome};
 pub use limiter::{
-    Algorithm, BuildError, DefaultClock, KeyedBuilder, KeyedLimiter, Limiter, LimiterBuilder,
-    OnSaturation,
+    Algorithm, BuildError, Counts, DefaultClock, DeniedKey, Gauges, Key, KeyedBuilder,
+    KeyedLimiter, Limiter, LimiterBuilder, OnSaturation, RoomError,
 };
 pub use quota::{Quota, QuotaError};
 pub use time::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos};

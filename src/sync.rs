@@ -23,6 +23,28 @@ pub(crate) fn spin() {
     thread::yield_now();
 }
 
+/// A small number that tells threads apart, in the order in which they asked.
+#[inline]
+pub(crate) fn thread_number() -> usize {
+    #[cfg(not(loom))]
+    {
+        use std::{cell::Cell, sync::atomic::AtomicUsize};
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) });
+        // A thread that is ending has no number any more, and may share one.
+        NUMBER
+            .try_with(|number| {
+                if number.get() == usize::MAX {
+                    number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+                }
+                number.get()
+            })
+            .unwrap_or(0)
+    }
+    #[cfg(loom)]
+    0
+}
+
 #[cfg(loom)]
 pub(crate) mod model {
     //! loom's atomic, with a second way to load.

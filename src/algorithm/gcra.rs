@@ -20,68 +20,160 @@ pub struct Gcra {
     burst: u64,
     interval: u64,
     tolerance: u64,
+    /// The largest debt any quota or wait of the same limiter may leave behind.
+    largest: u64,
 }
 
+/// Ticks, each below 2^62 but for `cost`: `tat` and `now` are below 2^63, the
+/// tolerance and the largest debt at most 2^61, and `cost * interval` is at most
+/// the tolerance once `cost <= burst`. So no sum here reaches 2^64.
 impl Gcra {
-    pub(crate) fn new(quota: &Quota) -> Self {
+    /// For a limiter whose states may be in debt for `largest` ticks, or for a
+    /// spent burst of this quota if that is more.
+    pub(crate) fn new(quota: &Quota, largest: u64) -> Self {
         let (burst, interval) = (quota.burst_units(), quota.interval_ticks());
         // A quota's burst times interval fits by construction.
-        Self { burst, interval, tolerance: burst.saturating_mul(interval) }
+        let tolerance = burst.saturating_mul(interval);
+        Self { burst, interval, tolerance, largest: largest.max(tolerance) }
     }
 
-    /// The largest debt this quota can leave behind, in ticks.
+    /// The largest debt that can be left behind, in ticks.
     pub(crate) const fn largest_debt(&self) -> u64 {
-        self.tolerance
+        self.largest
     }
 
     pub(crate) const fn last_now(&self) -> u64 {
-        last_now(self.tolerance)
+        last_now(self.largest)
     }
 
     pub(crate) const fn limit(&self) -> u64 {
         self.burst
     }
 
+    /// What differs between quotas of one limiter.
+    pub(crate) const fn numbers(&self) -> [u64; 3] {
+        [self.burst, self.interval, self.tolerance]
+    }
+
+    /// Another quota of the same limiter, by its numbers.
+    #[inline(always)]
+    pub(crate) const fn with_numbers(&self, [burst, interval, tolerance]: [u64; 3]) -> Self {
+        Self { burst, interval, tolerance, largest: self.largest }
+    }
+
     /// Decides `cost` units at `now` for a key whose theoretical arrival time is
     /// `tat`. A TAT further ahead of `latest` than any honest one is a fault.
-    ///
-    /// `tat`, `now` and the tolerance are each below 2^63, 2^63 and 2^61 or so, and
-    /// `cost * interval` is at most the tolerance once `cost <= burst`, so
-    /// that no sum here reaches 2^64.
     #[inline(always)]
     pub(crate) fn decide(&self, tat: u64, now: u64, latest: u64, cost: u64) -> Verdict<u64> {
+        self.decide_within(self.tolerance, tat, now, latest, cost)
+    }
+
+    /// The same where the units may be used up to `wait` ticks later: a request
+    /// that is allowed may go when its debt has come down to the tolerance.
+    pub(crate) fn reserve(
+        &self,
+        tat: u64,
+        now: u64,
+        latest: u64,
+        cost: u64,
+        wait: u64,
+    ) -> Verdict<u64> {
+        let within = self.tolerance.saturating_add(wait).min(self.largest);
+        self.decide_within(within, tat, now, latest, cost)
+    }
+
+    #[inline(always)]
+    fn decide_within(
+        &self,
+        within: u64,
+        tat: u64,
+        now: u64,
+        latest: u64,
+        cost: u64,
+    ) -> Verdict<u64> {
         let base = if tat > now { tat } else { now };
         let debt = base.wrapping_sub(now);
         if cost.wrapping_sub(1) < self.burst {
             let after = debt.wrapping_add(cost.wrapping_mul(self.interval));
-            if after <= self.tolerance {
-                let decision = Decision::from_debt(self.burst, self.interval, after, 0);
-                return Verdict::Charge(now.wrapping_add(after), decision);
+            if after <= within {
+                return Verdict::Charge(now.wrapping_add(after), self.answer(after, 0));
             }
             if self.is_fault(tat, latest) {
                 return Verdict::Fault;
             }
-            let retry = after.wrapping_sub(self.tolerance);
-            return Verdict::Answer(Decision::from_debt(self.burst, self.interval, debt, retry));
+            return Verdict::Answer(self.answer(debt, after.wrapping_sub(within)));
         }
         if self.is_fault(tat, latest) {
             return Verdict::Fault;
         }
-        let retry = if cost == 0 { 0 } else { Decision::NEVER };
-        Verdict::Answer(Decision::from_debt(self.burst, self.interval, debt, retry))
+        Verdict::Answer(self.answer(debt, if cost == 0 { 0 } else { Decision::NEVER }))
+    }
+
+    /// Charges `cost` units that were used already, as far as the largest debt goes.
+    pub(crate) fn force(&self, tat: u64, now: u64, latest: u64, cost: u64) -> Verdict<u64> {
+        if self.is_fault(tat, latest) {
+            return Verdict::Fault;
+        }
+        let debt = tat.saturating_sub(now);
+        let after = debt.saturating_add(cost.saturating_mul(self.interval));
+        // A debt that another clock left may be larger already.
+        let after = after.min(self.largest).max(debt);
+        if after == debt {
+            return Verdict::Answer(self.answer(debt, 0));
+        }
+        Verdict::Charge(now.saturating_add(after), self.answer(after, 0))
+    }
+
+    /// Gives `cost` units back that were charged at `charged`, as far as they
+    /// are still owed.
+    pub(crate) fn give_back(
+        &self,
+        tat: u64,
+        now: u64,
+        latest: u64,
+        cost: u64,
+        charged: u64,
+    ) -> Verdict<u64> {
+        // Whatever was owed then is paid by now: what is owed came later.
+        let paid = charged.saturating_add(self.largest) <= now;
+        let to = if paid { tat } else { tat.saturating_sub(cost.saturating_mul(self.interval)) };
+        self.lower(tat, to, now, latest)
+    }
+
+    /// Makes the state as good as new.
+    pub(crate) fn forget(&self, tat: u64, now: u64, latest: u64) -> Verdict<u64> {
+        self.lower(tat, now, now, latest)
+    }
+
+    fn lower(&self, tat: u64, to: u64, now: u64, latest: u64) -> Verdict<u64> {
+        if self.is_fault(tat, latest) {
+            return Verdict::Fault;
+        }
+        // An honest TAT proves that it is at least the largest debt before it.
+        let to = to.max(now).max(tat.saturating_sub(self.largest));
+        if to < tat {
+            Verdict::Lower(to, self.look(to, now))
+        } else {
+            Verdict::Answer(self.look(tat, now))
+        }
     }
 
     #[inline]
     const fn is_fault(&self, tat: u64, latest: u64) -> bool {
-        tat > latest.saturating_add(self.tolerance).saturating_add(SLACK)
+        tat > latest.saturating_add(self.largest).saturating_add(SLACK)
     }
 
     /// What a look at `tat` tells.
     pub(crate) const fn look(&self, tat: u64, now: u64) -> Decision {
-        Decision::from_debt(self.burst, self.interval, tat.saturating_sub(now), 0)
+        self.answer(tat.saturating_sub(now), 0)
     }
 
-    /// The state that replaces one which cannot be honest: fully in debt at `now`.
+    #[inline(always)]
+    const fn answer(&self, debt: u64, retry: u64) -> Decision {
+        Decision::from_debt(self.burst, self.interval, debt, retry)
+    }
+
+    /// The state that replaces one which cannot be honest: a spent burst at `now`.
     pub(crate) const fn full_debt(&self, now: u64) -> u64 {
         now.wrapping_add(self.tolerance)
     }
@@ -96,10 +188,14 @@ mod tests {
         n * 16
     }
 
+    fn gcra(quota: &str) -> Gcra {
+        Gcra::new(&quota.parse().unwrap(), 0)
+    }
+
     /// "10/s", one unit at a time, by hand.
     #[test]
     fn a_second_of_ten() {
-        let gcra = Gcra::new(&Quota::n_per_second(10).unwrap());
+        let gcra = gcra("10/s");
         let mut tat = 0;
         for left in (0..10).rev() {
             let Verdict::Charge(next, d) = gcra.decide(tat, 0, 0, 1) else { panic!() };
@@ -121,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_look_spends_nothing_and_never_is_never() {
-        let gcra = Gcra::new(&Quota::n_per_second(2).unwrap());
+        let gcra = gcra("2/s");
         let Verdict::Answer(d) = gcra.decide(0, 0, 0, 0) else { panic!() };
         assert!(d.is_allowed() && d.remaining() == 2);
         for cost in [3, u64::MAX] {
@@ -132,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_debt_is_a_fault() {
-        let gcra = Gcra::new(&Quota::n_per_second(2).unwrap());
+        let gcra = gcra("2/s");
         let edge = gcra.full_debt(1000) + SLACK;
         assert!(matches!(gcra.decide(edge, 1000, 1000, 1), Verdict::Answer(_)));
         assert!(matches!(gcra.decide(edge + 1, 1000, 1000, 1), Verdict::Fault));
@@ -143,7 +239,7 @@ mod tests {
     #[test]
     fn the_ends_of_the_range_do_not_wrap() {
         for quota in ["1/1600d", "1/d burst 1600", "1000000000000000000/s", "1/ns"] {
-            let gcra = Gcra::new(&quota.parse().unwrap());
+            let gcra = gcra(quota);
             let now = gcra.last_now();
             let mut tat = 0;
             for _ in 0..3 {

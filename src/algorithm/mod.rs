@@ -18,6 +18,8 @@ use crate::decision::Decision;
 pub(crate) enum Verdict<S> {
     /// Allowed, if the state can be replaced by this one.
     Charge(S, Decision),
+    /// The same for a state that was lowered: units were given back.
+    Lower(S, Decision),
     /// Nothing is to be written: denied, or the request only looks.
     Answer(Decision),
     /// Replace the state by this equal but tidier one, then ask again.

@@ -31,6 +31,9 @@ pub(crate) const MAX_UNITS: u64 = LEN_MASK;
 pub struct SlidingLog {
     units: u64,
     window: u64,
+    /// The longest window of any quota of the same limiter.
+    longest: u64,
+    /// The most units of any of them: the size of the ring.
     entries: u64,
     /// Where positions wrap to the second lap: a multiple of `entries`.
     wrap: u64,
@@ -71,26 +74,41 @@ impl LogState {
 }
 
 impl SlidingLog {
-    /// `None` if the window is too long or holds too many units.
-    pub(crate) fn new(quota: &Quota) -> Option<Self> {
+    /// For a limiter with quotas of up to `most` units and `longest` ticks, or
+    /// as this one if that is more. `None` if there is no room for so many, or
+    /// the window is too long.
+    pub(crate) fn new(quota: &Quota, most: u64, longest: u64) -> Option<Self> {
         let (units, window) = (quota.units(), quota.period_ticks()?);
-        if units > MAX_UNITS {
+        let entries = units.max(most);
+        if entries > MAX_UNITS {
             return None;
         }
-        let wrap = (POS_MASK / units).checked_mul(units)?;
-        Some(Self { units, window, entries: units, wrap })
+        let wrap = (POS_MASK / entries).checked_mul(entries)?;
+        Some(Self { units, window, longest: longest.max(window), entries, wrap })
     }
 
     pub(crate) const fn limit(&self) -> u64 {
         self.units
     }
 
-    pub(crate) const fn window(&self) -> u64 {
-        self.window
+    /// What differs between quotas of one limiter.
+    pub(crate) const fn numbers(&self) -> [u64; 3] {
+        [self.units, self.window, 0]
+    }
+
+    /// Another quota of the same limiter, by its numbers.
+    #[inline]
+    pub(crate) const fn with_numbers(&self, [units, window, _]: [u64; 3]) -> Self {
+        Self { units, window, ..*self }
+    }
+
+    /// The most units and the longest window that any quota may have.
+    pub(crate) const fn room(&self) -> (u64, u64) {
+        (self.entries, self.longest)
     }
 
     pub(crate) const fn last_now(&self) -> u64 {
-        last_now(self.window)
+        last_now(self.longest)
     }
 
     /// The ring entry of the position `back` before `pos` (`1 <= back <= entries`).
@@ -137,7 +155,7 @@ impl SlidingLog {
 
     /// When the last admitted unit leaves; 0 in a log that never admitted.
     pub(crate) fn free_at(&self, state: LogState, ring: &impl Stamps) -> u64 {
-        if state.pos == 0 { 0 } else { self.newest(state, ring).saturating_add(self.window) }
+        if state.pos == 0 { 0 } else { self.newest(state, ring).saturating_add(self.longest) }
     }
 
     /// How many of the kept units have left at `t`.
@@ -198,8 +216,9 @@ impl SlidingLog {
             return Verdict::Answer(Decision::from_count(self.units, room, reset, full, never));
         }
         if cost > room {
-            // `cost - room` units must leave first, and there are as many live.
-            let last = left.saturating_add(cost.saturating_sub(room)).saturating_sub(1);
+            // So many units must leave first, and there are as many live.
+            let leave = live.saturating_add(cost).saturating_sub(self.units);
+            let last = left.saturating_add(leave).saturating_sub(1);
             let retry = wait(last).max(1);
             let stamp = retry.saturating_add(now).saturating_sub(self.window);
             if stamp > latest.saturating_add(SLACK) {
@@ -220,6 +239,46 @@ impl SlidingLog {
         let reset = if live == 0 { full } else { reset };
         let room = room.saturating_sub(cost);
         Verdict::Charge(after, Decision::from_count(self.units, room, reset, full, 0))
+    }
+
+    /// Gives `cost` units back that were charged at `charged`, as far as they are
+    /// live. The oldest live units go instead of those: the stamps that stay are
+    /// then no earlier, one by one, so that no window is judged too empty.
+    pub(crate) fn give_back(
+        &self,
+        state: LogState,
+        ring: &impl Stamps,
+        now: u64,
+        latest: u64,
+        cost: u64,
+        charged: Option<u64>,
+    ) -> Verdict<LogState> {
+        let newest = self.newest(state, ring);
+        if newest > latest.saturating_add(SLACK) {
+            return Verdict::Fault;
+        }
+        let t = newest.max(now);
+        let left = self.left_at(state, ring, t);
+        let live = state.len.saturating_sub(left);
+        let gone = charged.is_some_and(|at| at.saturating_add(self.window) <= t);
+        let back = if gone { 0 } else { cost.min(live) };
+        let kept = live.saturating_sub(back);
+        let wait = |nth: u64| match nth {
+            // The nth newest of the kept units.
+            0 => 0,
+            _ => {
+                let stamp = ring.stamp(self.entry_before(state.pos, nth));
+                stamp.saturating_add(self.window).saturating_sub(now)
+            }
+        };
+        let room = self.units.saturating_sub(kept);
+        let (reset, full) = (wait(kept), wait(kept.min(1)));
+        let answer = Decision::from_count(self.units, room, reset, full, 0);
+        if back > 0 {
+            Verdict::Lower(LogState { len: kept, ..state }, answer)
+        } else {
+            Verdict::Answer(answer)
+        }
     }
 
     /// Decides `cost` units at `now` for a key without a log, whose units, if
@@ -245,7 +304,7 @@ impl SlidingLog {
         // The high bits of the generation choose the first lap, so that owners of
         // one slot are told apart by all sixteen.
         let [low, high] = generation.to_le_bytes();
-        let laps = (self.wrap / self.units).saturating_sub(1).max(1);
+        let laps = (self.wrap / self.entries).saturating_sub(1).max(1);
         let first = (u64::from(high) % laps).wrapping_mul(self.entries);
         Verdict::Charge(
             LogState { generation: low, pos: first.wrapping_add(cost), len: cost },
@@ -285,7 +344,7 @@ mod tests {
 
     impl Log {
         fn new(quota: &str) -> Self {
-            let rule = SlidingLog::new(&quota.parse().unwrap()).unwrap();
+            let rule = SlidingLog::new(&quota.parse().unwrap(), 0, 0).unwrap();
             let ring = vec![0; rule.dropped_entry() + 1];
             Self { rule, ring, state: LogState::unpack(0) }
         }
@@ -300,7 +359,7 @@ mod tests {
                         self.ring[self.rule.dropped_entry()] = t;
                         self.state = state;
                     }
-                    Verdict::Fault => panic!("no fault here"),
+                    Verdict::Fault | Verdict::Lower(..) => panic!("no fault here"),
                     Verdict::Charge(state, d) => {
                         let t = self.rule.newest(self.state, &self.ring).max(now);
                         for i in 0..cost {

@@ -1,7 +1,7 @@
-//! Why a limiter could not be built.
+//! Why a limiter could not be built, or a quota does not fit one.
 
-use crate::algorithm::MAX_UNITS;
-use std::fmt;
+use crate::{algorithm::MAX_UNITS, quota::Quota};
+use std::{fmt, time::Duration};
 
 /// Why a limiter could not be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub enum BuildError {
     TooManyUnits {
         /// The quota's units per period.
         units: u64,
+    },
+    /// The longest wait and the longest debt of a quota are together more than
+    /// [`Quota::LONGEST_DEBT`].
+    WaitTooLong {
+        /// The wait that was asked for.
+        wait: Duration,
+        /// The longest time in which a spent burst of a quota comes back.
+        debt: Duration,
     },
     /// A keyed limiter for no keys.
     ZeroCapacity,
@@ -45,6 +53,11 @@ impl fmt::Display for BuildError {
                 "a sliding log holds at most {MAX_UNITS} units per key, not {units}; \
                  use GCRA, or count in larger units"
             ),
+            Self::WaitTooLong { wait, debt } => write!(
+                f,
+                "a wait of {wait:?} beside a debt of {debt:?} is longer than the {:?} that can be told",
+                Quota::LONGEST_DEBT
+            ),
             Self::ZeroCapacity => f.write_str("a capacity of 0 keys limits nobody; the least is 1"),
             Self::CapacityTooLarge { keys } => {
                 write!(f, "{keys} keys are more than a table can address")
@@ -55,3 +68,61 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+/// Why a limiter has no room for a quota. Give its builder
+/// [`room_for`](crate::KeyedBuilder::room_for) the largest that will be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// A spent burst of the quota takes longer to come back than any the limiter
+    /// was built for.
+    Debt {
+        /// How long it takes: burst times emission interval.
+        debt: Duration,
+        /// The longest there is room for.
+        room: Duration,
+    },
+    /// The quota has more units than the rings of the sliding log.
+    Units {
+        /// The quota's units per period.
+        units: u64,
+        /// The most there is room for.
+        room: u64,
+    },
+    /// The quota's period is longer than any the sliding log was built for.
+    Period {
+        /// The quota's period.
+        period: Duration,
+        /// The longest there is room for.
+        room: Duration,
+    },
+    /// The sliding log knows no burst: the quota's must equal its units.
+    BurstOnLog {
+        /// The quota's units per period.
+        units: u64,
+        /// The quota's burst.
+        burst: u64,
+    },
+}
+
+impl fmt::Display for RoomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = "; build the limiter with room_for the largest quota";
+        match *self {
+            Self::Debt { debt, room } => {
+                write!(f, "a debt of {debt:?} does not fit in the limiter's {room:?}{advice}")
+            }
+            Self::Units { units, room } => {
+                write!(f, "{units} units do not fit in a log of {room}{advice}")
+            }
+            Self::Period { period, room } => {
+                write!(f, "a period of {period:?} does not fit in the log's {room:?}{advice}")
+            }
+            Self::BurstOnLog { units, burst } => {
+                write!(f, "{}", BuildError::BurstOnLog { units, burst })
+            }
+        }
+    }
+}
+
+impl std::error::Error for RoomError {}

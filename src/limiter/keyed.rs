@@ -1,19 +1,22 @@
 //! [`KeyedLimiter`]: one limit on each of many keys.
 
-use super::{Algorithm, BuildError, DefaultClock, hash::KeyHasher};
+use super::{
+    Algorithm, KeyedBuilder, RoomError,
+    batch::{Batch, BytesKey, HashKey},
+    current::Current,
+    hash::KeyHasher,
+    key::{Key, Name},
+    watch::{Counts, DeniedKey, Gauges, Watch},
+};
 use crate::{
     algorithm::{Gcra, SlidingLog},
     decision::Decision,
     quota::Quota,
-    table::{
-        Hash, Refused, Table,
-        geometry::{Layout, Wide},
-        rule::Request,
-        storage::Heap,
-    },
+    table::{Hash, Refused, Table, geometry::Wide, rule::Request, storage::Heap},
     time::{Clock, MonotonicClock, Nanos, ticks},
 };
-use std::{fmt, marker::PhantomData};
+use parking_lot::Mutex;
+use std::fmt;
 
 /// What a new key is told when every slot it could take belongs to a live key.
 ///
@@ -80,14 +83,17 @@ pub enum OnSaturation {
 ///
 /// As [`Limiter`](crate::Limiter#range).
 pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
-    table: Table<A, Heap, Wide>,
-    hasher: KeyHasher,
-    clock: C,
-    epoch: Nanos,
-    last: u64,
-    on_saturation: OnSaturation,
-    capacity: usize,
-    quota: Quota,
+    pub(super) table: Table<A, Heap, Wide>,
+    pub(super) hasher: KeyHasher,
+    pub(super) clock: C,
+    pub(super) epoch: Nanos,
+    pub(super) last: u64,
+    pub(super) on_saturation: OnSaturation,
+    pub(super) capacity: usize,
+    pub(super) current: Current,
+    /// The same quota for people, and the lock that writers of `current` take.
+    pub(super) quota: Mutex<Quota>,
+    pub(super) watch: Option<Box<Watch>>,
 }
 
 impl KeyedLimiter<Gcra> {
@@ -126,7 +132,8 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// Asks for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_n_at<K: AsRef<[u8]> + ?Sized>(&self, key: &K, n: u64, now: Nanos) -> Decision {
-        self.decide(self.hasher.bytes(key.as_ref()), n, now)
+        let bytes = key.as_ref();
+        self.decide(self.hasher.bytes(bytes), Name::Bytes(bytes), n, now)
     }
 
     /// Asks for one unit of the allowance of a key that the caller hashed.
@@ -154,7 +161,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// [`check_hash`](Self::check_hash) for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_hash_n_at(&self, hash: u64, n: u64, now: Nanos) -> Decision {
-        self.decide(self.hasher.hash(hash), n, now)
+        self.decide(self.hasher.hash(hash), Name::Hash(hash), n, now)
     }
 
     /// How much `key` has left now, without asking for anything: writes
@@ -178,22 +185,124 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         self.check_hash_n(hash, 0)
     }
 
+    /// One key, for everything else that can be asked of it: refunds,
+    /// reservations, resets, and checks by another quota.
+    ///
+    /// The key is hashed once, and need not outlive the call.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let limiter = KeyedLimiter::gcra(Quota::n_per_minute(10)?).try_build()?;
+    /// let charge = limiter.check_n("alice", 4).charge().unwrap();
+    /// // The work failed, and is not to be paid for.
+    /// assert_eq!(limiter.key("alice").refund(charge).remaining(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn key<'a, K: AsRef<[u8]> + ?Sized>(&'a self, key: &'a K) -> Key<'a, A, C> {
+        let bytes = key.as_ref();
+        Key::new(self, self.hasher.bytes(bytes), Name::Bytes(bytes))
+    }
+
+    /// One key that the caller hashed: see [`key`](Self::key) and
+    /// [`check_hash`](Self::check_hash).
+    #[inline]
+    pub fn hashed(&self, hash: u64) -> Key<'_, A, C> {
+        Key::new(self, self.hasher.hash(hash), Name::Hash(hash))
+    }
+
+    /// Asks for one unit of each key's allowance, all at one reading of the clock.
+    ///
+    /// The decisions come in the order of the keys, and are those that checks one
+    /// by one would give, also where a key occurs more than once. Keys are taken
+    /// some ahead of the decisions, and their slots fetched from memory
+    /// meanwhile: worth it as soon as the table is larger than the cache. A key
+    /// whose decision nobody takes is not charged.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let limiter = KeyedLimiter::gcra(Quota::n_per_minute(1)?).try_build()?;
+    /// let keys = ["a", "b", "a"];
+    /// let allowed: Vec<_> = limiter.check_many(keys).map(|d| d.is_allowed()).collect();
+    /// assert_eq!(allowed, [true, true, false]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_many<I>(&self, keys: I) -> impl Iterator<Item = Decision>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        self.check_many_at(keys, self.clock.now())
+    }
+
+    /// As [`check_many`](Self::check_many), at `now`.
+    pub fn check_many_at<I>(&self, keys: I, now: Nanos) -> impl Iterator<Item = Decision>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        Batch::new(self, now, keys.into_iter().map(BytesKey))
+    }
+
+    /// As [`check_many`](Self::check_many), for keys that the caller hashed.
+    pub fn check_many_hashes<I>(&self, hashes: I) -> impl Iterator<Item = Decision>
+    where
+        I: IntoIterator<Item = u64>,
+    {
+        self.check_many_hashes_at(hashes, self.clock.now())
+    }
+
+    /// As [`check_many`](Self::check_many), for keys that the caller hashed, at `now`.
+    pub fn check_many_hashes_at<I>(&self, hashes: I, now: Nanos) -> impl Iterator<Item = Decision>
+    where
+        I: IntoIterator<Item = u64>,
+    {
+        Batch::new(self, now, hashes.into_iter().map(HashKey))
+    }
+
     #[inline(always)]
-    fn decide(&self, hash: Hash, n: u64, now: Nanos) -> Decision {
-        let request = Request::new(ticks(now, self.epoch, self.last), n);
-        match self.table.decide(hash, &request) {
+    fn decide(&self, hash: Hash, name: Name<'_>, n: u64, now: Nanos) -> Decision {
+        self.ask(&self.rule(), hash, name, self.request(n, now), now)
+    }
+
+    /// The rule of the quota that holds now.
+    #[inline(always)]
+    pub(super) fn rule(&self) -> A {
+        self.table.rule().with_numbers(self.current.get())
+    }
+
+    #[inline(always)]
+    pub(super) fn request(&self, n: u64, now: Nanos) -> Request {
+        Request::new(ticks(now, self.epoch, self.last), n)
+    }
+
+    #[inline(always)]
+    pub(super) fn ask(
+        &self,
+        rule: &A,
+        hash: Hash,
+        name: Name<'_>,
+        request: Request,
+        now: Nanos,
+    ) -> Decision {
+        let decision = match self.table.decide_by(rule, hash, &request) {
             Ok(decision) => decision,
-            Err(refused) => self.refused(hash, request, refused),
+            Err(refused) => self.refused(rule, hash, request, refused),
         }
+        .to(request.cost, now);
+        if let Some(watch) = &self.watch {
+            watch.note(&decision, &request, name);
+        }
+        decision
     }
 
     #[cold]
-    fn refused(&self, hash: Hash, request: Request, refused: Refused) -> Decision {
+    fn refused(&self, rule: &A, hash: Hash, request: Request, refused: Refused) -> Decision {
         let mut refused = refused;
         if refused == Refused::Fault {
             // Is the state far ahead, or the caller's `now` far behind?
             let clock = ticks(self.clock.now(), self.epoch, self.last);
-            match self.table.decide(hash, &request.repairing(clock)) {
+            match self.table.decide_by(rule, hash, &request.repairing(clock)) {
                 Ok(decision) => return decision,
                 Err(again) => refused = again,
             }
@@ -207,7 +316,37 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
             // A request that repairs meets no fault.
             (OnSaturation::Deny, Refused::Fault) => 1,
         };
-        Decision::saturated(self.table.rule().limit(), retry)
+        Decision::saturated(rule.limit(), retry)
+    }
+
+    /// Replaces the quota, from the next decision on.
+    ///
+    /// Nothing is applied to the past: what a GCRA key owes stays owed as time,
+    /// what a log has admitted stays admitted (for as long as the windows asked
+    /// for until now kept it), and the new quota judges both. Decisions in
+    /// other threads are by the old quota or by the new, never by a mixture.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let limiter = KeyedLimiter::gcra(Quota::n_per_second(10)?)
+    ///     .room_for(Quota::n_per_hour(1)?)
+    ///     .try_build()?;
+    /// limiter.set_quota(Quota::n_per_minute(5)?)?;
+    /// assert_eq!(limiter.check("alice").limit(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](KeyedBuilder::room_for); the present one then stays.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
+        let numbers = self.table.rule().fit(&quota)?;
+        let mut present = self.quota.lock();
+        self.current.set(numbers);
+        *present = quota;
+        Ok(())
     }
 
     /// How many requests of new keys found no slot since the limiter was built.
@@ -215,9 +354,46 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         self.table.saturated()
     }
 
-    /// The quota that each key has.
+    /// How full the table is, now.
+    ///
+    /// Looks at some thousand slots, spread evenly, or at all of a small table:
+    /// microseconds, whatever the table's size. Not for every request.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let limiter = KeyedLimiter::gcra(Quota::n_per_hour(1)?).capacity(1000).try_build()?;
+    /// for user in 0..300_u64 {
+    ///     let _ = limiter.check_hash(user);
+    /// }
+    /// assert_eq!(limiter.gauges().live_keys(), 300);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn gauges(&self) -> Gauges {
+        self.gauges_at(self.clock.now())
+    }
+
+    /// As [`gauges`](Self::gauges), at `now`.
+    pub fn gauges_at(&self, now: Nanos) -> Gauges {
+        let sample = self.table.sample(ticks(now, self.epoch, self.last));
+        Gauges { sample, saturated: self.saturated() }
+    }
+
+    /// Decisions by outcome since the limiter was built, if it was told to
+    /// [count](KeyedBuilder::count_decisions) them.
+    pub fn counts(&self) -> Option<Counts> {
+        self.watch.as_ref().and_then(|watch| watch.counts())
+    }
+
+    /// The keys denied most, most denied first, if the limiter was told to
+    /// [remember](KeyedBuilder::remember_denied) them; else none.
+    pub fn denied_most(&self) -> Vec<DeniedKey> {
+        self.watch.as_ref().map_or_else(Vec::new, |watch| watch.denied_most())
+    }
+
+    /// The quota that each key has, unless asked by [another](Key::quota).
     pub fn quota(&self) -> Quota {
-        self.quota
+        *self.quota.lock()
     }
 
     /// How many live keys the limiter was built for.
@@ -239,156 +415,10 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 impl<A: Algorithm, C> fmt::Debug for KeyedLimiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedLimiter")
-            .field("quota", &self.quota)
+            .field("quota", &*self.quota.lock())
             .field("capacity", &self.capacity)
             .field("memory", &self.table.layout().bytes())
             .field("saturated", &self.table.saturated())
             .finish_non_exhaustive()
-    }
-}
-
-/// Builds a [`KeyedLimiter`]; made by [`KeyedLimiter::gcra`] and
-/// [`KeyedLimiter::sliding_log`].
-#[derive(Clone, Debug)]
-#[must_use = "a builder limits nothing until `try_build`"]
-pub struct KeyedBuilder<A, C = DefaultClock> {
-    quota: Quota,
-    clock: C,
-    epoch: Option<Nanos>,
-    capacity: usize,
-    seed: Option<u64>,
-    on_saturation: OnSaturation,
-    algorithm: PhantomData<A>,
-}
-
-impl<A> KeyedBuilder<A> {
-    fn new(quota: Quota) -> Self {
-        Self {
-            quota,
-            clock: DefaultClock,
-            epoch: None,
-            capacity: 10_000,
-            seed: None,
-            on_saturation: OnSaturation::default(),
-            algorithm: PhantomData,
-        }
-    }
-}
-
-impl<A, C> KeyedBuilder<A, C> {
-    /// How many keys may be live at once; 10,000 unless given. A key is live
-    /// until its state is as good as new.
-    pub fn capacity(mut self, keys: usize) -> Self {
-        self.capacity = keys;
-        self
-    }
-
-    /// What a new key is told when it finds no slot; [`OnSaturation::Allow`]
-    /// unless given.
-    pub fn on_saturation(mut self, answer: OnSaturation) -> Self {
-        self.on_saturation = answer;
-        self
-    }
-
-    /// Makes placement and collisions the same in every run. For tests and
-    /// simulations only: who knows the seed can choose keys that collide. The
-    /// seed is random unless given.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// The clock to read; a [`MonotonicClock`] unless given. It may be borrowed
-    /// or in an `Arc`.
-    pub fn clock<D: Clock>(self, clock: D) -> KeyedBuilder<A, D> {
-        KeyedBuilder {
-            quota: self.quota,
-            clock,
-            epoch: self.epoch,
-            capacity: self.capacity,
-            seed: self.seed,
-            on_saturation: self.on_saturation,
-            algorithm: PhantomData,
-        }
-    }
-
-    /// The instant from which the limiter counts (see
-    /// [`Limiter`](crate::Limiter#range)): by default, the clock's reading when
-    /// the limiter is built.
-    pub fn epoch(mut self, epoch: Nanos) -> Self {
-        self.epoch = Some(epoch);
-        self
-    }
-}
-
-impl<A: Algorithm, C> KeyedBuilder<A, C> {
-    /// Bytes that the limiter will allocate.
-    ///
-    /// ```
-    /// use tollgate::{KeyedLimiter, Quota};
-    ///
-    /// let minute = Quota::n_per_minute(60)?;
-    /// let keys = 1_000_000;
-    /// let gcra = KeyedLimiter::gcra(minute).capacity(keys).memory()?;
-    /// assert_eq!(gcra / keys, 24);
-    /// // Sixty-one times eight bytes, for each of 1.4 slots a key.
-    /// let log = KeyedLimiter::sliding_log(minute).capacity(keys).memory()?;
-    /// assert_eq!(log / keys, 712);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`try_build`](KeyedBuilder::try_build), without allocating.
-    pub fn memory(&self) -> Result<usize, BuildError> {
-        Ok(self.layout(A::from_quota(&self.quota)?)?.bytes())
-    }
-
-    fn layout(&self, rule: A) -> Result<Layout, BuildError> {
-        if self.capacity == 0 {
-            return Err(BuildError::ZeroCapacity);
-        }
-        Layout::for_keys::<Wide>(self.capacity, rule.ring_words())
-            .ok_or(BuildError::CapacityTooLarge { keys: self.capacity })
-    }
-}
-
-impl<A: Algorithm> KeyedBuilder<A> {
-    /// Builds the limiter with a new [`MonotonicClock`].
-    ///
-    /// # Errors
-    ///
-    /// A quota that the algorithm cannot keep, a capacity of zero or beyond
-    /// what can be addressed, or no memory.
-    pub fn try_build(self) -> Result<KeyedLimiter<A>, BuildError> {
-        self.clock(MonotonicClock::new()).try_build()
-    }
-}
-
-impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
-    /// Builds the limiter.
-    ///
-    /// # Errors
-    ///
-    /// A quota that the algorithm cannot keep, a capacity of zero or beyond
-    /// what can be addressed, or no memory.
-    pub fn try_build(self) -> Result<KeyedLimiter<A, C>, BuildError> {
-        let rule = A::from_quota(&self.quota)?;
-        let layout = self.layout(rule)?;
-        let table = Table::on_heap(rule, layout)
-            .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
-        let clock = self.clock;
-        let epoch = self.epoch.unwrap_or_else(|| clock.now());
-        let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
-        Ok(KeyedLimiter {
-            table,
-            hasher,
-            clock,
-            epoch,
-            last: rule.last_now(),
-            on_saturation: self.on_saturation,
-            capacity: self.capacity,
-            quota: self.quota,
-        })
     }
 }

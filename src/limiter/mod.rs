@@ -1,21 +1,31 @@
 //! The limiters: one state ([`Limiter`]) or a table of them ([`KeyedLimiter`]).
 
+mod batch;
+mod builder;
+mod current;
 mod error;
 mod hash;
+mod key;
 mod keyed;
 mod rules;
 mod single;
+mod watch;
 
-pub use error::BuildError;
-pub use keyed::{KeyedBuilder, KeyedLimiter, OnSaturation};
+pub use builder::KeyedBuilder;
+pub use error::{BuildError, RoomError};
+pub use key::Key;
+pub use keyed::{KeyedLimiter, OnSaturation};
 pub use single::{Limiter, LimiterBuilder};
+pub use watch::{Counts, DeniedKey, Gauges};
 
 use crate::{
-    algorithm::{Gcra, SlidingLog},
+    algorithm::{Gcra, MAX_UNITS, SlidingLog},
     decision::Decision,
     quota::Quota,
     table::rule::Rule,
+    time::{MAX_DEBT, nanos_up, ticks_of},
 };
+use std::time::Duration;
 
 /// An algorithm that limiters run: [`Gcra`] or [`SlidingLog`].
 ///
@@ -37,15 +47,55 @@ impl Algorithm for SlidingLog {}
 
 /// What the limiters need of an algorithm.
 pub(crate) trait Engine: Rule<Answer = Decision> + Copy + 'static {
-    fn from_quota(quota: &Quota) -> Result<Self, BuildError>;
+    /// The rule for `quota`, of a limiter that has room for `others` and such waits.
+    fn build(quota: &Quota, others: &[Quota], wait: Option<Duration>) -> Result<Self, BuildError>;
+    /// The numbers of another quota of the same limiter.
+    fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError>;
+    /// What tells this quota's rule from others of the same limiter.
+    fn numbers(&self) -> [u64; 3];
+    /// The rule of another quota of the same limiter.
+    fn with_numbers(&self, numbers: [u64; 3]) -> Self;
     /// The last instant told apart, in ticks.
     fn last_now(&self) -> u64;
     fn limit(&self) -> u64;
 }
 
 impl Engine for Gcra {
-    fn from_quota(quota: &Quota) -> Result<Self, BuildError> {
-        Ok(Self::new(quota))
+    fn build(quota: &Quota, others: &[Quota], wait: Option<Duration>) -> Result<Self, BuildError> {
+        let debts = others.iter().chain([quota]).map(|q| Self::new(q, 0).largest_debt());
+        let debt = debts.max().unwrap_or(0);
+        let spare = MAX_DEBT.saturating_sub(debt);
+        let wait = match wait {
+            None => debt.min(spare),
+            Some(wait) => match ticks_of(wait) {
+                ticks if ticks <= spare => ticks,
+                _ => {
+                    let debt = Duration::from_nanos(nanos_up(debt));
+                    return Err(BuildError::WaitTooLong { wait, debt });
+                }
+            },
+        };
+        Ok(Self::new(quota, debt.saturating_add(wait)))
+    }
+
+    fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError> {
+        let other = Self::new(quota, 0);
+        if other.largest_debt() > self.largest_debt() {
+            let [debt, room] = [other, *self].map(|rule| nanos_up(rule.largest_debt()));
+            let [debt, room] = [debt, room].map(Duration::from_nanos);
+            return Err(RoomError::Debt { debt, room });
+        }
+        Ok(other.numbers())
+    }
+
+    #[inline(always)]
+    fn numbers(&self) -> [u64; 3] {
+        self.numbers()
+    }
+
+    #[inline(always)]
+    fn with_numbers(&self, numbers: [u64; 3]) -> Self {
+        self.with_numbers(numbers)
     }
 
     fn last_now(&self) -> u64 {
@@ -58,12 +108,47 @@ impl Engine for Gcra {
 }
 
 impl Engine for SlidingLog {
-    fn from_quota(quota: &Quota) -> Result<Self, BuildError> {
-        let (units, burst) = (quota.units(), quota.burst_units());
-        if burst != units {
-            return Err(BuildError::BurstOnLog { units, burst });
+    fn build(quota: &Quota, others: &[Quota], _: Option<Duration>) -> Result<Self, BuildError> {
+        let (mut most, mut longest) = (0, 0);
+        for quota in others.iter().chain([quota]) {
+            let (units, burst) = (quota.units(), quota.burst_units());
+            if burst != units {
+                return Err(BuildError::BurstOnLog { units, burst });
+            }
+            if units > MAX_UNITS {
+                return Err(BuildError::TooManyUnits { units });
+            }
+            // A quota whose burst is all its units has no longer a period than debt.
+            longest = quota.period_ticks().unwrap_or(MAX_DEBT).max(longest);
+            most = units.max(most);
         }
-        Self::new(quota).ok_or(BuildError::TooManyUnits { units })
+        Self::new(quota, most, longest).ok_or(BuildError::TooManyUnits { units: most })
+    }
+
+    fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError> {
+        let (units, burst) = (quota.units(), quota.burst_units());
+        let (entries, longest) = self.room();
+        if burst != units {
+            return Err(RoomError::BurstOnLog { units, burst });
+        }
+        if units > entries {
+            return Err(RoomError::Units { units, room: entries });
+        }
+        let period = quota.period();
+        match quota.period_ticks() {
+            Some(ticks) if ticks <= longest => Ok([units, ticks, 0]),
+            _ => Err(RoomError::Period { period, room: Duration::from_nanos(nanos_up(longest)) }),
+        }
+    }
+
+    #[inline(always)]
+    fn numbers(&self) -> [u64; 3] {
+        self.numbers()
+    }
+
+    #[inline(always)]
+    fn with_numbers(&self, numbers: [u64; 3]) -> Self {
+        self.with_numbers(numbers)
     }
 
     fn last_now(&self) -> u64 {
@@ -72,6 +157,19 @@ impl Engine for SlidingLog {
 
     fn limit(&self) -> u64 {
         self.limit()
+    }
+}
+
+/// Charges units that were used already. Only a log denies that, and then has
+/// room for fewer, if for any.
+fn charge_used(units: u64, force: impl Fn(u64) -> Decision) -> Decision {
+    let mut units = units;
+    loop {
+        let decision = force(units);
+        if decision.is_allowed() || decision.remaining() == 0 {
+            return decision;
+        }
+        units = decision.remaining();
     }
 }
 

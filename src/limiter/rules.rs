@@ -4,7 +4,7 @@ use crate::{
     algorithm::{Gcra, LogState, SlidingLog, Stamps, Verdict},
     decision::Decision,
     table::{
-        rule::{Request, Rule, Seen, Step},
+        rule::{Ask, Request, Rule, Seen, Step},
         words::Ring,
     },
     time::{SLACK, TICKS_PER_NANO, TIME_BITS},
@@ -34,8 +34,21 @@ impl Rule for Gcra {
             Seen::Live(word) => (word & TIME, word & LOWERED),
             Seen::Fresh { floor, .. } => (floor, 0),
         };
-        match self.decide(tat, request.now, request.latest, request.cost) {
+        let Request { now, cost, latest, .. } = *request;
+        let verdict = match request.ask {
+            Ask::Charge => self.decide(tat, now, latest, cost),
+            Ask::Reserve(wait) => self.reserve(tat, now, latest, cost, wait),
+            Ask::Force => self.force(tat, now, latest, cost),
+            // Whoever has no slot owes nothing that could be taken back.
+            Ask::GiveBack(_) | Ask::Forget if matches!(seen, Seen::Fresh { .. }) => {
+                Verdict::Answer(self.look(tat, now))
+            }
+            Ask::GiveBack(charged) => self.give_back(tat, now, latest, cost, charged),
+            Ask::Forget => self.forget(tat, now, latest),
+        };
+        match verdict {
             Verdict::Charge(tat, decision) => Step::Commit(tat | lowered, decision),
+            Verdict::Lower(tat, decision) => Step::Commit(tat | LOWERED, decision),
             Verdict::Answer(decision) => Step::Answer(decision),
             Verdict::Tidy(tat) => Step::Tidy(tat | lowered),
             Verdict::Fault => Step::Fault,
@@ -103,17 +116,30 @@ impl Rule for SlidingLog {
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // generations have 16 bits
     fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<Decision> {
-        let (now, cost) = (request.now, request.cost);
-        let verdict = match seen {
-            Seen::Live(word) => {
-                self.decide(LogState::unpack(word), &ring, now, request.latest, cost)
+        let Request { now, cost, latest, .. } = *request;
+        // A log reserves nothing: see `KeyedLimiter::reserve`.
+        let verdict = match (seen, request.ask) {
+            (Seen::Live(word), Ask::Charge | Ask::Reserve(_) | Ask::Force) => {
+                self.decide(LogState::unpack(word), &ring, now, latest, cost)
             }
-            Seen::Fresh { floor, generation } => {
+            (Seen::Live(word), Ask::GiveBack(charged)) => {
+                let charged = Some(charged);
+                self.give_back(LogState::unpack(word), &ring, now, latest, cost, charged)
+            }
+            (Seen::Live(word), Ask::Forget) => {
+                self.give_back(LogState::unpack(word), &ring, now, latest, u64::MAX, None)
+            }
+            (Seen::Fresh { floor, generation }, Ask::Charge | Ask::Reserve(_) | Ask::Force) => {
                 self.decide_fresh(generation as u16, floor, now, cost)
+            }
+            (Seen::Fresh { floor, .. }, Ask::GiveBack(_) | Ask::Forget) => {
+                self.decide_fresh(0, floor, now, 0)
             }
         };
         match verdict {
-            Verdict::Charge(state, decision) => Step::Commit(state.pack(), decision),
+            Verdict::Charge(state, decision) | Verdict::Lower(state, decision) => {
+                Step::Commit(state.pack(), decision)
+            }
             Verdict::Answer(decision) => Step::Answer(decision),
             Verdict::Tidy(state) => Step::Tidy(state.pack()),
             Verdict::Fault => Step::Fault,
@@ -122,6 +148,10 @@ impl Rule for SlidingLog {
 
     #[inline]
     fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>) {
+        if let (Ask::GiveBack(_) | Ask::Forget, Seen::Live(word)) = (request.ask, seen) {
+            // Units that have left are dropped along with those taken back.
+            return self.write_tidied(request, word, ring);
+        }
         let (pos, since) = match seen {
             Seen::Live(word) => {
                 let state = LogState::unpack(word);
@@ -167,6 +197,6 @@ impl Rule for SlidingLog {
     }
 
     fn furthest_free(&self) -> u64 {
-        self.window().saturating_add(SLACK)
+        self.room().1.saturating_add(SLACK)
     }
 }

@@ -1,20 +1,21 @@
 //! [`Limiter`]: one state, for one thing that is limited.
 
-use super::{Algorithm, BuildError, DefaultClock};
+use super::{Algorithm, BuildError, DefaultClock, RoomError, charge_used, current::Current};
 use crate::{
     algorithm::{Gcra, SlidingLog},
-    decision::Decision,
+    decision::{Charge, Decision},
     quota::Quota,
     sync::AtomicU64,
     table::{
-        rule::{Request, Settled, settle},
+        rule::{Ask, Request, Settled, settle},
         storage::{Heap, Storage},
         words::{Ring, State},
     },
-    time::{Clock, MonotonicClock, Nanos, ticks},
+    time::{Clock, MonotonicClock, Nanos, ticks, ticks_of},
 };
 use crossbeam_utils::CachePadded;
-use std::{fmt, marker::PhantomData};
+use parking_lot::Mutex;
+use std::{fmt, marker::PhantomData, time::Duration};
 
 /// A limiter for one thing: a connection, a queue, a whole process.
 ///
@@ -51,11 +52,13 @@ use std::{fmt, marker::PhantomData};
 pub struct Limiter<A = Gcra, C = MonotonicClock> {
     state: CachePadded<AtomicU64>,
     ring: Option<Heap>,
-    rule: A,
+    room: A,
     clock: C,
     epoch: Nanos,
     last: u64,
-    quota: Quota,
+    current: Current,
+    /// The same quota for people, and the lock that writers of `current` take.
+    quota: Mutex<Quota>,
 }
 
 impl Limiter<Gcra> {
@@ -94,18 +97,70 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// Asks for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_n_at(&self, n: u64, now: Nanos) -> Decision {
-        let request = Request::new(ticks(now, self.epoch, self.last), n);
-        self.decide(&request).unwrap_or_else(|| self.decide_fault(request))
+        self.ask(Ask::Charge, n, now)
+    }
+
+    /// Gives back what was charged: see [`Key::refund`](crate::Key::refund).
+    #[inline]
+    pub fn refund(&self, charge: Charge) -> Decision {
+        self.refund_at(charge, self.clock.now())
+    }
+
+    /// As [`refund`](Self::refund), at `now`.
+    #[inline]
+    pub fn refund_at(&self, charge: Charge, now: Nanos) -> Decision {
+        self.give_back(charge.units(), charge, now)
+    }
+
+    /// Corrects a charge that was an estimate, so that `units` are charged in
+    /// all: see [`Key::settle`](crate::Key::settle).
+    #[inline]
+    pub fn settle(&self, charge: Charge, units: u64) -> Decision {
+        self.settle_at(charge, units, self.clock.now())
+    }
+
+    /// As [`settle`](Self::settle), at `now`.
+    pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
+        let decision = if units <= charge.units() {
+            self.give_back(charge.units().saturating_sub(units), charge, now)
+        } else {
+            charge_used(units.saturating_sub(charge.units()), |n| self.ask(Ask::Force, n, now))
+        };
+        decision.settled(units, charge.at())
+    }
+
+    /// Forgets what was charged: the limiter is as good as new.
+    #[inline]
+    pub fn reset(&self) -> Decision {
+        self.reset_at(self.clock.now())
+    }
+
+    /// As [`reset`](Self::reset), at `now`.
+    #[inline]
+    pub fn reset_at(&self, now: Nanos) -> Decision {
+        self.ask(Ask::Forget, 1, now).to(0, now)
+    }
+
+    fn give_back(&self, units: u64, charge: Charge, now: Nanos) -> Decision {
+        let charged = ticks(charge.at(), self.epoch, self.last);
+        self.ask(Ask::GiveBack(charged), units, now).to(0, now)
+    }
+
+    #[inline(always)]
+    fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
+        let rule = self.room.with_numbers(self.current.get());
+        let request = Request::new(ticks(now, self.epoch, self.last), n).asking(ask);
+        self.decide(&rule, &request).unwrap_or_else(|| self.decide_fault(&rule, request)).to(n, now)
     }
 
     /// `None`: the state is at fault.
     #[inline(always)]
-    fn decide(&self, request: &Request) -> Option<Decision> {
+    fn decide(&self, rule: &A, request: &Request) -> Option<Decision> {
         let ring = self.ring.as_ref().map_or(Ring::EMPTY, |heap| Ring::new(heap.words()));
         loop {
             let state = State::new(&self.state);
             // A lone state has one owner, for good.
-            match settle(&self.rule, request, state, ring, || true) {
+            match settle(rule, request, state, ring, || true) {
                 Settled::Answer(decision) => return Some(decision),
                 Settled::Elsewhere => {}
                 Settled::Fault => return None,
@@ -114,16 +169,31 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 
     #[cold]
-    fn decide_fault(&self, request: Request) -> Decision {
+    fn decide_fault(&self, rule: &A, request: Request) -> Decision {
         // Is the state far ahead, or the caller's `now` far behind?
         let clock = ticks(self.clock.now(), self.epoch, self.last);
         let request = request.repairing(clock);
         loop {
             // A request that repairs meets no fault.
-            if let Some(decision) = self.decide(&request) {
+            if let Some(decision) = self.decide(rule, &request) {
                 return decision;
             }
         }
+    }
+
+    /// Replaces the quota, from the next decision on: see
+    /// [`KeyedLimiter::set_quota`](crate::KeyedLimiter::set_quota).
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](LimiterBuilder::room_for); the present one then stays.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
+        let numbers = self.room.fit(&quota)?;
+        let mut present = self.quota.lock();
+        self.current.set(numbers);
+        *present = quota;
+        Ok(())
     }
 
     /// How much is left now, without asking for anything: writes nothing, and
@@ -141,7 +211,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// The limiter's quota.
     pub fn quota(&self) -> Quota {
-        self.quota
+        *self.quota.lock()
     }
 
     /// The limiter's clock.
@@ -150,9 +220,24 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 }
 
+impl<C: Clock> Limiter<Gcra, C> {
+    /// Charges `n` units now for use within `longest`, all or none:
+    /// [`Decision::wait`] tells when. See [`Key::reserve`](crate::Key::reserve).
+    #[inline]
+    pub fn reserve(&self, n: u64, longest: Duration) -> Decision {
+        self.reserve_at(n, longest, self.clock.now())
+    }
+
+    /// As [`reserve`](Self::reserve), at `now`.
+    #[inline]
+    pub fn reserve_at(&self, n: u64, longest: Duration, now: Nanos) -> Decision {
+        self.ask(Ask::Reserve(ticks_of(longest)), n, now)
+    }
+}
+
 impl<A, C> fmt::Debug for Limiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("quota", &self.quota).finish_non_exhaustive()
+        f.debug_struct("Limiter").field("quota", &*self.quota.lock()).finish_non_exhaustive()
     }
 }
 
@@ -163,12 +248,21 @@ pub struct LimiterBuilder<A, C = DefaultClock> {
     quota: Quota,
     clock: C,
     epoch: Option<Nanos>,
+    others: Vec<Quota>,
+    longest_wait: Option<Duration>,
     algorithm: PhantomData<A>,
 }
 
 impl<A> LimiterBuilder<A> {
     fn new(quota: Quota) -> Self {
-        Self { quota, clock: DefaultClock, epoch: None, algorithm: PhantomData }
+        Self {
+            quota,
+            clock: DefaultClock,
+            epoch: None,
+            others: Vec::new(),
+            longest_wait: None,
+            algorithm: PhantomData,
+        }
     }
 }
 
@@ -176,13 +270,38 @@ impl<A, C> LimiterBuilder<A, C> {
     /// The clock to read; a [`MonotonicClock`] unless given. It may be borrowed
     /// or in an `Arc`.
     pub fn clock<D: Clock>(self, clock: D) -> LimiterBuilder<A, D> {
-        LimiterBuilder { quota: self.quota, clock, epoch: self.epoch, algorithm: PhantomData }
+        LimiterBuilder {
+            quota: self.quota,
+            clock,
+            epoch: self.epoch,
+            others: self.others,
+            longest_wait: self.longest_wait,
+            algorithm: PhantomData,
+        }
     }
 
     /// The instant from which the limiter counts (see [`Limiter`](Limiter#range)):
     /// by default, the clock's reading when the limiter is built.
     pub fn epoch(mut self, epoch: Nanos) -> Self {
         self.epoch = Some(epoch);
+        self
+    }
+}
+
+impl<A, C> LimiterBuilder<A, C> {
+    /// Makes room for another quota, to be set [later](Limiter::set_quota): see
+    /// [`KeyedBuilder::room_for`](crate::KeyedBuilder::room_for).
+    pub fn room_for(mut self, quota: Quota) -> Self {
+        self.others.push(quota);
+        self
+    }
+}
+
+impl<C> LimiterBuilder<Gcra, C> {
+    /// The longest that a [reservation](Limiter::reserve) may wait: see
+    /// [`KeyedBuilder::longest_wait`](crate::KeyedBuilder::longest_wait).
+    pub fn longest_wait(mut self, wait: Duration) -> Self {
+        self.longest_wait = Some(wait);
         self
     }
 }
@@ -205,8 +324,8 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
     ///
     /// A quota that the algorithm cannot keep, or no memory.
     pub fn try_build(self) -> Result<Limiter<A, C>, BuildError> {
-        let rule = A::from_quota(&self.quota)?;
-        let ring = match rule.ring_words() {
+        let room = A::build(&self.quota, &self.others, self.longest_wait)?;
+        let ring = match room.ring_words() {
             0 => None,
             words => Some(
                 Heap::try_new(words)
@@ -216,6 +335,15 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         let clock = self.clock;
         let epoch = self.epoch.unwrap_or_else(|| clock.now());
         let state = CachePadded::new(AtomicU64::new(0));
-        Ok(Limiter { state, ring, rule, clock, epoch, last: rule.last_now(), quota: self.quota })
+        Ok(Limiter {
+            state,
+            ring,
+            room,
+            clock,
+            epoch,
+            last: room.last_now(),
+            current: Current::new(room.numbers()),
+            quota: Mutex::new(self.quota),
+        })
     }
 }

@@ -83,9 +83,14 @@ enum Choice {
 }
 
 impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
-    pub(super) fn first_sight(&self, place: &Place, request: &Request) -> Sight<R::Answer> {
+    pub(super) fn first_sight(
+        &self,
+        rule: &R,
+        place: &Place,
+        request: &Request,
+    ) -> Sight<R::Answer> {
         let held = self.take_ticket(place.home);
-        let sight = self.insert(place, request, held);
+        let sight = self.insert(rule, place, request, held);
         self.ticket(place.home).release(held);
         sight
     }
@@ -106,7 +111,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         }
     }
 
-    fn insert(&self, place: &Place, request: &Request, held: Held) -> Sight<R::Answer> {
+    fn insert(&self, rule: &R, place: &Place, request: &Request, held: Held) -> Sight<R::Answer> {
         let claim = held.claim(place.home as u64, self.layout.buckets as u64);
         let mut patience = Patience::new();
         loop {
@@ -128,7 +133,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 }
             };
             let seen = Seen::Fresh { floor, generation: 0 };
-            if let Step::Answer(answer) = self.rule.decide(request, seen, super::Ring::EMPTY) {
+            if let Step::Answer(answer) = rule.decide(request, seen, super::Ring::EMPTY) {
                 if let Some(own) = own {
                     self.give_up(own, claim);
                 }
@@ -167,7 +172,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 return Sight::Present;
             }
             // Step 6.
-            if let Some(answer) = self.publish(place, own, claim, request) {
+            if let Some(answer) = self.publish(rule, place, own, claim, request) {
                 return Sight::Decided(answer);
             }
         }
@@ -363,6 +368,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// question must be asked again.
     fn publish(
         &self,
+        rule: &R,
         place: &Place,
         own: Claimed,
         claim: u64,
@@ -376,11 +382,11 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         };
         let seen = Seen::Fresh { floor, generation: generation(own.word) };
         let ring = self.ring(own.slot);
-        let Step::Commit(next, answer) = self.rule.decide(request, seen, ring) else {
+        let Step::Commit(next, answer) = rule.decide(request, seen, ring) else {
             self.give_up(own, claim);
             return None;
         };
-        self.rule.write(request, seen, ring);
+        rule.write(request, seen, ring);
         self.row(own.slot.row).state(own.slot.nth).swap(claim, next).then_some(answer)
     }
 }

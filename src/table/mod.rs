@@ -57,7 +57,7 @@ mod models;
 use geometry::{Geometry, Layout, Wide};
 use rule::{Request, Rule, Seen, Settled, Step, settle};
 use storage::{Heap, OutOfMemory, Storage};
-use words::{Floor, Key, Ring, State, Tally, Ticket, bears};
+use words::{Floor, Key, Ring, State, Tally, Ticket, bears, is_claim, is_vacant};
 
 use crate::sync::AtomicU64;
 
@@ -77,6 +77,19 @@ pub(crate) enum Refused {
     /// with a [`Request`] that knows the clock and repairs.
     Fault,
 }
+
+/// What a look at some of the slots found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sample {
+    /// Slots that cannot be given to another key.
+    pub(crate) live: usize,
+    pub(crate) looked_at: usize,
+    /// All there are.
+    pub(crate) slots: usize,
+}
+
+/// Buckets looked at for a [`Sample`].
+const SAMPLE: usize = 256;
 
 /// See the module's page.
 #[derive(Debug)]
@@ -134,26 +147,75 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         self.saturations().get()
     }
 
-    /// Decides one request.
-    #[inline]
+    /// Decides one request by the table's own rule.
+    #[cfg(test)]
     pub(crate) fn decide(&self, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
+        self.decide_by(&self.rule, hash, request)
+    }
+
+    /// Decides one request by `rule`, which has the same room as the table's own.
+    #[inline]
+    pub(crate) fn decide_by(
+        &self,
+        rule: &R,
+        hash: Hash,
+        request: &Request,
+    ) -> Result<R::Answer, Refused> {
         let tag = tag(hash);
         let home = self.home(hash);
         let first = home * G::ROWS + preferred::<G>(tag);
         let row = self.row(first);
         if let Some((nth, word)) = row.first_bearer(tag) {
-            match self.visit(Slot { row: first, nth }, row, word, request) {
+            match self.visit(rule, Slot { row: first, nth }, row, word, request) {
                 Settled::Answer(answer) => return Ok(answer),
                 Settled::Elsewhere => {}
                 Settled::Fault => return Err(Refused::Fault),
             }
         }
-        self.decide_elsewhere(hash, request)
+        self.decide_elsewhere(rule, hash, request)
+    }
+
+    /// Has the row where most keys are fetched from memory.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: Hash) {
+        let row = self.home(hash) * G::ROWS + preferred::<G>(tag(hash));
+        let at = self.layout.rows_at + row * (2 * G::ROW);
+        self.storage.prefetch(at);
+        self.storage.prefetch(at + G::ROW);
+    }
+
+    /// Counts live slots at `now`, in a limited number of buckets spread evenly.
+    pub(crate) fn sample(&self, now: u64) -> Sample {
+        let buckets = self.layout.buckets;
+        let looked_at = buckets.min(SAMPLE);
+        let mut live = 0;
+        for nth in 0..looked_at {
+            #[allow(clippy::cast_possible_truncation)] // below the number of buckets
+            let bucket = (nth as u128 * buckets as u128 / looked_at as u128) as usize;
+            for at in bucket * G::ROWS..(bucket + 1) * G::ROWS {
+                let row = self.row(at);
+                live += (0..G::ROW)
+                    .filter(|&nth| {
+                        let state = row.state(nth).load();
+                        let ring = self.ring(Slot { row: at, nth });
+                        !is_vacant(state)
+                            && (is_claim(state) || self.rule.free_at(state, ring) > now)
+                    })
+                    .count();
+            }
+        }
+        let in_bucket = G::ROW * G::ROWS;
+        Sample { live, looked_at: looked_at * in_bucket, slots: buckets * in_bucket }
     }
 
     /// The key is not in the row where most keys are.
     #[inline(never)]
-    fn decide_elsewhere(&self, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
+    fn decide_elsewhere(
+        &self,
+        rule: &R,
+        hash: Hash,
+        request: &Request,
+    ) -> Result<R::Answer, Refused> {
         let place = self.place(hash);
         loop {
             for at in Self::rows(&place) {
@@ -163,7 +225,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                     if !bears(word, place.tag) {
                         continue;
                     }
-                    match self.visit(Slot { row: at, nth }, row, word, request) {
+                    match self.visit(rule, Slot { row: at, nth }, row, word, request) {
                         Settled::Answer(answer) => return Ok(answer),
                         Settled::Elsewhere => {}
                         Settled::Fault => return Err(Refused::Fault),
@@ -172,10 +234,10 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             }
             let floor = self.floor_of(&place, request)?;
             let seen = Seen::Fresh { floor, generation: 0 };
-            if let Step::Answer(answer) = self.rule.decide(request, seen, Ring::EMPTY) {
+            if let Step::Answer(answer) = rule.decide(request, seen, Ring::EMPTY) {
                 return Ok(answer);
             }
-            match self.first_sight(&place, request) {
+            match self.first_sight(rule, &place, request) {
                 first_sight::Sight::Decided(answer) => return Ok(answer),
                 first_sight::Sight::Refused(refused) => {
                     if refused != Refused::Fault {
@@ -190,9 +252,16 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 
     /// Decides on a slot whose key word was `word`, unless it moved on.
     #[inline(always)]
-    fn visit(&self, slot: Slot, row: Row<'_>, word: u64, request: &Request) -> Settled<R::Answer> {
+    fn visit(
+        &self,
+        rule: &R,
+        slot: Slot,
+        row: Row<'_>,
+        word: u64,
+        request: &Request,
+    ) -> Settled<R::Answer> {
         let (key, state) = (row.key(slot.nth), row.state(slot.nth));
-        settle(&self.rule, request, state, self.ring(slot), || key.again() == word)
+        settle(rule, request, state, self.ring(slot), || key.again() == word)
     }
 
     /// From when on a key that has no slot may be as good as new.

@@ -14,13 +14,34 @@ pub(crate) struct Request {
     pub(crate) latest: u64,
     /// Whether faults are to be repaired. Otherwise they are reported.
     pub(crate) repair: bool,
+    /// What is to be done with those units.
+    pub(crate) ask: Ask,
+}
+
+/// What is asked for. The table hands it on to the rule, unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The units, all or none.
+    Charge,
+    /// The units, all or none, for use after at most so many ticks.
+    Reserve(u64),
+    /// The units, which were used already.
+    Force,
+    /// To take the units back, which were charged at this time.
+    GiveBack(u64),
+    /// To take back whatever was charged.
+    Forget,
 }
 
 impl Request {
     /// A request whose faults are reported.
     #[inline(always)]
     pub(crate) const fn new(now: u64, cost: u64) -> Self {
-        Self { now, cost, latest: now, repair: false }
+        Self { now, cost, latest: now, repair: false, ask: Ask::Charge }
+    }
+
+    pub(crate) const fn asking(self, ask: Ask) -> Self {
+        Self { ask, ..self }
     }
 
     /// The same request against a later clock, whose faults are repaired.
@@ -63,9 +84,9 @@ pub(crate) trait Rule: Send + Sync {
     /// confirmed by a second look at the state.
     fn ring_words(&self) -> usize;
 
-    /// Answers a request. Words it gives back lie below the table's
-    /// own (`words::is_owned`), and a committed one never equals an earlier state
-    /// of the slot.
+    /// Answers a request. Words it gives back lie below the table's own
+    /// (`words::is_owned`), and a committed one never equals a state that the slot
+    /// had under another key.
     fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<Self::Answer>;
 
     /// Writes what the state about to be committed will count.

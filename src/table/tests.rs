@@ -37,14 +37,14 @@ fn denials_write_nothing<R: Rule<Answer = Decision>>(rule: R) {
 
 #[test]
 fn a_denial_and_a_look_write_not_a_word() {
-    denials_write_nothing(Gcra::new(&quota("5/min")));
-    denials_write_nothing(SlidingLog::new(&quota("5/min")).unwrap());
+    denials_write_nothing(Gcra::new(&quota("5/min"), 0));
+    denials_write_nothing(SlidingLog::new(&quota("5/min"), 0, 0).unwrap());
 }
 
 /// Somebody sits on every ticket, for good: known keys do not notice.
 #[test]
 fn known_keys_need_no_ticket() {
-    let table = table(Gcra::new(&quota("5/min")), 100);
+    let table = table(Gcra::new(&quota("5/min"), 0), 100);
     for key in 0..50 {
         assert!(ask(&table, key, 1000, 1).is_allowed());
     }
@@ -71,7 +71,7 @@ fn known_keys_need_no_ticket() {
 /// not leaves it to the next, and the table needs no more slots than that.
 #[test]
 fn slots_are_reclaimed_in_place() {
-    let table = table(Gcra::new(&quota("1/ns")), 1);
+    let table = table(Gcra::new(&quota("1/ns"), 0), 1);
     for now in 0..10_000_u64 {
         assert!(ask(&table, now, now * 16, 1).is_allowed());
         assert!(ask(&table, u64::MAX, now * 16, 1).is_allowed());
@@ -83,7 +83,7 @@ fn slots_are_reclaimed_in_place() {
 #[test]
 fn every_hash_is_a_key() {
     for hash in [0, 1 << 48, u64::MAX, 0xFFFF << 48] {
-        let table = table(Gcra::new(&quota("1/min")), 100);
+        let table = table(Gcra::new(&quota("1/min"), 0), 100);
         let request = Request::new(16, 1);
         assert!(table.decide(Hash(hash), &request).unwrap().is_allowed());
         assert!(table.decide(Hash(hash), &request).unwrap().is_denied());
@@ -101,8 +101,8 @@ fn garbage_in_the_words_is_survived() {
         random ^ random >> 29
     };
     for round in 0..50 {
-        let smooth = table(Gcra::new(&quota("5/min")), 30);
-        let exact = table(SlidingLog::new(&quota("5/min")).unwrap(), 30);
+        let smooth = table(Gcra::new(&quota("5/min"), 0), 30);
+        let exact = table(SlidingLog::new(&quota("5/min"), 0, 0).unwrap(), 30);
         for words in [smooth.storage.words(), exact.storage.words()] {
             for word in words {
                 let garbage = match next() % 4 {
@@ -182,15 +182,15 @@ fn behind_the_floor<R: Rule<Answer = Decision>>(rule: R) {
 
 #[test]
 fn a_key_without_a_slot_waits_for_the_floor() {
-    behind_the_floor(Gcra::new(&quota("1/10s")));
-    behind_the_floor(SlidingLog::new(&quota("1/10s")).unwrap());
+    behind_the_floor(Gcra::new(&quota("1/10s"), 0));
+    behind_the_floor(SlidingLog::new(&quota("1/10s"), 0, 0).unwrap());
 }
 
 /// Idle keys keep their slots for as long as there are others: no more keys than
 /// slots, all as good as new all the time, and each is known again.
 #[test]
 fn idle_keys_keep_their_slots() {
-    let table = table(Gcra::new(&quota("1/ns")), 1000);
+    let table = table(Gcra::new(&quota("1/ns"), 0), 1000);
     let ask = |key, now| ask(&table, key, now, 1);
     let words_with_keys = || {
         let words = words(&table);
@@ -263,7 +263,7 @@ impl<R: Rule> Rule for Stopped<R> {
 /// its generation is the same again, while a charge is under way.
 #[test]
 fn a_stopped_charge_does_not_hit_a_later_owner() {
-    let rule = Stopped(SlidingLog::new(&quota("2/10ns")).unwrap());
+    let rule = Stopped(SlidingLog::new(&quota("2/10ns"), 0, 0).unwrap());
     let layout = Layout::with_buckets::<One>(1, rule.ring_words()).unwrap();
     let table: std::rc::Rc<Table<_, Heap, One>> =
         std::rc::Rc::new(Table::on_heap(rule, layout).unwrap());

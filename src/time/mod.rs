@@ -104,6 +104,11 @@ pub(crate) fn ticks(now: Nanos, epoch: Nanos, last: u64) -> u64 {
     nanos.min(last / TICKS_PER_NANO) * TICKS_PER_NANO
 }
 
+/// A length of time in ticks; `u64::MAX` where that is out of range.
+pub(crate) fn ticks_of(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos().saturating_mul(u128::from(TICKS_PER_NANO))).unwrap_or(u64::MAX)
+}
+
 /// Nanoseconds that cover so many ticks (rounded up).
 #[inline]
 pub(crate) const fn nanos_up(ticks: u64) -> u64 {

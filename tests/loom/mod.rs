@@ -11,13 +11,16 @@
 //! 3. a charge is never lost to a reclaim, nor spent on another key;
 //! 4. an old `now` gets no credit from a reclaim;
 //! 5. nobody waits for a holder that is gone;
-//! 6. a full table denies the new and leaves the known alone.
+//! 6. a full table denies the new and leaves the known alone;
+//! 7. what lowers a state (refunds, resets) lets nobody charge another's slot, and
+//!    nobody gets more than was given back;
+//! 8. a quota that is replaced is read whole.
 
 use super::{
     Hash, Place, Refused, Table,
     first_sight::Look,
     geometry::{Geometry, Layout},
-    rule::{Request, Rule},
+    rule::{Ask, Request, Rule},
     storage::Heap,
     words::{bears, is_claim},
 };
@@ -31,6 +34,7 @@ use loom::sync::Arc;
 
 mod log;
 mod lone;
+mod operations;
 mod slots;
 
 /// One bucket of so many slots, and no patience.
@@ -52,11 +56,11 @@ const J: Hash = Hash(2);
 const M: Hash = Hash(3);
 
 fn gcra(quota: &str) -> Gcra {
-    Gcra::new(&quota.parse::<Quota>().unwrap())
+    Gcra::new(&quota.parse::<Quota>().unwrap(), 0)
 }
 
 fn log(quota: &str) -> SlidingLog {
-    SlidingLog::new(&quota.parse::<Quota>().unwrap()).unwrap()
+    SlidingLog::new(&quota.parse::<Quota>().unwrap(), 0, 0).unwrap()
 }
 
 fn table<R: Rule, const SLOTS: usize>(rule: R, buckets: usize) -> Arc<Tab<R, SLOTS>> {
@@ -79,6 +83,17 @@ fn ask<R: Rule<Answer = Decision>, const SLOTS: usize>(
         Err(Refused::Fault) => table.decide(key, &request.repairing(0)).ok(),
         Err(Refused::Saturated { .. }) => None,
     }
+}
+
+/// Asks for something else than a charge, of `cost` units at `now` ns.
+fn operate<R: Rule<Answer = Decision>, const SLOTS: usize>(
+    table: &Tab<R, SLOTS>,
+    key: Hash,
+    now: u64,
+    cost: u64,
+    what: Ask,
+) -> Option<Decision> {
+    table.decide(key, &Request::new(now * TICKS_PER_NANO, cost).asking(what)).ok()
 }
 
 /// A key with these two buckets. Different calls for one pair give one key;

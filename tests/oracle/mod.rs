@@ -74,7 +74,9 @@ impl Oracle for Gcra {
         let (now, cost) = (i128::from(now_ns) * 16, i128::from(cost));
         let tolerance = self.burst * self.interval;
         let mut tat = self.tat;
-        if tat - now > tolerance + DAY {
+        // A reservation may be as much again ahead, unless told otherwise.
+        let longest = tolerance + tolerance.min((1 << 61) - tolerance);
+        if tat - now > longest + DAY {
             // Further ahead than any honest debt: fully in debt at `now`, and
             // from then on, unless somebody only looked.
             tat = now + tolerance;

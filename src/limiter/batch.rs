@@ -1,0 +1,100 @@
+//! Many keys at one reading of the clock, their slots fetched ahead.
+
+use super::{Algorithm, KeyedLimiter, hash::KeyHasher, key::Name};
+use crate::{
+    decision::Decision,
+    table::{Hash, rule::Request},
+    time::{Clock, Nanos},
+};
+
+/// How many keys are hashed, and their slots asked for, ahead of the decisions:
+/// as many as a core has misses under way, and some.
+const AHEAD: usize = 16;
+
+/// A key of a batch, of either kind.
+pub(super) trait BatchKey {
+    fn hash(&self, hasher: &KeyHasher) -> Hash;
+    fn name(&self) -> Name<'_>;
+}
+
+pub(super) struct BytesKey<K>(pub(super) K);
+pub(super) struct HashKey(pub(super) u64);
+
+impl<K: AsRef<[u8]>> BatchKey for BytesKey<K> {
+    #[inline(always)]
+    fn hash(&self, hasher: &KeyHasher) -> Hash {
+        hasher.bytes(self.0.as_ref())
+    }
+
+    fn name(&self) -> Name<'_> {
+        Name::Bytes(self.0.as_ref())
+    }
+}
+
+impl BatchKey for HashKey {
+    #[inline(always)]
+    fn hash(&self, hasher: &KeyHasher) -> Hash {
+        hasher.hash(self.0)
+    }
+
+    fn name(&self) -> Name<'_> {
+        Name::Hash(self.0)
+    }
+}
+
+/// An iterator of decisions. Keys go round a ring: the one that is decided makes
+/// room for the one that is fetched.
+pub(super) struct Batch<'a, A, C, I: Iterator> {
+    limiter: &'a KeyedLimiter<A, C>,
+    rule: A,
+    request: Request,
+    now: Nanos,
+    keys: I,
+    ring: [Option<(Hash, I::Item)>; AHEAD],
+    at: usize,
+}
+
+impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I> {
+    #[inline]
+    pub(super) fn new(limiter: &'a KeyedLimiter<A, C>, now: Nanos, keys: I) -> Self {
+        let mut batch = Self {
+            limiter,
+            rule: limiter.rule(),
+            request: limiter.request(1, now),
+            now,
+            keys,
+            ring: [const { None }; AHEAD],
+            at: 0,
+        };
+        for nth in 0..AHEAD {
+            batch.ring[nth] = batch.fetch();
+        }
+        batch
+    }
+
+    #[inline(always)]
+    fn fetch(&mut self) -> Option<(Hash, I::Item)> {
+        let key = self.keys.next()?;
+        let hash = key.hash(&self.limiter.hasher);
+        self.limiter.table.prefetch(hash);
+        Some((hash, key))
+    }
+}
+
+impl<A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Iterator for Batch<'_, A, C, I> {
+    type Item = Decision;
+
+    #[inline]
+    fn next(&mut self) -> Option<Decision> {
+        let next = self.fetch();
+        let (hash, key) = std::mem::replace(self.ring.get_mut(self.at)?, next)?;
+        self.at = (self.at + 1) % AHEAD;
+        Some(self.limiter.ask(&self.rule, hash, key.name(), self.request, self.now))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let ready = self.ring.iter().flatten().count();
+        let (least, most) = self.keys.size_hint();
+        (least.saturating_add(ready), most.and_then(|most| most.checked_add(ready)))
+    }
+}

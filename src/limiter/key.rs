@@ -1,0 +1,250 @@
+//! [`Key`]: everything that can be asked of one key.
+
+use super::{Algorithm, KeyedLimiter, RoomError, charge_used};
+use crate::{
+    algorithm::Gcra,
+    decision::{Charge, Decision},
+    quota::Quota,
+    table::{Hash, rule::Ask},
+    time::{Clock, MonotonicClock, Nanos, ticks, ticks_of},
+};
+use std::{fmt, time::Duration};
+
+/// What the caller calls a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Name<'a> {
+    Bytes(&'a [u8]),
+    Hash(u64),
+}
+
+/// One key of a [`KeyedLimiter`]: made by [`KeyedLimiter::key`] and
+/// [`KeyedLimiter::hashed`], for what goes beyond a plain check.
+///
+/// It holds the key's hash and, if asked, [another quota](Self::quota); nothing
+/// of the limiter's memory. Making one costs the hash, and copying it nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{KeyedLimiter, Quota};
+///
+/// let limiter = KeyedLimiter::gcra(Quota::n_per_second(10)?.burst(1)?)
+///     .room_for(Quota::n_per_second(100)?)
+///     .try_build()?;
+/// let alice = limiter.key("alice");
+///
+/// // Pacing as data: charged now, to be done when its turn comes.
+/// for turn in 0..3 {
+///     let decision = alice.reserve(1, Duration::from_secs(1));
+///     assert!(decision.is_allowed());
+///     assert!(decision.wait() <= turn * Duration::from_millis(100));
+/// }
+///
+/// // A paying customer has another quota, on the same state.
+/// let pro = limiter.key("bob").quota(Quota::n_per_second(100)?)?;
+/// assert_eq!(pro.check_n(40).remaining(), 60);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a key does nothing until it is asked"]
+pub struct Key<'a, A = Gcra, C = MonotonicClock> {
+    limiter: &'a KeyedLimiter<A, C>,
+    hash: Hash,
+    name: Name<'a>,
+    /// By the limiter's quota, unless given.
+    rule: Option<A>,
+}
+
+impl<A: Copy, C> Clone for Key<'_, A, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Copy, C> Copy for Key<'_, A, C> {}
+
+impl<A, C> fmt::Debug for Key<'_, A, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.name).finish()
+    }
+}
+
+impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
+    #[inline]
+    pub(super) fn new(limiter: &'a KeyedLimiter<A, C>, hash: Hash, name: Name<'a>) -> Self {
+        Self { limiter, hash, name, rule: None }
+    }
+
+    /// The same key, asked by another quota: a customer's own, or a tier's.
+    ///
+    /// The state is one, whatever quotas ask: what was charged by one quota is
+    /// owed to all. GCRA owes time, so that a unit of a faster quota weighs less;
+    /// the log counts units, and forgets those that have left the window of the
+    /// quota it was last charged by. A handful of instructions.
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](crate::KeyedBuilder::room_for).
+    #[inline]
+    pub fn quota(self, quota: Quota) -> Result<Self, RoomError> {
+        let room = self.limiter.table.rule();
+        let rule = room.with_numbers(room.fit(&quota)?);
+        Ok(Self { rule: Some(rule), ..self })
+    }
+
+    /// Asks for one unit now.
+    #[inline]
+    pub fn check(&self) -> Decision {
+        self.check_n_at(1, self.now())
+    }
+
+    /// Asks for `n` units now, all or none. 0 only looks.
+    #[inline]
+    pub fn check_n(&self, n: u64) -> Decision {
+        self.check_n_at(n, self.now())
+    }
+
+    /// Asks for one unit at `now`, a reading of the limiter's clock.
+    #[inline]
+    pub fn check_at(&self, now: Nanos) -> Decision {
+        self.check_n_at(1, now)
+    }
+
+    /// Asks for `n` units at `now`, all or none. 0 only looks.
+    #[inline]
+    pub fn check_n_at(&self, n: u64, now: Nanos) -> Decision {
+        self.ask(Ask::Charge, n, now)
+    }
+
+    /// How much is left now: see [`KeyedLimiter::peek`].
+    #[inline]
+    pub fn peek(&self) -> Decision {
+        self.check_n(0)
+    }
+
+    /// As [`peek`](Self::peek), at `now`.
+    #[inline]
+    pub fn peek_at(&self, now: Nanos) -> Decision {
+        self.check_n_at(0, now)
+    }
+
+    /// Gives back what was charged, because it was not used after all; answers
+    /// with what is left then.
+    ///
+    /// GCRA: what is owed shrinks by the units' time, at most to nothing, and not
+    /// at all once the charge is older than the largest debt. Sliding log: as
+    /// many of the oldest live units leave at once, unless the charge's own have
+    /// left; the charge itself may so be held against the key a little longer,
+    /// never shorter. A key without a state owes nothing, and nothing happens.
+    ///
+    /// A charge given back twice is given back twice. Whoever was turned away
+    /// meanwhile is not asked again. The slot of a GCRA key that was ever given
+    /// something back rests for the largest debt after it is as good as new (see
+    /// [the design chapter](crate::design)): with refunds as the rule, make the
+    /// capacity twice what it would be.
+    #[inline]
+    pub fn refund(&self, charge: Charge) -> Decision {
+        self.refund_at(charge, self.now())
+    }
+
+    /// As [`refund`](Self::refund), at `now`.
+    #[inline]
+    pub fn refund_at(&self, charge: Charge, now: Nanos) -> Decision {
+        self.give_back(charge.units(), charge, now)
+    }
+
+    /// Corrects a charge that was an estimate: the key is charged `units` in all.
+    ///
+    /// Too much is given back as by [`refund`](Self::refund). What is missing was
+    /// used already, so it is charged even beyond the limit, and who comes next
+    /// waits for it: with GCRA up to the largest debt the limiter has room for (see
+    /// [`longest_wait`](crate::KeyedBuilder::longest_wait)), with the sliding log up
+    /// to the units of its window; what is beyond that is not charged.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let limiter = KeyedLimiter::gcra(Quota::n_per_minute(1000)?).try_build()?;
+    /// let tokens = limiter.key("alice");
+    /// let estimate = tokens.check_n(400).charge().unwrap();
+    /// assert_eq!(tokens.settle(estimate, 150).remaining(), 850);
+    ///
+    /// let estimate = tokens.check_n(400).charge().unwrap();
+    /// // It took more than there was: the next ones wait for it.
+    /// assert_eq!(tokens.settle(estimate, 1300).remaining(), 0);
+    /// assert!(tokens.check().is_denied());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn settle(&self, charge: Charge, units: u64) -> Decision {
+        self.settle_at(charge, units, self.now())
+    }
+
+    /// As [`settle`](Self::settle), at `now`.
+    pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
+        let decision = if units <= charge.units() {
+            self.give_back(charge.units().saturating_sub(units), charge, now)
+        } else {
+            charge_used(units.saturating_sub(charge.units()), |n| self.ask(Ask::Force, n, now))
+        };
+        decision.settled(units, charge.at())
+    }
+
+    /// Forgets what the key was charged: it is as good as new. Answers with what
+    /// is left then. A key without a state stays without.
+    #[inline]
+    pub fn reset(&self) -> Decision {
+        self.reset_at(self.now())
+    }
+
+    /// As [`reset`](Self::reset), at `now`.
+    #[inline]
+    pub fn reset_at(&self, now: Nanos) -> Decision {
+        self.ask(Ask::Forget, 1, now).to(0, now)
+    }
+
+    #[inline]
+    fn give_back(&self, units: u64, charge: Charge, now: Nanos) -> Decision {
+        let charged = ticks(charge.at(), self.limiter.epoch, self.limiter.last);
+        self.ask(Ask::GiveBack(charged), units, now).to(0, now)
+    }
+
+    #[inline]
+    fn now(&self) -> Nanos {
+        self.limiter.clock.now()
+    }
+
+    #[inline]
+    fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
+        let request = self.limiter.request(n, now).asking(ask);
+        match &self.rule {
+            Some(rule) => self.limiter.ask(rule, self.hash, self.name, request, now),
+            None => self.limiter.ask(&self.limiter.rule(), self.hash, self.name, request, now),
+        }
+    }
+}
+
+impl<C: Clock> Key<'_, Gcra, C> {
+    /// Charges `n` units now for use within `longest`, all or none:
+    /// [`Decision::wait`] tells when. Pacing as data.
+    ///
+    /// Those who reserve take their turns in the order in which they were
+    /// charged. Waits longer than the limiter's
+    /// [`longest_wait`](crate::KeyedBuilder::longest_wait) are never given. Denied,
+    /// `retry_after` tells when the same reservation will be allowed; more units
+    /// than the burst never are. Who gives up gives the charge
+    /// [back](Self::refund); those behind keep their turns.
+    ///
+    /// Only GCRA can: a log judges by its newest stamp, and a unit stamped ahead of
+    /// its time would let others in before that time. With a log, check again
+    /// after [`retry_after`](Decision::retry_after).
+    #[inline]
+    pub fn reserve(&self, n: u64, longest: Duration) -> Decision {
+        self.reserve_at(n, longest, self.now())
+    }
+
+    /// As [`reserve`](Self::reserve), at `now`.
+    #[inline]
+    pub fn reserve_at(&self, n: u64, longest: Duration, now: Nanos) -> Decision {
+        self.ask(Ask::Reserve(ticks_of(longest)), n, now)
+    }
+}

@@ -1,0 +1,151 @@
+//! Property 5: quotas per call, and quotas that change.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+use tollgate::{BuildError, KeyedLimiter, Limiter, ManualClock, Nanos, Quota, RoomError};
+
+fn quota(text: &str) -> Quota {
+    text.parse().unwrap()
+}
+
+fn at(secs: u64) -> Nanos {
+    Nanos::from_secs(secs)
+}
+
+/// A faster quota is not applied to time already past (a fault of ratelimit 2.0),
+/// nor a slower one.
+#[test]
+fn a_new_quota_does_not_reach_back() {
+    let limiter = KeyedLimiter::gcra(quota("1/s burst 10"))
+        .room_for(quota("100/s"))
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    assert_eq!(limiter.check_n_at("k", 10, at(100)).remaining(), 0);
+    // Ten seconds are owed. Five have passed when the quota changes.
+    limiter.set_quota(quota("100/s")).unwrap();
+    assert_eq!(limiter.quota(), quota("100/s"));
+    let d = limiter.peek_at("k", at(105));
+    assert_eq!((d.remaining(), d.full_after()), (0, Duration::from_secs(5)));
+    // One second is owed, and that is the new burst.
+    assert!(limiter.check_at("k", at(109)).is_denied());
+    assert_eq!(limiter.peek_at("k", at(110)).remaining(), 100);
+}
+
+/// `remaining` never exceeds a limit that shrank, nor wraps (a fault of gcra 0.6).
+#[test]
+fn a_limit_that_shrinks() {
+    let limiter = KeyedLimiter::sliding_log(quota("10/min"))
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    assert_eq!(limiter.check_n_at("k", 8, at(1)).remaining(), 2);
+    assert_eq!(limiter.check_n_at("k", 1, at(2)).remaining(), 1);
+    limiter.set_quota(quota("3/min")).unwrap();
+    let d = limiter.check_at("k", at(3));
+    assert_eq!((d.is_denied(), d.limit(), d.remaining()), (true, 3, 0));
+    // Seven of the nine must leave; the eight of second 1 leave together.
+    assert_eq!(d.retry_after_secs(), Some(58));
+    let d = limiter.check_n_at("k", 3, at(3));
+    assert_eq!(d.retry_after_secs(), Some(59));
+    assert!(limiter.check_n_at("k", 2, at(61)).is_allowed());
+}
+
+#[test]
+fn tiers_share_one_state() {
+    let (free, pro) = (quota("10/min burst 1"), quota("60/min burst 60"));
+    let limiter = KeyedLimiter::gcra(free)
+        .room_for(pro)
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    let key = limiter.key("k");
+    assert!(key.check_at(at(1)).is_allowed());
+    assert!(key.check_at(at(1)).is_denied());
+    // Upgraded: six seconds are owed, as six of sixty units.
+    let key = key.quota(pro).unwrap();
+    assert_eq!(key.check_at(at(1)).remaining(), 53);
+    assert_eq!((key.peek_at(at(1)).limit(), limiter.peek_at("k", at(1)).limit()), (60, 1));
+}
+
+#[test]
+fn what_has_no_room_is_refused() {
+    let smooth =
+        KeyedLimiter::gcra(quota("10/s")).longest_wait(Duration::ZERO).try_build().unwrap();
+    let slow = quota("10/min");
+    let debt = Duration::from_secs(60);
+    let refused = smooth.key("k").quota(slow).unwrap_err();
+    assert_eq!(refused, RoomError::Debt { debt, room: Duration::from_secs(1) });
+    assert_eq!(smooth.set_quota(slow), Err(refused));
+    assert_eq!(smooth.quota(), quota("10/s"));
+    assert_eq!(
+        refused.to_string(),
+        "a debt of 60s does not fit in the limiter's 1s; build the limiter with room_for the largest quota"
+    );
+    let exact = KeyedLimiter::sliding_log(quota("10/s")).try_build().unwrap();
+    for (text, why) in [
+        ("11/s", RoomError::Units { units: 11, room: 10 }),
+        ("10/min", RoomError::Period { period: debt, room: Duration::from_secs(1) }),
+        ("10/s burst 5", RoomError::BurstOnLog { units: 10, burst: 5 }),
+    ] {
+        assert_eq!(exact.key("k").quota(quota(text)).unwrap_err(), why);
+        assert_eq!(exact.set_quota(quota(text)), Err(why));
+        assert!(!why.to_string().is_empty());
+    }
+    let alone = Limiter::sliding_log(quota("10/s")).room_for(quota("20/min")).try_build().unwrap();
+    assert!(alone.set_quota(quota("20/min")).is_ok() && alone.set_quota(quota("21/min")).is_err());
+    assert_eq!(alone.check().remaining(), 19);
+    let wait = Duration::from_secs(5 * 365 * 86_400);
+    let refused = Limiter::gcra(quota("10/s")).longest_wait(wait).try_build().unwrap_err();
+    assert_eq!(refused, BuildError::WaitTooLong { wait, debt: Duration::from_secs(1) });
+    assert!(refused.to_string().starts_with("a wait of 157680000s beside a debt of 1s"));
+    let burst = KeyedLimiter::sliding_log(quota("10/s")).room_for(quota("10/s burst 2"));
+    assert_eq!(burst.try_build().unwrap_err(), BuildError::BurstOnLog { units: 10, burst: 2 });
+}
+
+/// Two quotas take turns while others check: each answer is by one of them.
+#[test]
+fn no_answer_is_by_half_a_quota() {
+    let (a, b) = (quota("1000/s"), quota("7/min"));
+    let limiter = KeyedLimiter::gcra(a).room_for(b).try_build().unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2_u64)
+            .map(|who| {
+                let (limiter, stop) = (&limiter, &stop);
+                scope.spawn(move || {
+                    let (mut seen, mut n) = ([0_u64; 2], 0);
+                    while !stop.load(Ordering::Relaxed) {
+                        n += 1;
+                        let d = limiter.check_hash(who << 32 | n);
+                        // Debt of one unit and what is left tell burst and interval.
+                        let one = d.full_after();
+                        assert!(
+                            (d.limit() == 1000 && one == Duration::from_millis(1))
+                                || (d.limit() == 7 && one.as_secs() == 8),
+                            "{d:?}"
+                        );
+                        seen[usize::from(d.limit() == 7)] += 1;
+                    }
+                    seen
+                })
+            })
+            .collect();
+        let mut turns = 0_u32;
+        while turns < 1000 || readers.iter().any(|_| turns < 200_000) {
+            limiter.set_quota(if turns % 2 == 0 { b } else { a }).unwrap();
+            turns += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        for reader in readers {
+            let seen = reader.join().unwrap();
+            assert!(seen[0] + seen[1] > 0);
+        }
+    });
+}
