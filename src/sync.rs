@@ -81,6 +81,10 @@ pub(crate) mod model {
             self.0.store(value, order);
         }
 
+        pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
+            self.0.swap(value, order)
+        }
+
         pub(crate) fn compare_exchange(
             &self,
             from: u64,

@@ -1,5 +1,6 @@
 //! More threads than cores, on the real clock, with preemption where it hurts:
-//! the admitted total never exceeds the bound, for both algorithms.
+//! the admitted total, net of refunds, never exceeds the bound, for both
+//! algorithms, whatever else is asked of other keys of the same table.
 #![cfg(not(loom))]
 
 use std::{
@@ -10,7 +11,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tollgate::{Clock, KeyedLimiter, MonotonicClock, Nanos, OnSaturation, Quota};
+use tollgate::{
+    Algorithm, Charge as Charged, Clock, Key, KeyedBuilder, KeyedLimiter, MonotonicClock, Nanos,
+    OnSaturation, Quota,
+};
 
 const THREADS: usize = 8;
 const KEYS: u64 = 40;
@@ -163,4 +167,175 @@ fn exactly_the_burst_when_time_stands() {
             assert_eq!(sum + rest, 1000, "key {key}");
         }
     }
+}
+
+/// Time stands still, and every other charge is given back, by its own thread but
+/// beside all others: what is charged in the end and what is left make the limit.
+fn to_the_unit<A: Algorithm>(build: impl Fn(Quota) -> KeyedBuilder<A>) {
+    let limiter = build(Quota::n_per_hour(200).unwrap()).capacity(60).try_build().unwrap();
+    let now = limiter.clock().now();
+    let start = Barrier::new(THREADS);
+    let kept: Vec<[i64; 8]> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS as u64)
+            .map(|worker| {
+                let (limiter, start) = (&limiter, &start);
+                scope.spawn(move || {
+                    let mut random = worker.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+                    let mut kept = [0_i64; 8];
+                    start.wait();
+                    for _ in 0..100_000 {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        let key = random % 8;
+                        let of_key = limiter.hashed(key);
+                        let units = 1 + (random >> 40) % 3;
+                        let Some(charge) = of_key.check_n_at(units, now).charge() else {
+                            continue;
+                        };
+                        let units = i64::try_from(units).unwrap();
+                        let slot = usize::try_from(key).unwrap();
+                        match (random >> 50) % 4 {
+                            0 => kept[slot] += units,
+                            1 => {
+                                let _ = of_key.settle_at(charge, 1, now);
+                                kept[slot] += 1;
+                            }
+                            _ => {
+                                let _ = of_key.refund_at(charge, now);
+                            }
+                        }
+                    }
+                    kept
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    for key in 0..8_u64 {
+        let charged: i64 = kept.iter().map(|kept| kept[usize::try_from(key).unwrap()]).sum();
+        let left = limiter.hashed(key).peek_at(now).remaining();
+        assert_eq!(charged + i64::try_from(left).unwrap(), 200, "key {key}");
+    }
+}
+
+#[test]
+fn refunds_to_the_unit_when_time_stands() {
+    to_the_unit(KeyedLimiter::gcra);
+    to_the_unit(KeyedLimiter::sliding_log);
+}
+
+/// Keys below 20 are charged and given back, and their bound is checked; the others
+/// are asked everything else, in a table with too few slots for all.
+fn everything<A: Algorithm>(
+    limiter: &KeyedLimiter<A, MonotonicClock>,
+    clock: &MonotonicClock,
+    quotas: [Quota; 2],
+    other: impl Fn(Key<'_, A, MonotonicClock>, u64, Nanos) + Sync,
+) -> (Vec<Charge>, Vec<Charge>) {
+    let back = std::sync::Mutex::new(Vec::new());
+    let (charges, _) = hammer(clock, |key, n, now| {
+        let of_key = limiter.hashed(key);
+        if key >= 20 {
+            match now.as_u64() / 64 % 4 {
+                0 => _ = of_key.reset_at(now),
+                1 => _ = of_key.settle_at(Charged::new(1, now), 1 + n % 4, now),
+                2 => _ = of_key.quota(quotas[1]).unwrap().check_n_at(n, now),
+                _ => other(of_key, n, now),
+            }
+            return false;
+        }
+        if now.as_u64() % 4096 == 0 {
+            // The same numbers: others see the quota replaced, not changed.
+            limiter.set_quota(quotas[0]).unwrap();
+        }
+        let Some(charge) = of_key.check_n_at(n, now).charge() else {
+            return false;
+        };
+        if now.as_u64() % 8 == 0 {
+            let before = clock.now();
+            let _ = of_key.refund_at(charge, before);
+            let (before, after) = (now.as_u64(), clock.now().as_u64());
+            back.lock().unwrap().push(Charge { key, units: n, before, after });
+        }
+        true
+    });
+    (charges, back.into_inner().unwrap())
+}
+
+/// As `holds`, with what may have been given back within the interval off the sum.
+fn holds_net(charges: &[Charge], back: &[Charge], bound: impl Fn(u64) -> u64, longest: u64) {
+    for key in 0..20 {
+        let of_key = |list: &[Charge]| -> Vec<Charge> {
+            let mut list: Vec<_> = list.iter().copied().filter(|c| c.key == key).collect();
+            list.sort_by_key(|c| c.after);
+            list
+        };
+        let (charges, back) = (of_key(charges), of_key(back));
+        for (i, first) in charges.iter().enumerate() {
+            let (from, mut sum) = (first.before, 0);
+            for charge in &charges[i..] {
+                if charge.after - from >= longest {
+                    break;
+                }
+                if charge.before >= from {
+                    sum += charge.units;
+                }
+                if sum > bound(charge.after - from) {
+                    // Only now, for it takes a while.
+                    let given: u64 = back
+                        .iter()
+                        .filter(|b| b.after >= from && b.before <= charge.after)
+                        .map(|b| b.units)
+                        .sum();
+                    let net = sum.saturating_sub(given);
+                    assert!(
+                        net <= bound(charge.after - from),
+                        "key {key}: {net} units net in {} ns",
+                        charge.after - from
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_at_once_on_gcra() {
+    let clock = MonotonicClock::new();
+    let quota = Quota::new(20, Duration::from_millis(10)).unwrap().burst(5).unwrap();
+    let pro = Quota::new(50, Duration::from_millis(10)).unwrap().burst(15).unwrap();
+    let limiter = KeyedLimiter::gcra(quota)
+        .room_for(pro)
+        .clock(clock.clone())
+        .epoch(Nanos::ZERO)
+        .capacity(20)
+        .on_saturation(OnSaturation::Deny)
+        .try_build()
+        .unwrap();
+    let (charges, back) = everything(&limiter, &clock, [quota, pro], |key, n, now| {
+        let _ = key.reserve_at(n, Duration::from_millis(2), now);
+    });
+    assert!(charges.len() > 1000 && back.len() > 50, "{} {}", charges.len(), back.len());
+    holds_net(&charges, &back, |t| 5 + (t + 2_000) / 500_000, u64::MAX);
+}
+
+#[test]
+fn everything_at_once_on_logs() {
+    let clock = MonotonicClock::new();
+    let quota = Quota::new(20, Duration::from_millis(10)).unwrap();
+    let pro = Quota::new(30, Duration::from_millis(5)).unwrap();
+    let limiter = KeyedLimiter::sliding_log(quota)
+        .room_for(pro)
+        .clock(clock.clone())
+        .epoch(Nanos::ZERO)
+        .capacity(20)
+        .on_saturation(OnSaturation::Deny)
+        .try_build()
+        .unwrap();
+    let (charges, back) = everything(&limiter, &clock, [quota, pro], |key, n, now| {
+        let _ = key.check_n_at(n, now);
+    });
+    assert!(charges.len() > 1000 && back.len() > 50, "{} {}", charges.len(), back.len());
+    holds_net(&charges, &back, |_| 20, 10_000_000 - 2_000);
 }

@@ -4,9 +4,9 @@
 //! lock that no decision takes) fills the copy that is not in use, then
 //! publishes the next version. A reader takes the copy that the version names
 //! and looks at the version again: had a writer touched that copy meanwhile, it
-//! had published a version before. The words are stored with Release and loaded
+//! had published a version before. The words are written with Release and loaded
 //! with Acquire, so whoever reads such a word sees that version (model:
-//! `quota_is_read_whole`).
+//! `quota_is_read_whole`). Stores would do; the model is exact for swaps only.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -48,8 +48,8 @@ impl Current {
         let [even, odd] = &self.copies;
         let copy = if next & 1 == 0 { even } else { odd };
         for (word, number) in copy.iter().zip(numbers) {
-            word.store(number, Ordering::Release);
+            word.swap(number, Ordering::AcqRel);
         }
-        self.version.store(next, Ordering::Release);
+        self.version.swap(next, Ordering::AcqRel);
     }
 }

@@ -130,7 +130,8 @@ fn refund_with_an_old_now() {
 #[test]
 fn reservations_take_turns() {
     model(3, 2, || {
-        let table = table::<_, 1>(gcra("1/10ns"), 1);
+        // Room for a debt of 20 ns.
+        let table = table::<_, 1>(Gcra::new(&"1/10ns".parse().unwrap(), 20 * TICKS_PER_NANO), 1);
         let reserve = |table: &Tab<Gcra, 1>| {
             operate(table, K, 1, 1, Ask::Reserve(10 * TICKS_PER_NANO)).unwrap()
         };
@@ -151,7 +152,8 @@ fn reservations_take_turns() {
 #[test]
 fn forced_charges_are_not_lost() {
     model(3, 2, || {
-        let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
+        let rule = Gcra::new(&"1/10ns burst 2".parse().unwrap(), 40 * TICKS_PER_NANO);
+        let table = table::<_, 1>(rule, 1);
         let other = table.clone();
         let theirs = spawn(move || allowed(ask(&other, K, 1, 1)));
         assert!(operate(&table, K, 1, 3, Ask::Force).unwrap().is_allowed());
@@ -233,7 +235,7 @@ fn quota_is_read_whole() {
         });
         let d = limiter.check_at(Nanos::new(5));
         let seen = (d.limit(), d.full_after().as_nanos());
-        assert!([(2, 10), (3, 30), (1, 7)].contains(&seen), "{seen:?}");
+        assert!([(2, 10), (3, 30), (1, 7)].contains(&seen), "{d:?}");
         theirs.join().unwrap();
     });
 }
