@@ -1,6 +1,7 @@
 //! The command `tollgate`: what the engine would have done to logged requests.
 
 mod args;
+mod aside;
 mod books;
 mod date;
 mod decisions;

@@ -2,6 +2,7 @@
 
 use crate::{
     args,
+    aside::{Aside, Outputs},
     books::Books,
     date::Dates,
     decisions::Decisions,
@@ -48,8 +49,9 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
         }
         logs.push(Source::look(name.clone())?);
     }
+    let mut outputs = Outputs::beside(&logs);
     let decisions = match &options.decisions {
-        Some(target) => Some(Decisions::create(target, &logs, LIMIT)?),
+        Some(target) => Some(outputs.create("--decisions", target)?),
         None => None,
     };
     let mut replay = Replay {
@@ -62,7 +64,7 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
             engine,
             books: Books::new(capacity, options.top),
             timeline: Timeline::new(),
-            decisions,
+            decisions: decisions.map(|file| Decisions::new(file, &logs, LIMIT)),
             allowed: 0,
             denied: 0,
             out_of_order: 0,
@@ -162,7 +164,9 @@ impl Replay {
 
     fn finish(mut self, top: usize) -> Result<Outcome, Failure> {
         if let Some(decisions) = self.desk.decisions.take() {
-            decisions.finish()?;
+            let mut file: Aside = decisions.into_file();
+            file.complete()?;
+            file.put_in_place()?;
         }
         let more = self.skipped - self.warnings.len() as u64;
         if more > 0 {
