@@ -182,6 +182,7 @@ fn usage_is_explained() {
         "--sort",
         "--format",
         "--decisions",
+        "--plot",
         "--top",
         "--strict",
     ] {

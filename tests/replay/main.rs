@@ -7,6 +7,7 @@ mod failures;
 mod inputs;
 mod keys;
 mod output;
+mod plot;
 
 use serde_json::Value;
 use std::{

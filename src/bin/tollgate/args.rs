@@ -73,6 +73,12 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FILE")]
     pub(crate) decisions: Option<PathBuf>,
 
+    /// Also draw to FILE, as SVG, how many requests were allowed and denied over time
+    ///
+    /// A request counts once, at the time it was decided at. Times are in UTC.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+
     /// How many of the keys denied most to list
     #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) top: usize,

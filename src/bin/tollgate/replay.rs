@@ -11,11 +11,12 @@ use crate::{
     input::{RawLine, Source},
     key::Keys,
     line::{Line, Unreadable},
+    plot,
     progress::Progress,
     report::{LimitReport, Report, TopKey, rfc3339},
     timeline::Timeline,
 };
-use std::{collections::HashSet, rc::Rc};
+use std::{collections::HashSet, io::Write, path::PathBuf, rc::Rc};
 
 /// The one limit's name.
 const LIMIT: &str = "default";
@@ -50,10 +51,11 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
         logs.push(Source::look(name.clone())?);
     }
     let mut outputs = Outputs::beside(&logs);
-    let decisions = match &options.decisions {
-        Some(target) => Some(outputs.create("--decisions", target)?),
-        None => None,
+    let mut create = |option, target: &Option<PathBuf>| {
+        target.as_deref().map(|target| outputs.create(option, target)).transpose()
     };
+    let decisions = create("--decisions", &options.decisions)?;
+    let plot = create("--plot", &options.plot)?;
     let mut replay = Replay {
         strict: options.strict,
         keys: Keys::new(parts, options.ipv6_prefix),
@@ -70,6 +72,7 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
             out_of_order: 0,
             latest: 0,
         },
+        plot,
         skipped: 0,
         warnings: Vec::new(),
         times: None,
@@ -94,6 +97,7 @@ struct Replay {
     /// With `--sort`: what is to be decided once all is read.
     sorted: Option<Backlog>,
     desk: Desk,
+    plot: Option<Aside>,
     skipped: u64,
     warnings: Vec<String>,
     /// The earliest and the latest time of a line.
@@ -163,16 +167,12 @@ impl Replay {
     }
 
     fn finish(mut self, top: usize) -> Result<Outcome, Failure> {
-        if let Some(decisions) = self.desk.decisions.take() {
-            let mut file: Aside = decisions.into_file();
-            file.complete()?;
-            file.put_in_place()?;
-        }
+        let decisions = self.desk.decisions.take().map(Decisions::into_file);
         let more = self.skipped - self.warnings.len() as u64;
         if more > 0 {
             self.warnings.push(format!("skipped {more} more"));
         }
-        let Self { desk, keys, times, skipped, mut warnings, .. } = self;
+        let Self { desk, mut plot, keys, times, skipped, mut warnings, .. } = self;
         let requests = desk.allowed + desk.denied;
         if requests == 0 && skipped > 0 {
             let lines = if skipped == 1 { "line" } else { "lines" };
@@ -206,8 +206,20 @@ impl Replay {
             last: times.map(|(_, last)| rfc3339(last)),
             limits: vec![limit],
         };
+        if let Some(file) = &mut plot {
+            let picture = plot::render(&report, &desk.timeline)?;
+            file.write(|out| out.write_all(picture.as_bytes()))?;
+        }
+        put_in_place([decisions, plot])?;
         Ok(Outcome { report, timeline: desk.timeline, warnings })
     }
+}
+
+/// Every file that was asked for, and none before all are complete.
+fn put_in_place(files: [Option<Aside>; 2]) -> Result<(), Failure> {
+    let mut files: Vec<_> = files.into_iter().flatten().collect();
+    files.iter_mut().try_for_each(Aside::complete)?;
+    files.into_iter().try_for_each(Aside::put_in_place)
 }
 
 /// Where requests are decided, in the order in which they come here.
