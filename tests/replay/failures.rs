@@ -183,6 +183,7 @@ fn usage_is_explained() {
         "--format",
         "--decisions",
         "--plot",
+        "--speed",
         "--top",
         "--strict",
     ] {

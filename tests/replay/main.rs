@@ -8,6 +8,7 @@ mod inputs;
 mod keys;
 mod output;
 mod plot;
+mod speed;
 
 use serde_json::Value;
 use std::{

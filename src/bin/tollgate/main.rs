@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod show;
 mod sketch;
+mod speed;
 mod text;
 mod ticks;
 mod timeline;
@@ -57,10 +58,14 @@ fn run(options: &args::Replay) -> Result<(), Failure> {
     };
     match written.and_then(|()| out.flush()) {
         // Whoever read the report has read enough.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(e) => Err(Failure::new(format!("standard output: {e}"))),
-        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(e) => return Err(Failure::new(format!("standard output: {e}"))),
+        Ok(()) => {}
     }
+    if let Some(speed) = &outcome.speed {
+        tell(&speed.to_string());
+    }
+    Ok(())
 }
 
 /// A line on standard error. Where that is closed there is nobody to tell.

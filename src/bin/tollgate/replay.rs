@@ -14,9 +14,10 @@ use crate::{
     plot,
     progress::Progress,
     report::{LimitReport, Report, TopKey, rfc3339},
+    speed::Speed,
     timeline::Timeline,
 };
-use std::{collections::HashSet, io::Write, path::PathBuf, rc::Rc};
+use std::{collections::HashSet, io::Write, path::PathBuf, rc::Rc, time::Instant};
 
 /// The one limit's name.
 const LIMIT: &str = "default";
@@ -33,6 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) timeline: Timeline,
     /// Lines for standard error.
     pub(crate) warnings: Vec<String>,
+    pub(crate) speed: Option<Speed>,
 }
 
 /// Replays the logs. When it fails, no file is left behind.
@@ -78,14 +80,18 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
         times: None,
     };
     let mut progress = Progress::new(&logs);
+    let begun = options.speed.then(Instant::now);
     for (nth, log) in logs.iter().enumerate() {
         replay.read(nth, log, &mut progress)?;
     }
     if let Some(backlog) = replay.sorted.take() {
         backlog.decide(&replay.keys, &mut replay.desk)?;
     }
+    let took = begun.map(|begun| begun.elapsed());
     progress.finish();
-    replay.finish(options.top)
+    let mut outcome = replay.finish(options.top)?;
+    outcome.speed = took.map(|took| Speed { decisions: outcome.report.requests, took });
+    Ok(outcome)
 }
 
 struct Replay {
@@ -211,7 +217,7 @@ impl Replay {
             file.write(|out| out.write_all(picture.as_bytes()))?;
         }
         put_in_place([decisions, plot])?;
-        Ok(Outcome { report, timeline: desk.timeline, warnings })
+        Ok(Outcome { report, timeline: desk.timeline, warnings, speed: None })
     }
 }
 
