@@ -182,6 +182,8 @@ fn usage_is_explained() {
         "--sort",
         "--format",
         "--decisions",
+        "--plot",
+        "--speed",
         "--top",
         "--strict",
     ] {

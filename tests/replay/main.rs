@@ -7,6 +7,8 @@ mod failures;
 mod inputs;
 mod keys;
 mod output;
+mod plot;
+mod speed;
 
 use serde_json::Value;
 use std::{

@@ -73,6 +73,21 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FILE")]
     pub(crate) decisions: Option<PathBuf>,
 
+    /// Also draw to FILE, as SVG, how many requests were allowed and denied over time
+    ///
+    /// A request counts once, at the time it was decided at. Times are in UTC.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+
+    /// Also tell on standard error how many decisions were made a second
+    ///
+    /// Timed is everything from opening the first log to the last decision:
+    /// reading (and waiting for a pipe), unpacking, parsing, --sort, deciding,
+    /// counting, and handing lines to --decisions. Putting the files in their
+    /// places, the plot and the report come after that.
+    #[arg(long)]
+    pub(crate) speed: bool,
+
     /// How many of the keys denied most to list
     #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) top: usize,

@@ -12,25 +12,26 @@ use tempfile::{NamedTempFile, PersistError};
 /// What shells report of a command that was interrupted from the keyboard.
 const INTERRUPTED: i32 = 130;
 
-/// The file that is not complete yet. An interrupt removes it and ends the run;
-/// whoever holds the lock on its name is not interrupted meanwhile.
+/// The files that are not complete yet. An interrupt removes them and ends the run;
+/// whoever holds the lock on their names is not interrupted meanwhile.
 #[derive(Clone, Default)]
-pub(crate) struct Unfinished(Arc<Mutex<Option<PathBuf>>>);
+pub(crate) struct Unfinished(Arc<Mutex<Vec<PathBuf>>>);
 
 impl Unfinished {
     /// From here on, interrupts and requests to terminate are handled. Where
     /// some are already ignored (as under `nohup`), whoever started the
-    /// command has decided about them, and all are left as they are.
+    /// command has decided about them, and all are left as they are. To be called
+    /// once: only the first one's files are removed.
     pub(crate) fn watch() -> Result<Self, Failure> {
         let unfinished = Self::default();
         let shared = unfinished.clone();
         let handler = move || {
-            let path = shared.lock();
-            if let Some(path) = &*path {
+            let paths = shared.lock();
+            for path in &*paths {
                 // There is nobody left to tell.
                 let _ = fs::remove_file(path);
             }
-            // Still under the lock: the file is not put in its place any more.
+            // Still under the lock: no file is put in its place any more.
             process::exit(INTERRUPTED);
         };
         match ctrlc::try_set_handler(handler) {
@@ -39,26 +40,27 @@ impl Unfinished {
         }
     }
 
-    /// Makes the file.
+    /// Makes a file.
     pub(crate) fn create(
         &self,
         make: impl FnOnce() -> io::Result<NamedTempFile>,
     ) -> io::Result<NamedTempFile> {
-        let mut path = self.lock();
+        let mut paths = self.lock();
         let file = make()?;
-        *path = Some(file.path().to_owned());
+        paths.push(file.path().to_owned());
         Ok(file)
     }
 
-    /// Puts the file, now complete, in its place.
+    /// Puts a file, now complete, in its place.
     pub(crate) fn persist(&self, file: NamedTempFile, target: &Path) -> Result<(), PersistError> {
-        let mut path = self.lock();
+        let mut paths = self.lock();
+        let made = file.path().to_owned();
         file.persist(target)?;
-        *path = None;
+        paths.retain(|path| *path != made);
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

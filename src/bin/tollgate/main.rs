@@ -1,21 +1,26 @@
 //! The command `tollgate`: what the engine would have done to logged requests.
 
 mod args;
+mod aside;
 mod books;
 mod date;
 mod decisions;
 mod engine;
 mod failure;
+mod figures;
 mod input;
 mod interrupt;
 mod key;
 mod line;
+mod plot;
 mod progress;
 mod replay;
 mod report;
 mod show;
 mod sketch;
+mod speed;
 mod text;
+mod ticks;
 mod timeline;
 
 use anstream::AutoStream;
@@ -53,10 +58,14 @@ fn run(options: &args::Replay) -> Result<(), Failure> {
     };
     match written.and_then(|()| out.flush()) {
         // Whoever read the report has read enough.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(e) => Err(Failure::new(format!("standard output: {e}"))),
-        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(e) => return Err(Failure::new(format!("standard output: {e}"))),
+        Ok(()) => {}
     }
+    if let Some(speed) = &outcome.speed {
+        tell(&speed.to_string());
+    }
+    Ok(())
 }
 
 /// A line on standard error. Where that is closed there is nobody to tell.

@@ -2,6 +2,7 @@
 
 use crate::{
     args,
+    aside::{Aside, Outputs},
     books::Books,
     date::Dates,
     decisions::Decisions,
@@ -10,11 +11,13 @@ use crate::{
     input::{RawLine, Source},
     key::Keys,
     line::{Line, Unreadable},
+    plot,
     progress::Progress,
     report::{LimitReport, Report, TopKey, rfc3339},
+    speed::Speed,
     timeline::Timeline,
 };
-use std::{collections::HashSet, rc::Rc};
+use std::{collections::HashSet, io::Write, path::PathBuf, rc::Rc, time::Instant};
 
 /// The one limit's name.
 const LIMIT: &str = "default";
@@ -31,6 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) timeline: Timeline,
     /// Lines for standard error.
     pub(crate) warnings: Vec<String>,
+    pub(crate) speed: Option<Speed>,
 }
 
 /// Replays the logs. When it fails, no file is left behind.
@@ -48,10 +52,12 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
         }
         logs.push(Source::look(name.clone())?);
     }
-    let decisions = match &options.decisions {
-        Some(target) => Some(Decisions::create(target, &logs, LIMIT)?),
-        None => None,
+    let mut outputs = Outputs::beside(&logs);
+    let mut create = |option, target: &Option<PathBuf>| {
+        target.as_deref().map(|target| outputs.create(option, target)).transpose()
     };
+    let decisions = create("--decisions", &options.decisions)?;
+    let plot = create("--plot", &options.plot)?;
     let mut replay = Replay {
         strict: options.strict,
         keys: Keys::new(parts, options.ipv6_prefix),
@@ -62,25 +68,30 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
             engine,
             books: Books::new(capacity, options.top),
             timeline: Timeline::new(),
-            decisions,
+            decisions: decisions.map(|file| Decisions::new(file, &logs, LIMIT)),
             allowed: 0,
             denied: 0,
             out_of_order: 0,
             latest: 0,
         },
+        plot,
         skipped: 0,
         warnings: Vec::new(),
         times: None,
     };
     let mut progress = Progress::new(&logs);
+    let begun = options.speed.then(Instant::now);
     for (nth, log) in logs.iter().enumerate() {
         replay.read(nth, log, &mut progress)?;
     }
     if let Some(backlog) = replay.sorted.take() {
         backlog.decide(&replay.keys, &mut replay.desk)?;
     }
+    let took = begun.map(|begun| begun.elapsed());
     progress.finish();
-    replay.finish(options.top)
+    let mut outcome = replay.finish(options.top)?;
+    outcome.speed = took.map(|took| Speed { decisions: outcome.report.requests, took });
+    Ok(outcome)
 }
 
 struct Replay {
@@ -92,6 +103,7 @@ struct Replay {
     /// With `--sort`: what is to be decided once all is read.
     sorted: Option<Backlog>,
     desk: Desk,
+    plot: Option<Aside>,
     skipped: u64,
     warnings: Vec<String>,
     /// The earliest and the latest time of a line.
@@ -161,14 +173,12 @@ impl Replay {
     }
 
     fn finish(mut self, top: usize) -> Result<Outcome, Failure> {
-        if let Some(decisions) = self.desk.decisions.take() {
-            decisions.finish()?;
-        }
+        let decisions = self.desk.decisions.take().map(Decisions::into_file);
         let more = self.skipped - self.warnings.len() as u64;
         if more > 0 {
             self.warnings.push(format!("skipped {more} more"));
         }
-        let Self { desk, keys, times, skipped, mut warnings, .. } = self;
+        let Self { desk, mut plot, keys, times, skipped, mut warnings, .. } = self;
         let requests = desk.allowed + desk.denied;
         if requests == 0 && skipped > 0 {
             let lines = if skipped == 1 { "line" } else { "lines" };
@@ -202,8 +212,20 @@ impl Replay {
             last: times.map(|(_, last)| rfc3339(last)),
             limits: vec![limit],
         };
-        Ok(Outcome { report, timeline: desk.timeline, warnings })
+        if let Some(file) = &mut plot {
+            let picture = plot::render(&report, &desk.timeline)?;
+            file.write(|out| out.write_all(picture.as_bytes()))?;
+        }
+        put_in_place([decisions, plot])?;
+        Ok(Outcome { report, timeline: desk.timeline, warnings, speed: None })
     }
+}
+
+/// Every file that was asked for, and none before all are complete.
+fn put_in_place(files: [Option<Aside>; 2]) -> Result<(), Failure> {
+    let mut files: Vec<_> = files.into_iter().flatten().collect();
+    files.iter_mut().try_for_each(Aside::complete)?;
+    files.into_iter().try_for_each(Aside::put_in_place)
 }
 
 /// Where requests are decided, in the order in which they come here.

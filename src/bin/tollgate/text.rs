@@ -1,6 +1,7 @@
 //! The report for people.
 
 use crate::{
+    figures::{grouped, share, span},
     report::{LimitReport, Report},
     timeline::Timeline,
 };
@@ -14,6 +15,9 @@ const ALLOWED: Style = AnsiColor::Green.on_default();
 
 /// Longer keys are cut in the table; JSON has them whole.
 const WIDEST_KEY: usize = 60;
+
+/// Columns of the picture.
+const WIDEST_PICTURE: usize = 60;
 
 /// The report with its colours; who prints it takes them away where they do not belong.
 pub(crate) fn render(report: &Report, timeline: &Timeline) -> String {
@@ -83,7 +87,7 @@ fn keys(text: &mut String, limit: &LimitReport) {
 
 /// Two rows of bars on one scale: what was allowed, and what was denied.
 fn picture(text: &mut String, timeline: &Timeline) {
-    let (columns, width) = timeline.columns();
+    let (columns, width) = timeline.columns(WIDEST_PICTURE);
     let highest = columns.iter().map(|c| c.allowed.max(c.denied)).max().unwrap_or(0);
     heading(
         text,
@@ -106,21 +110,6 @@ fn bar(value: u64, highest: u64) -> char {
     }
     let eighths = (u128::from(value) * 8).div_ceil(u128::from(highest));
     BARS[usize::try_from(eighths).unwrap_or(8).clamp(1, 8) - 1]
-}
-
-/// Seconds in the largest unit that shows them well.
-fn span(seconds: u64) -> String {
-    for (unit, size) in [("d", 86_400), ("h", 3600), ("min", 60)] {
-        if seconds >= 2 * size {
-            let tenths = seconds / (size / 10);
-            return if tenths.is_multiple_of(10) || tenths >= 100 {
-                format!("{} {unit}", tenths / 10)
-            } else {
-                format!("{}.{} {unit}", tenths / 10, tenths % 10)
-            };
-        }
-    }
-    format!("{seconds} s")
 }
 
 fn heading(text: &mut String, line: &str) {
@@ -161,54 +150,9 @@ fn late(count: u64) -> String {
     note(count, "decided at the latest time before them")
 }
 
-/// `part` of `whole` in per cent, rounded to a tenth.
-fn share(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        return String::new();
-    }
-    let thousandths = (u128::from(part) * 2000 + u128::from(whole)) / (u128::from(whole) * 2);
-    format!("{}.{} %", thousandths / 10, thousandths % 10)
-}
-
-/// 1,234,567
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_for_people() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (123_456, "123,456"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-        for (part, whole, text) in
-            [(0, 0, ""), (0, 1, "0.0 %"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (5, 5, "100.0 %")]
-        {
-            assert_eq!(share(part, whole), text);
-        }
-        for (seconds, text) in
-            [(1, "1 s"), (64, "64 s"), (256, "4.2 min"), (8192, "2.2 h"), (1 << 20, "12 d")]
-        {
-            assert_eq!(span(seconds), text);
-        }
-    }
 
     #[test]
     fn bars_are_never_empty_for_something() {
