@@ -74,6 +74,19 @@ impl Charge {
     }
 }
 
+/// A decision that was made out of line: unpacking it field by field leaves the
+/// compiler free to keep those made in line in registers.
+pub(crate) struct Apart(pub(crate) Decision);
+
+impl Apart {
+    #[inline(always)]
+    pub(crate) const fn unpack(self) -> Decision {
+        let Self(Decision { limit, retry, reset, full, interval, left, units, at, accounted }) =
+            self;
+        Decision { limit, retry, reset, full, interval, left, units, at, accounted }
+    }
+}
+
 /// May the request pass, and if not, can waiting help?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

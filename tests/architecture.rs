@@ -124,8 +124,9 @@ fn atomics_stay_with_their_owners() {
 }
 
 #[test]
-fn unsafe_stays_in_the_storage() {
+fn unsafe_stays_where_it_must() {
     for (name, code) in library() {
-        assert!(name == "table/storage.rs" || !code.contains("unsafe "), "{name}");
+        let room = ["table/storage.rs", "table/scan.rs"].contains(&name.as_str());
+        assert!(room || !code.contains("unsafe "), "{name}");
     }
 }

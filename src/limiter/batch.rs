@@ -27,7 +27,7 @@ impl<K: AsRef<[u8]>> BatchKey for BytesKey<K> {
     }
 
     fn name(&self) -> Name<'_> {
-        Name::Bytes(self.0.as_ref())
+        Name::bytes(self.0.as_ref())
     }
 }
 
@@ -38,7 +38,7 @@ impl BatchKey for HashKey {
     }
 
     fn name(&self) -> Name<'_> {
-        Name::Hash(self.0)
+        Name::hash(self.0)
     }
 }
 

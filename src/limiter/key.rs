@@ -10,11 +10,23 @@ use crate::{
 };
 use std::{fmt, time::Duration};
 
-/// What the caller calls a key.
+/// What the caller calls a key: bytes, or else a hash.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Name<'a> {
-    Bytes(&'a [u8]),
-    Hash(u64),
+pub(super) struct Name<'a> {
+    pub(super) bytes: Option<&'a [u8]>,
+    pub(super) hash: u64,
+}
+
+impl<'a> Name<'a> {
+    #[inline(always)]
+    pub(super) const fn bytes(bytes: &'a [u8]) -> Self {
+        Self { bytes: Some(bytes), hash: 0 }
+    }
+
+    #[inline(always)]
+    pub(super) const fn hash(hash: u64) -> Self {
+        Self { bytes: None, hash }
+    }
 }
 
 /// One key of a [`KeyedLimiter`]: made by [`KeyedLimiter::key`] and

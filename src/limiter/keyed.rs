@@ -10,9 +10,14 @@ use super::{
 };
 use crate::{
     algorithm::{Gcra, SlidingLog},
-    decision::Decision,
+    decision::{Apart, Decision},
     quota::Quota,
-    table::{Hash, Refused, Table, geometry::Wide, rule::Request, storage::Heap},
+    table::{
+        Hash, Refused, Table,
+        geometry::Wide,
+        rule::{Ask, Request},
+        storage::Heap,
+    },
     time::{Clock, MonotonicClock, Nanos, ticks},
 };
 use parking_lot::Mutex;
@@ -114,13 +119,14 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// Asks for one unit of `key`'s allowance now.
     #[inline]
     pub fn check<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
-        self.check_n_at(key, 1, self.clock.now())
+        self.check_n(key, 1)
     }
 
     /// Asks for `n` units now, all or none. 0 only looks.
     #[inline]
     pub fn check_n<K: AsRef<[u8]> + ?Sized>(&self, key: &K, n: u64) -> Decision {
-        self.check_n_at(key, n, self.clock.now())
+        let bytes = key.as_ref();
+        self.decide(self.hasher.bytes(bytes), Name::bytes(bytes), n, || self.clock.now())
     }
 
     /// Asks for one unit at `now`, a reading of this limiter's clock.
@@ -133,7 +139,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     #[inline]
     pub fn check_n_at<K: AsRef<[u8]> + ?Sized>(&self, key: &K, n: u64, now: Nanos) -> Decision {
         let bytes = key.as_ref();
-        self.decide(self.hasher.bytes(bytes), Name::Bytes(bytes), n, now)
+        self.decide(self.hasher.bytes(bytes), Name::bytes(bytes), n, || now)
     }
 
     /// Asks for one unit of the allowance of a key that the caller hashed.
@@ -143,13 +149,13 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// does not tell apart, the limiter cannot.
     #[inline]
     pub fn check_hash(&self, hash: u64) -> Decision {
-        self.check_hash_n_at(hash, 1, self.clock.now())
+        self.check_hash_n(hash, 1)
     }
 
     /// [`check_hash`](Self::check_hash) for `n` units now, all or none. 0 only looks.
     #[inline]
     pub fn check_hash_n(&self, hash: u64, n: u64) -> Decision {
-        self.check_hash_n_at(hash, n, self.clock.now())
+        self.decide(self.hasher.hash(hash), Name::hash(hash), n, || self.clock.now())
     }
 
     /// [`check_hash`](Self::check_hash) at `now`.
@@ -161,7 +167,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// [`check_hash`](Self::check_hash) for `n` units at `now`, all or none. 0 only looks.
     #[inline]
     pub fn check_hash_n_at(&self, hash: u64, n: u64, now: Nanos) -> Decision {
-        self.decide(self.hasher.hash(hash), Name::Hash(hash), n, now)
+        self.decide(self.hasher.hash(hash), Name::hash(hash), n, || now)
     }
 
     /// How much `key` has left now, without asking for anything: writes
@@ -202,14 +208,14 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     #[inline]
     pub fn key<'a, K: AsRef<[u8]> + ?Sized>(&'a self, key: &'a K) -> Key<'a, A, C> {
         let bytes = key.as_ref();
-        Key::new(self, self.hasher.bytes(bytes), Name::Bytes(bytes))
+        Key::new(self, self.hasher.bytes(bytes), Name::bytes(bytes))
     }
 
     /// One key that the caller hashed: see [`key`](Self::key) and
     /// [`check_hash`](Self::check_hash).
     #[inline]
     pub fn hashed(&self, hash: u64) -> Key<'_, A, C> {
-        Key::new(self, self.hasher.hash(hash), Name::Hash(hash))
+        Key::new(self, self.hasher.hash(hash), Name::hash(hash))
     }
 
     /// Asks for one unit of each key's allowance, all at one reading of the clock.
@@ -261,7 +267,11 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     }
 
     #[inline(always)]
-    fn decide(&self, hash: Hash, name: Name<'_>, n: u64, now: Nanos) -> Decision {
+    fn decide(&self, hash: Hash, name: Name<'_>, n: u64, now: impl FnOnce() -> Nanos) -> Decision {
+        // A counter holds the processor up until all before it is done, so the slot
+        // is fetched meanwhile.
+        self.table.prefetch(hash);
+        let now = now();
         self.ask(&self.rule(), hash, name, self.request(n, now), now)
     }
 
@@ -285,9 +295,12 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         request: Request,
         now: Nanos,
     ) -> Decision {
-        let decision = match self.table.decide_by(rule, hash, &request) {
-            Ok(decision) => decision,
-            Err(refused) => self.refused(rule, hash, request, refused),
+        let decision = match self.table.hit(rule, hash, &request) {
+            Some(decision) => decision,
+            None => {
+                let Request { now, cost, ask, .. } = request;
+                self.decide_anywhere(rule.numbers(), hash, now, cost, ask).unpack()
+            }
         }
         .to(request.cost, now);
         if let Some(watch) = &self.watch {
@@ -296,13 +309,32 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         decision
     }
 
+    /// Takes and gives its parts by value, so that nothing need be in memory on the
+    /// way of a hit, where a store delays the compare-and-swap.
+    #[inline(never)]
+    fn decide_anywhere(
+        &self,
+        numbers: [u64; 3],
+        hash: Hash,
+        now: u64,
+        cost: u64,
+        ask: Ask,
+    ) -> Apart {
+        let rule = self.table.rule().with_numbers(numbers);
+        let request = Request::new(now, cost).asking(ask);
+        Apart(match self.table.decide_anywhere(&rule, hash, &request) {
+            Ok(decision) => decision,
+            Err(refused) => self.refused(&rule, hash, request, refused),
+        })
+    }
+
     #[cold]
     fn refused(&self, rule: &A, hash: Hash, request: Request, refused: Refused) -> Decision {
         let mut refused = refused;
         if refused == Refused::Fault {
             // Is the state far ahead, or the caller's `now` far behind?
             let clock = ticks(self.clock.now(), self.epoch, self.last);
-            match self.table.decide_by(rule, hash, &request.repairing(clock)) {
+            match self.table.decide_anywhere(rule, hash, &request.repairing(clock)) {
                 Ok(decision) => return decision,
                 Err(again) => refused = again,
             }

@@ -138,6 +138,7 @@ impl Watch {
     }
 
     /// Takes note of a decision.
+    #[inline(always)]
     pub(super) fn note(&self, decision: &Decision, request: &Request, name: Name<'_>) {
         if request.cost == 0 || matches!(request.ask, Ask::GiveBack(_) | Ask::Forget) {
             return;
@@ -147,6 +148,12 @@ impl Watch {
             (true, false) => 1,
             (true, true) => 0,
         };
+        self.add(outcome, name.bytes, name.hash);
+    }
+
+    /// By parts, so that on the way of a hit nothing need be in memory.
+    #[inline(never)]
+    fn add(&self, outcome: usize, bytes: Option<&[u8]>, hash: u64) {
         if let Some(stripes) = &self.stripes {
             // Their number is a power of two. A count stands for itself.
             let stripe = &stripes[thread_number() & (stripes.len() - 1)];
@@ -156,7 +163,7 @@ impl Watch {
             && outcome == 1
             && let Some(mut denied) = denied.try_lock()
         {
-            denied.count(name);
+            denied.count(Name { bytes, hash });
         }
     }
 
@@ -188,14 +195,8 @@ struct Short {
 impl Short {
     #[allow(clippy::cast_possible_truncation)] // at most NAME
     fn new(name: Name<'_>) -> Self {
-        let hash;
-        let (name, hashed) = match name {
-            Name::Bytes(bytes) => (bytes, false),
-            Name::Hash(number) => {
-                hash = number.to_le_bytes();
-                (&hash[..], true)
-            }
-        };
+        let hash = name.hash.to_le_bytes();
+        let (name, hashed) = name.bytes.map_or((&hash[..], true), |bytes| (bytes, false));
         let len = name.len().min(NAME);
         let mut bytes = [0; NAME];
         bytes[..len].copy_from_slice(&name[..len]);

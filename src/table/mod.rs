@@ -46,6 +46,7 @@ pub(crate) mod storage;
 pub(crate) mod words;
 
 mod first_sight;
+mod scan;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -57,7 +58,7 @@ mod models;
 use geometry::{Geometry, Layout, Wide};
 use rule::{Request, Rule, Seen, Settled, Step, settle};
 use storage::{Heap, OutOfMemory, Storage};
-use words::{Floor, Key, Ring, State, Tally, Ticket, bears, is_claim, is_vacant};
+use words::{Floor, Key, Ring, State, Tally, Ticket, bears, is_claim, is_owned, is_vacant};
 
 use crate::sync::AtomicU64;
 
@@ -154,25 +155,42 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Decides one request by `rule`, which has the same room as the table's own.
-    #[inline]
-    pub(crate) fn decide_by(
-        &self,
-        rule: &R,
-        hash: Hash,
-        request: &Request,
-    ) -> Result<R::Answer, Refused> {
-        let tag = tag(hash);
-        let home = self.home(hash);
-        let first = home * G::ROWS + preferred::<G>(tag);
-        let row = self.row(first);
-        if let Some((nth, word)) = row.first_bearer(tag) {
-            match self.visit(rule, Slot { row: first, nth }, row, word, request) {
-                Settled::Answer(answer) => return Ok(answer),
-                Settled::Elsewhere => {}
-                Settled::Fault => return Err(Refused::Fault),
-            }
+    #[cfg(test)]
+    fn decide_by(&self, rule: &R, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
+        match self.hit(rule, hash, request) {
+            Some(answer) => Ok(answer),
+            None => self.decide_anywhere(rule, hash, request),
         }
-        self.decide_elsewhere(rule, hash, request)
+    }
+
+    /// Decides a request of a key that is in the row where most keys are, when
+    /// nothing comes in between; else nothing has happened, and
+    /// [`decide_anywhere`](Self::decide_anywhere) is to be asked. Small, for it is
+    /// part of every caller.
+    #[inline(always)]
+    pub(crate) fn hit(&self, rule: &R, hash: Hash, request: &Request) -> Option<R::Answer> {
+        let tag = tag(hash);
+        let first = self.home(hash) * G::ROWS + preferred::<G>(tag);
+        let row = self.row(first);
+        let nth = scan::first_bearer(row.keys, tag)?;
+        let (key, state) = (Key::new(row.keys.get(nth)?), State::new(row.states.get(nth)?));
+        let word = key.hint();
+        let seen = state.load();
+        // As `rule::settle` says, which is what follows if anything here fails.
+        if !bears(word, tag) || key.again() != word || !is_owned(seen) {
+            return None;
+        }
+        let ring = self.ring(Slot { row: first, nth });
+        match rule.decide(request, Seen::Live(seen), ring) {
+            Step::Commit(next, answer) => {
+                rule.write(request, Seen::Live(seen), ring);
+                state.swap(seen, next).then_some(answer)
+            }
+            Step::Answer(answer) => {
+                (rule.ring_words() == 0 || state.load() == seen).then_some(answer)
+            }
+            Step::Tidy(_) | Step::Fault => None,
+        }
     }
 
     /// Has the row where most keys are fetched from memory.
@@ -208,9 +226,8 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         Sample { live, looked_at: looked_at * in_bucket, slots: buckets * in_bucket }
     }
 
-    /// The key is not in the row where most keys are.
-    #[inline(never)]
-    fn decide_elsewhere(
+    /// Decides a request, wherever the key is.
+    pub(crate) fn decide_anywhere(
         &self,
         rule: &R,
         hash: Hash,
@@ -364,23 +381,6 @@ const fn preferred<G: Geometry>(tag: u64) -> usize {
 }
 
 impl<'a> Row<'a> {
-    /// The first slot whose key word bears `tag`. All keys are compared, and
-    /// none branched on, because which one matches cannot be predicted.
-    #[inline(always)]
-    fn first_bearer(self, tag: u64) -> Option<(usize, u64)> {
-        let mut found = 0_u32;
-        for (nth, key) in self.keys.iter().enumerate() {
-            found |= u32::from(bears(Key::new(key).hint(), tag)) << nth;
-        }
-        if found == 0 {
-            return None;
-        }
-        let nth = found.trailing_zeros() as usize;
-        // The word itself is what the second look compares with.
-        let word = Key::new(self.keys.get(nth)?).hint();
-        bears(word, tag).then_some((nth, word))
-    }
-
     #[inline(always)]
     fn key(self, nth: usize) -> Key<'a> {
         Key::new(&self.keys[nth])

@@ -1,4 +1,4 @@
-//! Where a table's words live: one zeroed allocation of fixed size.
+//! Where a table's words live: one zeroed run of fixed size.
 
 use crate::sync::AtomicU64;
 use std::fmt;
@@ -14,10 +14,11 @@ pub(crate) trait Storage: Send + Sync {
     #[inline(always)]
     fn prefetch(&self, word: usize) {
         #[cfg(all(target_arch = "x86_64", not(loom)))]
-        if let Some(word) = self.words().get(word) {
+        {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing and faults on no address; this one is valid.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) }
+            let word = self.words().as_ptr().wrapping_add(word);
+            // SAFETY: a prefetch reads nothing and faults on no address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast()) }
         }
         #[cfg(not(all(target_arch = "x86_64", not(loom))))]
         let _ = word;
@@ -28,12 +29,15 @@ pub(crate) trait Storage: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 
-/// Words on the heap, aligned to a pair of cache lines.
+/// Words of this process alone, aligned to a pair of cache lines.
 pub(crate) struct Heap {
     #[cfg(not(loom))]
     words: std::ptr::NonNull<AtomicU64>,
     #[cfg(not(loom))]
     len: usize,
+    /// Whose memory the words are, unless they were allocated.
+    #[cfg(not(loom))]
+    pages: Option<memmap2::MmapMut>,
     #[cfg(loom)]
     words: Vec<AtomicU64>,
 }
@@ -44,21 +48,45 @@ pub(crate) const ALIGN: usize = 128;
 #[cfg(not(loom))]
 mod heap {
     use super::{ALIGN, AtomicU64, Heap, OutOfMemory, Storage};
+    use memmap2::MmapMut;
     use std::{
         alloc::{Layout, alloc_zeroed, dealloc},
         ptr::NonNull,
         slice,
     };
 
+    /// From this size on memory comes in pages, and as huge ones if the system has
+    /// them: a table is read at random, and small pages would have each new line
+    /// pay for a walk through the page tables.
+    const HUGE: usize = 2 << 20;
+
     impl Heap {
-        /// Allocates `len` zeroed words; the pages are untouched until used.
+        /// Takes `len` zeroed words. Large ones take memory as it is used.
         pub(crate) fn try_new(len: usize) -> Result<Self, OutOfMemory> {
-            let layout = Self::layout(len.max(1)).ok_or(OutOfMemory)?;
+            let len = len.max(1);
+            let layout = Self::layout(len).ok_or(OutOfMemory)?;
+            if layout.size() >= HUGE { Self::map(len) } else { Self::allocate(len, layout) }
+        }
+
+        fn map(len: usize) -> Result<Self, OutOfMemory> {
+            let bytes = len.checked_mul(size_of::<AtomicU64>()).ok_or(OutOfMemory)?;
+            let mut pages = MmapMut::map_anon(bytes).map_err(|_| OutOfMemory)?;
+            #[cfg(target_os = "linux")]
+            {
+                // A wish: without huge pages everything works, more slowly.
+                let _ = pages.advise(memmap2::Advice::HugePage);
+            }
+            #[allow(clippy::cast_ptr_alignment)] // pages are aligned to more
+            let words = NonNull::new(pages.as_mut_ptr().cast::<AtomicU64>()).ok_or(OutOfMemory)?;
+            Ok(Self { words, len, pages: Some(pages) })
+        }
+
+        fn allocate(len: usize, layout: Layout) -> Result<Self, OutOfMemory> {
             // SAFETY: the layout is not empty, its length being at least one word.
             let raw = unsafe { alloc_zeroed(layout) };
             #[allow(clippy::cast_ptr_alignment)] // the layout asks for more
             let words = NonNull::new(raw.cast::<AtomicU64>()).ok_or(OutOfMemory)?;
-            Ok(Self { words, len: len.max(1) })
+            Ok(Self { words, len, pages: None })
         }
 
         fn layout(len: usize) -> Option<Layout> {
@@ -69,8 +97,9 @@ mod heap {
     impl Storage for Heap {
         #[inline(always)]
         fn words(&self) -> &[AtomicU64] {
-            // SAFETY: `words` points to `len` words that were allocated zeroed, which is a
-            // valid `AtomicU64` each, and they live and stay in place as long as `self`.
+            // SAFETY: `words` points to `len` words that were zeroed when they were taken,
+            // which is a valid `AtomicU64` each, and they live and stay in place as long as
+            // `self`: allocated, or in `pages`, which moves and is touched by nobody else.
             // Only shared references to them are ever made.
             unsafe { slice::from_raw_parts(self.words.as_ptr(), self.len) }
         }
@@ -78,8 +107,11 @@ mod heap {
 
     impl Drop for Heap {
         fn drop(&mut self) {
+            if self.pages.is_some() {
+                return;
+            }
             if let Some(layout) = Self::layout(self.len) {
-                // SAFETY: allocated in `try_new` with the same length, hence the same layout,
+                // SAFETY: allocated in `allocate` with the same length, hence the same layout,
                 // and not freed before: this is the only place that does.
                 unsafe { dealloc(self.words.as_ptr().cast(), layout) }
             }
@@ -120,7 +152,7 @@ mod tests {
 
     #[test]
     fn zeroed_and_aligned() {
-        for len in [0, 1, 7, 4096] {
+        for len in [0, 1, 7, 4096, 1 << 20] {
             let heap = Heap::try_new(len).unwrap();
             assert_eq!(heap.words().len(), len.max(1));
             assert_eq!(heap.words().as_ptr().addr() % ALIGN, 0);
