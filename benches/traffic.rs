@@ -4,7 +4,7 @@
 //! * `zipf`: the k-th key with a frequency of 1/k, so that the first ones are
 //!   denied most of the time, and the last ones seldom come;
 //! * `churn`: each key is asked for four times on average and never again, so
-//!   that one decision in four takes the slot of a key that is gone. The number
+//!   that about one decision in four takes the slot of a key that is gone. The number
 //!   is the limiter's capacity; a quarter as many keys are current.
 //!
 //! Time is given, a microsecond a decision, and each key may have ten units in
