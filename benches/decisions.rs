@@ -3,24 +3,17 @@
 //! Keys are eight bytes, read from contiguous memory in a shuffled order, so
 //! that the table is measured and not the fetching of the key.
 
+mod support;
+
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::{hint::black_box, time::Duration};
+use support::keys::shuffled;
 use tollgate::{Clock, KeyedLimiter, Limiter, ManualClock, MonotonicClock, Nanos, Quota};
 
 /// A rate so high that nothing is denied, and every key is as good as new
 /// again when it comes back.
 fn plenty() -> Quota {
     Quota::n_per_second(1_000_000_000).unwrap()
-}
-
-fn keys(n: u64) -> Vec<[u8; 8]> {
-    let mut state = 1_u64;
-    let mut keys: Vec<_> = (0..n).map(u64::to_le_bytes).collect();
-    for i in (1..keys.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        keys.swap(i, usize::try_from(state >> 33).unwrap() % (i + 1));
-    }
-    keys
 }
 
 fn clock(c: &mut Criterion) {
@@ -40,7 +33,7 @@ fn keyed(c: &mut Criterion) {
     for n in [1_000, 100_000, 1_000_000] {
         let limiter =
             KeyedLimiter::gcra(plenty()).capacity(usize::try_from(n).unwrap()).try_build().unwrap();
-        let keys = keys(n);
+        let keys = shuffled(n);
         for key in &keys {
             let _ = limiter.check(key);
         }
@@ -58,7 +51,7 @@ fn keyed(c: &mut Criterion) {
         });
     }
     let denied = KeyedLimiter::gcra(Quota::n_per_day(1).unwrap()).try_build().unwrap();
-    let keys = keys(1000);
+    let keys = shuffled(1000);
     let mut next = keys.iter().cycle();
     group.bench_function("gcra-denied/1000", |b| {
         b.iter(|| denied.check(black_box(next.next().unwrap())));

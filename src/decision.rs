@@ -35,13 +35,14 @@ pub struct Decision {
     reset: u64,
     /// Ticks until all of it is back.
     full: u64,
-    /// Emission interval in ticks (GCRA: remaining follows from the debt), or 0.
-    interval: u64,
-    /// Remaining units where `interval` is 0.
-    left: u64,
+    /// GCRA: the emission interval in ticks, from which what remains follows. Log:
+    /// the units that remain.
+    scale: u64,
     /// What was asked for, and when.
     units: u64,
     at: Nanos,
+    /// Which of the two `scale` is.
+    smooth: bool,
     accounted: bool,
 }
 
@@ -81,9 +82,9 @@ pub(crate) struct Apart(pub(crate) Decision);
 impl Apart {
     #[inline(always)]
     pub(crate) const fn unpack(self) -> Decision {
-        let Self(Decision { limit, retry, reset, full, interval, left, units, at, accounted }) =
-            self;
-        Decision { limit, retry, reset, full, interval, left, units, at, accounted }
+        let Self(d) = self;
+        let Decision { limit, retry, reset, full, scale, units, at, smooth, accounted } = d;
+        Decision { limit, retry, reset, full, scale, units, at, smooth, accounted }
     }
 }
 
@@ -109,10 +110,10 @@ impl Decision {
         retry: 0,
         reset: 0,
         full: 0,
-        interval: 0,
-        left: 0,
+        scale: 0,
         units: 0,
         at: Nanos::ZERO,
+        smooth: false,
         accounted: true,
     };
 
@@ -131,7 +132,15 @@ impl Decision {
     /// From a GCRA state: `debt` ticks after the decision, `retry` ticks to wait.
     #[inline(always)]
     pub(crate) const fn from_debt(limit: u64, interval: u64, debt: u64, retry: u64) -> Self {
-        Self { limit, retry, reset: debt, full: debt, interval, ..Self::NOTHING }
+        Self {
+            limit,
+            retry,
+            reset: debt,
+            full: debt,
+            scale: interval,
+            smooth: true,
+            ..Self::NOTHING
+        }
     }
 
     /// From a count of units that are left.
@@ -143,14 +152,22 @@ impl Decision {
         full: u64,
         retry: u64,
     ) -> Self {
-        Self { limit, retry, reset, full, left, ..Self::NOTHING }
+        Self { limit, retry, reset, full, scale: left, ..Self::NOTHING }
     }
 
     /// The answer when a key found no slot: nothing was charged anywhere.
     #[cold]
     pub(crate) const fn saturated(limit: u64, retry: u64) -> Self {
         let left = if retry == 0 { limit } else { 0 };
-        Self { limit, retry, reset: retry, full: retry, left, accounted: false, ..Self::NOTHING }
+        Self {
+            limit,
+            retry,
+            reset: retry,
+            full: retry,
+            scale: left,
+            accounted: false,
+            ..Self::NOTHING
+        }
     }
 
     /// The wait that stands for "never".
@@ -196,9 +213,11 @@ impl Decision {
     /// more than [`limit`](Self::limit). Costs one division for GCRA.
     #[inline]
     pub const fn remaining(&self) -> u64 {
-        match self.interval {
-            0 => self.left,
-            interval => self.limit.saturating_sub(self.full.div_ceil(interval)),
+        match self.scale {
+            interval if self.smooth && interval > 0 => {
+                self.limit.saturating_sub(self.full.div_ceil(interval))
+            }
+            left => left,
         }
     }
 
@@ -232,10 +251,10 @@ impl Decision {
     /// [reserved](crate::Key::reserve). Rounded up to a nanosecond.
     #[inline]
     pub const fn wait(&self) -> Duration {
-        if self.units == 0 || self.interval == 0 || self.retry > 0 {
+        if self.units == 0 || !self.smooth || self.retry > 0 {
             return Duration::ZERO;
         }
-        let burst = self.limit.saturating_mul(self.interval);
+        let burst = self.limit.saturating_mul(self.scale);
         Duration::from_nanos(nanos_up(self.full.saturating_sub(burst)))
     }
 

@@ -1,0 +1,169 @@
+//! The paths whose instructions `.ci/instructions` counts under callgrind.
+//!
+//! Each path decides ten thousand times in `counted`, the only function that is
+//! counted, and prints its name before. Callgrind writes what it counted each time
+//! that `counted` returns, so the nth count is that of the nth name. Everything
+//! is fixed: seeds, keys, times. A count includes the loop and the keeping of the
+//! answer; `loop-alone` is what that is without a decision. Allocation and filling
+//! of tables are outside.
+//!
+//! Started without callgrind this only checks that each path does what it is
+//! named for.
+
+mod support;
+
+use std::{hint::black_box, time::Duration};
+use support::keys::{Key, key, shuffled};
+use tollgate::{
+    Algorithm, Decision, KeyedBuilder, KeyedLimiter, Limiter, ManualClock, MonotonicClock, Nanos,
+    Quota,
+};
+
+/// How many decisions are counted of each path; `.ci/instructions` divides by it.
+const DECISIONS: u32 = 10_000;
+
+/// What is counted. Its own entry and exit are some dozen instructions of millions.
+#[inline(never)]
+fn counted<T>(keys: &[Key], mut decide: impl FnMut(&Key) -> T) {
+    for key in keys {
+        black_box(decide(black_box(key)));
+    }
+}
+
+/// Counts decisions, the first and the last of which are `expected`.
+fn path(
+    name: &str,
+    keys: impl Iterator<Item = Key>,
+    expected: impl Fn(Decision) -> bool,
+    mut decide: impl FnMut(&Key) -> Decision,
+) {
+    let keys: Vec<_> = keys.take(usize::try_from(DECISIONS).unwrap() + 2).collect();
+    let [first, keys @ .., last] = keys.as_slice() else { unreachable!() };
+    assert!(expected(decide(first)), "{name}");
+    println!("{name} {}", keys.len());
+    counted(keys, &mut decide);
+    assert!(expected(decide(last)), "{name}");
+}
+
+fn build<A: Algorithm>(builder: KeyedBuilder<A>) -> KeyedLimiter<A, ManualClock> {
+    builder.seed(1).clock(ManualClock::new()).try_build().unwrap()
+}
+
+/// Keys that are known, in turn.
+fn known(n: u32) -> impl Iterator<Item = Key> + Clone {
+    shuffled(n).into_iter().cycle()
+}
+
+/// Keys that come once.
+fn unseen() -> impl Iterator<Item = Key> {
+    (0..).map(key)
+}
+
+fn allowed(decision: Decision) -> bool {
+    decision.is_allowed()
+}
+
+fn denied(decision: Decision) -> bool {
+    decision.is_denied()
+}
+
+/// The whole burst was there.
+fn new(decision: Decision) -> bool {
+    decision.is_allowed() && decision.remaining() + 1 == decision.limit()
+}
+
+fn lone() {
+    let limiter = Limiter::gcra(Quota::n_per_second(1_000_000_000).unwrap())
+        .clock(ManualClock::new())
+        .try_build()
+        .unwrap();
+    let mut now = 0;
+    path("lone-gcra-allowed", known(1), allowed, |_| {
+        now += 1;
+        limiter.check_at(Nanos::new(now))
+    });
+}
+
+fn hits() {
+    let keys = known(1_000);
+    let limiter = build(KeyedLimiter::gcra(Quota::n_per_second(1_000_000_000).unwrap()));
+    let now = Nanos::from_secs(1);
+    for key in keys.clone().take(1_000) {
+        let _ = limiter.check_at(&key, now);
+        let _ = limiter.check_hash_at(u64::from_le_bytes(key), now);
+    }
+    path("keyed-gcra-allowed", keys.clone(), allowed, |key| limiter.check_at(key, now));
+    path("keyed-gcra-allowed-by-hash", keys.clone(), allowed, |key| {
+        limiter.check_hash_at(u64::from_le_bytes(*key), now)
+    });
+    path("keyed-gcra-peek", keys.clone(), allowed, |key| limiter.peek_at(key, now));
+
+    // Callgrind is slow: time runs on so far that every key is as good as new again.
+    let builder = KeyedLimiter::gcra(Quota::n_per_second(1_000_000_000).unwrap()).seed(1);
+    let limiter = builder.clock(MonotonicClock::new()).try_build().unwrap();
+    for key in keys.clone().take(1_000) {
+        let _ = limiter.check(&key);
+    }
+    path("keyed-gcra-allowed-clock-read", keys.clone(), allowed, |key| limiter.check(key));
+
+    let limiter = build(KeyedLimiter::gcra(Quota::n_per_day(1).unwrap()));
+    for key in keys.clone().take(1_000) {
+        let _ = limiter.check_at(&key, now);
+    }
+    path("keyed-gcra-denied", keys, denied, |key| limiter.check_at(key, now));
+}
+
+fn first_sight() {
+    // At the end, half of the capacity is taken, by live keys.
+    let limiter = build(KeyedLimiter::gcra(Quota::n_per_day(2).unwrap()).capacity(20_000));
+    let now = Nanos::from_secs(1);
+    path("keyed-gcra-new-key", unseen(), new, |key| limiter.check_at(key, now));
+    assert_eq!(limiter.saturated(), 0);
+
+    // Every slot has had a key, half of the capacity is live at any time.
+    let quota = Quota::n_per_second(2_000_000).unwrap();
+    let limiter = build(KeyedLimiter::gcra(quota).capacity(1_000));
+    let mut now = 0;
+    let mut decide = |key: &Key| {
+        now += 1;
+        limiter.check_at(key, Nanos::new(now))
+    };
+    let mut keys = unseen();
+    for key in keys.by_ref().take(5_000) {
+        let _ = decide(&key);
+    }
+    path("keyed-gcra-new-key-reclaims", keys, new, decide);
+    assert_eq!(limiter.saturated(), 0);
+}
+
+fn logs() {
+    // A key comes every hundred nanoseconds, and fifty of its units are kept then.
+    let quota = Quota::new(100, Duration::from_micros(5)).unwrap();
+    let limiter = build(KeyedLimiter::sliding_log(quota));
+    let mut now = 0;
+    let mut decide = |key: &Key| {
+        now += 1;
+        limiter.check_at(key, Nanos::new(now))
+    };
+    // Until the rings have been gone round.
+    for key in known(100).take(30_000) {
+        let _ = decide(&key);
+    }
+    path("keyed-log-allowed", known(100), allowed, decide);
+
+    let limiter = build(KeyedLimiter::sliding_log(Quota::n_per_day(100).unwrap()));
+    let now = Nanos::from_secs(1);
+    for key in known(100).take(10_000) {
+        let _ = limiter.check_at(&key, now);
+    }
+    path("keyed-log-denied", known(100), denied, |key| limiter.check_at(key, now));
+}
+
+fn main() {
+    println!("loop-alone {DECISIONS}");
+    counted(&shuffled(DECISIONS), |_| ());
+    lone();
+    hits();
+    first_sight();
+    logs();
+}
