@@ -32,8 +32,7 @@ impl Current {
     pub(crate) fn get(&self) -> Numbers {
         loop {
             let version = self.version.load(Ordering::Acquire);
-            let [even, odd] = &self.copies;
-            let [a, b, c] = if version & 1 == 0 { even } else { odd };
+            let [a, b, c] = &self.copies[usize::from(version & 1 == 1)];
             let numbers =
                 [a.load(Ordering::Acquire), b.load(Ordering::Acquire), c.load(Ordering::Acquire)];
             if self.version.load(Ordering::Relaxed) == version {
@@ -45,8 +44,7 @@ impl Current {
     /// Replaces them. Only one thread at a time may do so.
     pub(crate) fn set(&self, numbers: Numbers) {
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
-        let [even, odd] = &self.copies;
-        let copy = if next & 1 == 0 { even } else { odd };
+        let copy = &self.copies[usize::from(next & 1 == 1)];
         for (word, number) in copy.iter().zip(numbers) {
             word.swap(number, Ordering::AcqRel);
         }

@@ -170,8 +170,13 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     #[inline(always)]
     pub(crate) fn hit(&self, rule: &R, hash: Hash, request: &Request) -> Option<R::Answer> {
         let tag = tag(hash);
-        let first = self.home(hash) * G::ROWS + preferred::<G>(tag);
-        let row = self.row(first);
+        self.hit_in(rule, self.home(hash) * G::ROWS + preferred::<G>(tag), tag, request)
+    }
+
+    /// The same for one row.
+    #[inline(always)]
+    fn hit_in(&self, rule: &R, at: usize, tag: u64, request: &Request) -> Option<R::Answer> {
+        let row = self.row(at);
         let nth = scan::first_bearer(row.keys, tag)?;
         let (key, state) = (Key::new(row.keys.get(nth)?), State::new(row.states.get(nth)?));
         let word = key.hint();
@@ -180,7 +185,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         if !bears(word, tag) || key.again() != word || !is_owned(seen) {
             return None;
         }
-        let ring = self.ring(Slot { row: first, nth });
+        let ring = self.ring(Slot { row: at, nth });
         match rule.decide(request, Seen::Live(seen), ring) {
             Step::Commit(next, answer) => {
                 rule.write(request, Seen::Live(seen), ring);
@@ -196,7 +201,11 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Has the row where most keys are fetched from memory.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: Hash) {
-        let row = self.home(hash) * G::ROWS + preferred::<G>(tag(hash));
+        self.prefetch_row(self.home(hash) * G::ROWS + preferred::<G>(tag(hash)));
+    }
+
+    #[inline(always)]
+    fn prefetch_row(&self, row: usize) {
         let at = self.layout.rows_at + row * (2 * G::ROW);
         self.storage.prefetch(at);
         self.storage.prefetch(at + G::ROW);
@@ -234,6 +243,19 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         request: &Request,
     ) -> Result<R::Answer, Refused> {
         let place = self.place(hash);
+        // The first row is where `hit` has looked; of the others the away bucket's
+        // first has most keys. They are fetched together.
+        let first = preferred::<G>(place.tag);
+        let nth = |bucket: usize, nth: usize| bucket * G::ROWS + (first + nth) % G::ROWS;
+        let others = [nth(place.away, 0), nth(place.home, 1), nth(place.away, 1)];
+        for at in others {
+            self.prefetch_row(at);
+        }
+        for at in others {
+            if let Some(answer) = self.hit_in(rule, at, place.tag, request) {
+                return Ok(answer);
+            }
+        }
         loop {
             for at in Self::rows(&place) {
                 let row = self.row(at);

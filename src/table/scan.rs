@@ -71,7 +71,8 @@ fn sse2(line: &[AtomicU64; 8], tag: u64) -> u32 {
             options(readonly, nostack, preserves_flags)
         );
     }
-    found & 0xFF
+    // Eight bits twice: the lowest of them is the slot's.
+    found
 }
 
 #[cfg(all(test, not(loom)))]
