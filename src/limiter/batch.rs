@@ -89,7 +89,8 @@ impl<A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Iterator for Batch<'_,
         let next = self.fetch();
         let (hash, key) = std::mem::replace(self.ring.get_mut(self.at)?, next)?;
         self.at = (self.at + 1) % AHEAD;
-        Some(self.limiter.ask(&self.rule, hash, key.name(), self.request, self.now))
+        let found = self.limiter.table.find(hash);
+        Some(self.limiter.ask(&self.rule, hash, found, key.name(), self.request, self.now))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

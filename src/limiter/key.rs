@@ -228,10 +228,9 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     #[inline]
     fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
         let request = self.limiter.request(n, now).asking(ask);
-        match &self.rule {
-            Some(rule) => self.limiter.ask(rule, self.hash, self.name, request, now),
-            None => self.limiter.ask(&self.limiter.rule(), self.hash, self.name, request, now),
-        }
+        let found = self.limiter.table.find(self.hash);
+        let rule = self.rule.unwrap_or_else(|| self.limiter.rule());
+        self.limiter.ask(&rule, self.hash, found, self.name, request, now)
     }
 }
 

@@ -121,7 +121,7 @@ struct Row<'a> {
 
 /// One slot by row and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Slot {
+pub(crate) struct Slot {
     row: usize,
     nth: usize,
 }
@@ -157,35 +157,52 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Decides one request by `rule`, which has the same room as the table's own.
     #[cfg(test)]
     fn decide_by(&self, rule: &R, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
-        match self.hit(rule, hash, request) {
+        match self.hit(rule, hash, self.find(hash), request) {
             Some(answer) => Ok(answer),
             None => self.decide_anywhere(rule, hash, request),
         }
     }
 
-    /// Decides a request of a key that is in the row where most keys are, when
-    /// nothing comes in between; else nothing has happened, and
-    /// [`decide_anywhere`](Self::decide_anywhere) is to be asked. Small, for it is
-    /// part of every caller.
+    /// Looks for a key in the row where most keys are. A hint: nothing follows
+    /// from it, so it needs no time and may come before the clock is known.
     #[inline(always)]
-    pub(crate) fn hit(&self, rule: &R, hash: Hash, request: &Request) -> Option<R::Answer> {
+    pub(crate) fn find(&self, hash: Hash) -> Option<Slot> {
         let tag = tag(hash);
-        self.hit_in(rule, self.home(hash) * G::ROWS + preferred::<G>(tag), tag, request)
+        self.find_in(self.home(hash) * G::ROWS + preferred::<G>(tag), tag)
     }
 
-    /// The same for one row.
     #[inline(always)]
-    fn hit_in(&self, rule: &R, at: usize, tag: u64, request: &Request) -> Option<R::Answer> {
-        let row = self.row(at);
-        let nth = scan::first_bearer(row.keys, tag)?;
-        let (key, state) = (Key::new(row.keys.get(nth)?), State::new(row.states.get(nth)?));
+    fn find_in(&self, row: usize, tag: u64) -> Option<Slot> {
+        let nth = scan::first_bearer(self.row(row).keys, tag)?;
+        Some(Slot { row, nth })
+    }
+
+    /// Decides a request of a key that was found, when nothing comes in between;
+    /// else nothing has happened, and [`decide_anywhere`](Self::decide_anywhere) is
+    /// to be asked. Small, for it is part of every caller.
+    #[inline(always)]
+    pub(crate) fn hit(
+        &self,
+        rule: &R,
+        hash: Hash,
+        found: Option<Slot>,
+        request: &Request,
+    ) -> Option<R::Answer> {
+        self.hit_slot(rule, tag(hash), found?, request)
+    }
+
+    #[inline(always)]
+    fn hit_slot(&self, rule: &R, tag: u64, slot: Slot, request: &Request) -> Option<R::Answer> {
+        let row = self.row(slot.row);
+        let (key, state) =
+            (Key::new(row.keys.get(slot.nth)?), State::new(row.states.get(slot.nth)?));
         let word = key.hint();
         let seen = state.load();
         // As `rule::settle` says, which is what follows if anything here fails.
         if !bears(word, tag) || key.again() != word || !is_owned(seen) {
             return None;
         }
-        let ring = self.ring(Slot { row: at, nth });
+        let ring = self.ring(slot);
         match rule.decide(request, Seen::Live(seen), ring) {
             Step::Commit(next, answer) => {
                 rule.write(request, Seen::Live(seen), ring);
@@ -252,7 +269,8 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             self.prefetch_row(at);
         }
         for at in others {
-            if let Some(answer) = self.hit_in(rule, at, place.tag, request) {
+            let found = self.find_in(at, place.tag);
+            if let Some(answer) = found.and_then(|at| self.hit_slot(rule, place.tag, at, request)) {
                 return Ok(answer);
             }
         }

@@ -14,12 +14,39 @@ use std::{fmt, time::Duration};
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Nanos;
+
+    /// Reads the clock as [`now`](Self::now) does, without turning the reading into
+    /// a time: that is left to [`time`](Self::time).
+    ///
+    /// For clocks whose readings take arithmetic: a keyed limiter looks for the key
+    /// in between. Who implements one of the two implements both, such that
+    /// `clock.time(clock.raw())` is what `clock.now()` is.
+    #[inline]
+    fn raw(&self) -> u64 {
+        self.now().0
+    }
+
+    /// The time of a [raw](Self::raw) reading of this clock.
+    #[inline]
+    fn time(&self, raw: u64) -> Nanos {
+        Nanos(raw)
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for &C {
     #[inline]
     fn now(&self) -> Nanos {
         (**self).now()
+    }
+
+    #[inline]
+    fn raw(&self) -> u64 {
+        (**self).raw()
+    }
+
+    #[inline]
+    fn time(&self, raw: u64) -> Nanos {
+        (**self).time(raw)
     }
 }
 
@@ -28,12 +55,32 @@ impl<C: Clock + ?Sized> Clock for Box<C> {
     fn now(&self) -> Nanos {
         (**self).now()
     }
+
+    #[inline]
+    fn raw(&self) -> u64 {
+        (**self).raw()
+    }
+
+    #[inline]
+    fn time(&self, raw: u64) -> Nanos {
+        (**self).time(raw)
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     #[inline]
     fn now(&self) -> Nanos {
         (**self).now()
+    }
+
+    #[inline]
+    fn raw(&self) -> u64 {
+        (**self).raw()
+    }
+
+    #[inline]
+    fn time(&self, raw: u64) -> Nanos {
+        (**self).time(raw)
     }
 }
 
@@ -81,13 +128,30 @@ impl MonotonicClock {
 impl Clock for MonotonicClock {
     #[inline]
     fn now(&self) -> Nanos {
+        self.time(self.raw())
+    }
+
+    #[inline]
+    fn raw(&self) -> u64 {
         #[cfg(feature = "tsc")]
         {
-            Nanos(self.source.delta_as_nanos(self.zero, self.source.raw()))
+            self.source.raw()
         }
         #[cfg(not(feature = "tsc"))]
         {
-            Nanos::from(self.zero.elapsed())
+            Nanos::from(self.zero.elapsed()).0
+        }
+    }
+
+    #[inline]
+    fn time(&self, raw: u64) -> Nanos {
+        #[cfg(feature = "tsc")]
+        {
+            Nanos(self.source.delta_as_nanos(self.zero, raw))
+        }
+        #[cfg(not(feature = "tsc"))]
+        {
+            Nanos(raw)
         }
     }
 }
