@@ -86,7 +86,7 @@ impl Keys {
 pub(crate) fn scale(bits: u64, n: usize) -> usize {
     // The product's upper half is below n, which is a usize.
     #[expect(clippy::cast_possible_truncation)]
-    let index = (u128::from(bits) * n as u128 >> 64) as usize;
+    let index = ((u128::from(bits) * n as u128) >> 64) as usize;
     index
 }
 

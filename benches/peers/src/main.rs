@@ -77,15 +77,16 @@ fn main() -> Result<()> {
 }
 
 fn tables(effort: Effort) -> Result<Vec<report::Row>> {
+    // First, while no freed memory lies about that would hide growth.
+    let watched = scenario::watch()?;
     let mut rows = Vec::new();
     for &scenario in effort.scenarios() {
         let groups = scenario::run(scenario, effort, progress)?;
         print!("{}", report::table(scenario, &groups));
         rows.extend(groups.iter().flat_map(Group::rows));
     }
-    let resident = scenario::resident()?;
-    println!("\n{}", resident.text());
-    rows.push(resident.row());
+    println!("\n{}", watched.text());
+    rows.push(watched.row());
     Ok(rows)
 }
 

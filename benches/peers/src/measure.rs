@@ -85,19 +85,19 @@ pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
 pub(crate) fn fill(ready: &Ready, keys: &Keys, allowed: bool) -> Result<()> {
     // throttlecrab has a burst of two there.
     let passes = if allowed { 1 } else { 3 };
-    let mut passed = 0;
+    let mut yes = 0;
     for _ in 0..passes {
-        passed = 0;
-        keys.walk(0, keys.len(), true, |run| passed += ready.subject.pass(run));
+        yes = 0;
+        keys.walk(0, keys.len(), true, |run| yes += ready.subject.pass(run));
     }
-    check(ready.kind, passed, keys.len() as u64, allowed)
+    check(ready.kind, yes, keys.len() as u64, allowed)
 }
 
-fn check(kind: Kind, passed: u64, of: u64, allowed: bool) -> Result<()> {
+fn check(kind: Kind, yes: u64, of: u64, allowed: bool) -> Result<()> {
     let name = kind.name();
     ensure!(
-        passed == if allowed { of } else { 0 },
-        "{name} allowed {passed} of {of} where {} should be",
+        yes == if allowed { of } else { 0 },
+        "{name} allowed {yes} of {of} where {} should be",
         if allowed { "all" } else { "none" },
     );
     Ok(())
@@ -154,10 +154,10 @@ fn work(ready: &[Ready], keys: &Keys, plan: Plan, alone: bool, gate: &Gate) -> R
     let _leaving = Leaving(gate);
     let stride = plan.lead_in + plan.ops;
     let mut passes = Vec::with_capacity(plan.rounds * ready.len());
-    let mut met = 0;
-    let mut meet = || {
-        met += 1;
-        ensure!(gate.meet(met), "another thread stopped");
+    let mut turns = 0;
+    let mut wait = || {
+        turns += 1;
+        ensure!(gate.meet(turns), "another thread stopped");
         Ok(())
     };
     for round in 0..plan.rounds {
@@ -165,16 +165,16 @@ fn work(ready: &[Ready], keys: &Keys, plan: Plan, alone: bool, gate: &Gate) -> R
         for turn in 0..ready.len() {
             let subject = (round + turn) % ready.len();
             let Ready { kind, subject: limiter } = &ready[subject];
-            let mut passed = 0;
-            meet()?;
-            keys.walk(from, plan.lead_in, alone, |run| passed += limiter.pass(run));
-            meet()?;
+            let mut yes = 0;
+            wait()?;
+            keys.walk(from, plan.lead_in, alone, |run| yes += limiter.pass(run));
+            wait()?;
             let begin = Instant::now();
             keys.walk(from + plan.lead_in as u64, plan.ops, alone, |run| {
-                passed += limiter.pass(run);
+                yes += limiter.pass(run);
             });
             let end = Instant::now();
-            check(*kind, passed, stride as u64, plan.allowed)?;
+            check(*kind, yes, stride as u64, plan.allowed)?;
             passes.push(Pass { subject, begin, end });
         }
     }

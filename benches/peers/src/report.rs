@@ -2,7 +2,7 @@
 
 use crate::{
     measure::Summary,
-    scenario::Resident,
+    scenario::Watched,
     subject::{Kind, Scenario},
 };
 use anyhow::{Context, Result};
@@ -58,7 +58,7 @@ impl Group {
     }
 }
 
-impl Resident {
+impl Watched {
     /// As a line of the flood without a time: the growth of resident memory per
     /// fresh key.
     pub(crate) fn row(&self) -> Row {

@@ -26,8 +26,7 @@ pub(crate) enum Effort {
 impl Effort {
     pub(crate) fn rounds(self) -> usize {
         match self {
-            Self::Quick => 9,
-            Self::Usual => 7,
+            Self::Quick | Self::Usual => 7,
             Self::Full => 11,
         }
     }
@@ -161,9 +160,9 @@ fn from_timings(timings: &[Timing]) -> Vec<Measured> {
 fn flood(effort: Effort) -> Result<Group> {
     let kinds = Kind::taking_part(Scenario::Flood);
     let held = Keys::shuffled(HELD, 0, true);
-    let rounds = effort.rounds();
-    let ops = usize::try_from(effort.fresh_keys())? / rounds;
-    let count = (ops * rounds) as u64;
+    let count = effort.fresh_keys();
+    let rounds = 10;
+    let ops = usize::try_from(count)? / rounds;
     let fresh = Keys::in_order(HELD as u64..HELD as u64 + count, true);
 
     let plan = Plan { rounds, ops, lead_in: 0, from: 0, allowed: true };
@@ -197,7 +196,7 @@ fn held(keys: usize) -> Result<Group> {
 
 /// What a flood does to the memory of a tollgate that was full of other keys.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Resident {
+pub(crate) struct Watched {
     pub(crate) fresh_keys: u64,
     pub(crate) heap_growth: i64,
     /// Resident memory before and after, where the system tells.
@@ -205,7 +204,7 @@ pub(crate) struct Resident {
 }
 
 /// Fills a tollgate, then asks it for five million fresh keys.
-pub(crate) fn resident() -> Result<Resident> {
+pub(crate) fn watch() -> Result<Watched> {
     const CHUNK: u64 = 50_000;
     let held = Keys::shuffled(1_000_000, 0, false);
     let ready = ready(Scenario::Flood, &[Kind::Tollgate], &held, true)?;
@@ -218,5 +217,5 @@ pub(crate) fn resident() -> Result<Resident> {
     let (result, heap_growth) = memory::growth(|| (1..=FLOOD / CHUNK).try_for_each(ask));
     result?;
     let resident = before.zip(memory::resident());
-    Ok(Resident { fresh_keys: FLOOD, heap_growth, resident })
+    Ok(Watched { fresh_keys: FLOOD, heap_growth, resident })
 }

@@ -17,7 +17,7 @@ use governor::{
 use std::{cell::Cell, hash::BuildHasher, num::NonZeroU32, time::Duration};
 
 const MILLION: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 thread_local! {
     static NOW: Cell<u64> = const { Cell::new(0) };
