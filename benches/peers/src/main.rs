@@ -24,7 +24,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use report::{Destination, Group};
 use scenario::Effort;
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 use subject::{Kind, Scenario};
 
 /// tollgate measured beside other limiters.
@@ -58,8 +58,17 @@ impl Args {
     }
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
     ensure!(args.json.is_none() || args.json != args.plot, "--json and --plot name the same file");
     let effort = args.effort();
     let json = args.json.map(Destination::open).transpose()?;
@@ -82,7 +91,7 @@ fn tables(effort: Effort) -> Result<Vec<report::Row>> {
     let mut rows = Vec::new();
     for &scenario in effort.scenarios() {
         let groups = scenario::run(scenario, effort, progress)?;
-        print!("{}", report::table(scenario, &groups));
+        print!("{}{}", report::table(scenario, &groups), report::left_out(scenario));
         rows.extend(groups.iter().flat_map(Group::rows));
     }
     println!("\n{}", watched.text());
@@ -100,7 +109,11 @@ fn curve(effort: Effort, plot: Destination) -> Result<Vec<report::Row>> {
 /// One line for those who wait.
 fn progress(group: &Group) {
     let keys = group.keys.map_or_else(String::new, |keys| format!(", {keys} keys"));
-    let threads = group.threads.map_or_else(String::new, |threads| format!(", {threads} threads"));
+    let threads = match group.threads {
+        None => String::new(),
+        Some(1) => ", 1 thread".to_owned(),
+        Some(n) => format!(", {n} threads"),
+    };
     let tollgate = group.measured.iter().find(|measured| measured.kind == Kind::Tollgate);
     let time = tollgate.and_then(|measured| measured.time);
     let time = time.map_or_else(String::new, |time| format!(": tollgate {:.1} ns", time.median));

@@ -184,17 +184,17 @@ pub(crate) fn table(scenario: Scenario, groups: &[Group]) -> String {
             table.add_row(row);
         }
     }
+    let (name, about) = (scenario.name(), scenario.about());
+    format!("\n{name}: {about}\n{}\n", table.trim_fmt())
+}
+
+/// Who has no part in a scenario, and why: a line, or nothing.
+pub(crate) fn left_out(scenario: Scenario) -> String {
     let absent: Vec<_> = Kind::ALL
         .iter()
         .filter_map(|kind| Some(format!("{} ({})", kind.name(), kind.absence(scenario)?)))
         .collect();
-    let absent = if absent.is_empty() {
-        String::new()
-    } else {
-        format!("Left out: {}.\n", absent.join(", "))
-    };
-    let (name, about) = (scenario.name(), scenario.about());
-    format!("\n{name}: {about}\n{}\n{absent}", table.trim_fmt())
+    if absent.is_empty() { String::new() } else { format!("Left out: {}.\n", absent.join(", ")) }
 }
 
 /// A file that was found writable before anything was measured. What it held
@@ -266,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn tables_name_who_is_left_out() {
+    fn tables_show_times_and_who_is_left_out() {
+        assert_eq!(left_out(Scenario::Keyed), "Left out: ratelimit (has no keys).\n");
         let text = table(Scenario::Keyed, &[group(Scenario::Keyed)]);
-        assert!(text.contains("Left out: ratelimit (has no keys)."), "{text}");
         assert!(text.contains("70.1  69.0 .. 72.0   1.00"), "{text}");
     }
 

@@ -79,16 +79,14 @@ pub(crate) fn run(
     match scenario {
         Scenario::Direct => {
             // What is walked is not looked at.
-            for group in timed(scenario, &Kind::taking_part(scenario), 1_000, &[1, 2], effort)? {
+            for group in groups_of(scenario, 1_000, &[1, 2], effort)? {
                 put(Group { keys: None, ..group });
             }
         }
         Scenario::Keyed | Scenario::GivenTime | Scenario::Denied => {
             let threads: &[_] = if scenario == Scenario::Keyed { &[1, 2] } else { &[1] };
             for &keys in effort.sizes() {
-                timed(scenario, &Kind::taking_part(scenario), keys, threads, effort)?
-                    .into_iter()
-                    .for_each(&mut put);
+                groups_of(scenario, keys, threads, effort)?.into_iter().for_each(&mut put);
             }
         }
         Scenario::Flood => put(flood(effort)?),
@@ -101,37 +99,49 @@ pub(crate) fn run(
     Ok(groups)
 }
 
-/// Limiters that hold `keys` keys, asked for them by so many threads at a time.
+fn groups_of(
+    scenario: Scenario,
+    keys: usize,
+    threads: &[usize],
+    effort: Effort,
+) -> Result<Vec<Group>> {
+    let kinds = Kind::taking_part(scenario);
+    let timings = timed(scenario, &kinds, keys, threads, (effort.rounds(), effort.ops()))?;
+    let group = |(&threads, timings): (_, &Vec<_>)| Group {
+        scenario,
+        keys: Some(keys as u64),
+        threads: Some(threads),
+        measured: summaries(timings),
+    };
+    Ok(threads.iter().zip(&timings).map(group).collect())
+}
+
+/// Limiters that hold `keys` keys, asked for them by so many threads at a time:
+/// the times for each number of threads.
 pub(crate) fn timed(
     scenario: Scenario,
     kinds: &[Kind],
     keys: usize,
     threads: &[usize],
-    effort: Effort,
-) -> Result<Vec<Group>> {
+    (rounds, ops): (usize, usize),
+) -> Result<Vec<Vec<Timing>>> {
     let with_text = kinds.contains(&Kind::Throttlecrab);
     let allowed = scenario != Scenario::Denied;
     let most = threads.iter().copied().max().unwrap_or(1);
     let orders: Vec<_> =
         (0..most).map(|seed| Keys::shuffled(keys, seed as u64, with_text)).collect();
     let ready = ready(scenario, kinds, &orders[0], allowed)?;
+    let lead_in = keys.min(ops / 4);
+    // After the filling: given time goes on, it does not begin again.
     let mut from = keys as u64;
-    let mut groups = Vec::new();
-    for &threads in threads {
-        let ops = effort.ops();
-        let lead_in = keys.min(ops / 4);
-        let plan = Plan { rounds: effort.rounds(), ops, lead_in, from, allowed };
-        let orders: Vec<_> = orders.iter().take(threads).collect();
-        let timings = measure(&ready, &orders, plan)?;
-        from += (plan.rounds * (ops + lead_in)) as u64;
-        groups.push(Group {
-            scenario,
-            keys: Some(keys as u64),
-            threads: Some(threads),
-            measured: from_timings(&timings),
-        });
-    }
-    Ok(groups)
+    threads
+        .iter()
+        .map(|&threads| {
+            let plan = Plan { rounds, ops, lead_in, from, allowed };
+            from += (rounds * (ops + lead_in)) as u64;
+            measure(&ready, &orders.iter().take(threads).collect::<Vec<_>>(), plan)
+        })
+        .collect()
 }
 
 fn ready(scenario: Scenario, kinds: &[Kind], keys: &Keys, allowed: bool) -> Result<Vec<Ready>> {
@@ -145,7 +155,8 @@ fn ready(scenario: Scenario, kinds: &[Kind], keys: &Keys, allowed: bool) -> Resu
         .collect()
 }
 
-fn from_timings(timings: &[Timing]) -> Vec<Measured> {
+/// What is reported of times, tollgate's among them.
+pub(crate) fn summaries(timings: &[Timing]) -> Vec<Measured> {
     let tollgate = timings.iter().find(|timing| timing.kind == Kind::Tollgate);
     timings
         .iter()
@@ -167,7 +178,7 @@ fn flood(effort: Effort) -> Result<Group> {
 
     let plan = Plan { rounds, ops, lead_in: 0, from: 0, allowed: true };
     let timings = measure(&ready(Scenario::Flood, &kinds, &held, true)?, &[&fresh], plan)?;
-    let mut measured = from_timings(&timings);
+    let mut measured = summaries(&timings);
     for row in &mut measured {
         // Once more, with the counter running and without the clock.
         let ready = ready(Scenario::Flood, &[row.kind], &held, true)?;
