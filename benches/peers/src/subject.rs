@@ -7,6 +7,12 @@ use anyhow::Result;
 pub(crate) trait Subject: Sync {
     /// Asks once for each key of the run; returns how many were allowed.
     fn pass(&self, run: &Run<'_>) -> u64;
+
+    /// All the bytes it says that it takes, if part of them is no heap and so not
+    /// counted.
+    fn memory(&self) -> usize {
+        0
+    }
 }
 
 /// A way of asking.
