@@ -76,7 +76,7 @@ impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I>
     fn fetch(&mut self) -> Option<(Hash, I::Item)> {
         let key = self.keys.next()?;
         let hash = key.hash(&self.limiter.hasher);
-        self.limiter.table.prefetch(hash);
+        self.limiter.table.spot(hash).prefetch();
         Some((hash, key))
     }
 }
@@ -89,8 +89,9 @@ impl<A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Iterator for Batch<'_,
         let next = self.fetch();
         let (hash, key) = std::mem::replace(self.ring.get_mut(self.at)?, next)?;
         self.at = (self.at + 1) % AHEAD;
-        let found = self.limiter.table.find(hash);
-        Some(self.limiter.ask(&self.rule, hash, found, key.name(), self.request, self.now))
+        let spot = self.limiter.table.spot(hash);
+        let found = (hash, spot, spot.find());
+        Some(self.limiter.ask(&self.rule, found, key.name(), self.request, self.now))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

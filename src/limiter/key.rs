@@ -228,9 +228,9 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     #[inline]
     fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
         let request = self.limiter.request(n, now).asking(ask);
-        let found = self.limiter.table.find(self.hash);
+        let found = self.limiter.look_up(self.hash);
         let rule = self.rule.unwrap_or_else(|| self.limiter.rule());
-        self.limiter.ask(&rule, self.hash, found, self.name, request, now)
+        self.limiter.ask(&rule, found, self.name, request, now)
     }
 }
 

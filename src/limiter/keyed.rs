@@ -13,7 +13,7 @@ use crate::{
     decision::{Apart, Decision},
     quota::Quota,
     table::{
-        Hash, Refused, Slot, Table,
+        Hash, Refused, Spot, Table,
         geometry::Wide,
         rule::{Ask, Request},
         storage::Heap,
@@ -100,6 +100,9 @@ pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
     pub(super) quota: Mutex<Quota>,
     pub(super) watch: Option<Box<Watch>>,
 }
+
+/// A key's hash, and where it seems to be.
+pub(super) type Found<'a> = (Hash, Spot<'a>, Option<usize>);
 
 impl KeyedLimiter<Gcra> {
     /// Starts building a limiter for smooth traffic.
@@ -272,18 +275,25 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// goes beside turning the reading into a time.
     #[inline(always)]
     fn decide_now(&self, hash: Hash, name: Name<'_>, n: u64) -> Decision {
-        self.table.prefetch(hash);
+        let spot = self.table.spot(hash);
+        spot.prefetch();
         let raw = self.clock.raw();
-        let found = self.table.find(hash);
+        let found = spot.find();
         let now = self.clock.time(raw);
-        self.ask(&self.rule(), hash, found, name, self.request(n, now), now)
+        self.ask(&self.rule(), (hash, spot, found), name, self.request(n, now), now)
     }
 
     #[inline(always)]
     fn decide_at(&self, hash: Hash, name: Name<'_>, n: u64, now: Nanos) -> Decision {
-        self.table.prefetch(hash);
-        let found = self.table.find(hash);
-        self.ask(&self.rule(), hash, found, name, self.request(n, now), now)
+        self.ask(&self.rule(), self.look_up(hash), name, self.request(n, now), now)
+    }
+
+    /// Where a key seems to be.
+    #[inline(always)]
+    pub(super) fn look_up(&self, hash: Hash) -> Found<'_> {
+        let spot = self.table.spot(hash);
+        spot.prefetch();
+        (hash, spot, spot.find())
     }
 
     /// The rule of the quota that holds now.
@@ -301,13 +311,12 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     pub(super) fn ask(
         &self,
         rule: &A,
-        hash: Hash,
-        found: Option<Slot>,
+        (hash, spot, found): Found<'_>,
         name: Name<'_>,
         request: Request,
         now: Nanos,
     ) -> Decision {
-        let decision = match self.table.hit(rule, hash, found, &request) {
+        let decision = match self.table.hit(rule, &spot, found, &request) {
             Some(decision) => decision,
             None => {
                 let Request { now, cost, ask, .. } = request;

@@ -119,9 +119,17 @@ struct Row<'a> {
     states: &'a [AtomicU64],
 }
 
+/// A row in which a key may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'a> {
+    tag: u64,
+    at: usize,
+    row: Row<'a>,
+}
+
 /// One slot by row and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
+struct Slot {
     row: usize,
     nth: usize,
 }
@@ -157,24 +165,23 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// Decides one request by `rule`, which has the same room as the table's own.
     #[cfg(test)]
     fn decide_by(&self, rule: &R, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
-        match self.hit(rule, hash, self.find(hash), request) {
+        let spot = self.spot(hash);
+        match self.hit(rule, &spot, spot.find(), request) {
             Some(answer) => Ok(answer),
             None => self.decide_anywhere(rule, hash, request),
         }
     }
 
-    /// Looks for a key in the row where most keys are. A hint: nothing follows
-    /// from it, so it needs no time and may come before the clock is known.
+    /// Where most keys are: the preferred row of the home bucket.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: Hash) -> Option<Slot> {
+    pub(crate) fn spot(&self, hash: Hash) -> Spot<'_> {
         let tag = tag(hash);
-        self.find_in(self.home(hash) * G::ROWS + preferred::<G>(tag), tag)
+        self.spot_in(self.home(hash) * G::ROWS + preferred::<G>(tag), tag)
     }
 
     #[inline(always)]
-    fn find_in(&self, row: usize, tag: u64) -> Option<Slot> {
-        let nth = scan::first_bearer(self.row(row).keys, tag)?;
-        Some(Slot { row, nth })
+    fn spot_in(&self, at: usize, tag: u64) -> Spot<'_> {
+        Spot { tag, at, row: self.row(at) }
     }
 
     /// Decides a request of a key that was found, when nothing comes in between;
@@ -184,25 +191,20 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     pub(crate) fn hit(
         &self,
         rule: &R,
-        hash: Hash,
-        found: Option<Slot>,
+        spot: &Spot<'_>,
+        found: Option<usize>,
         request: &Request,
     ) -> Option<R::Answer> {
-        self.hit_slot(rule, tag(hash), found?, request)
-    }
-
-    #[inline(always)]
-    fn hit_slot(&self, rule: &R, tag: u64, slot: Slot, request: &Request) -> Option<R::Answer> {
-        let row = self.row(slot.row);
-        let (key, state) =
-            (Key::new(row.keys.get(slot.nth)?), State::new(row.states.get(slot.nth)?));
+        let (nth, tag) = (found?, spot.tag);
+        let (key, state) = (spot.row.keys.get(nth)?, spot.row.states.get(nth)?);
+        let (key, state) = (Key::new(key), State::new(state));
         let word = key.hint();
         let seen = state.load();
         // As `rule::settle` says, which is what follows if anything here fails.
         if !bears(word, tag) || key.again() != word || !is_owned(seen) {
             return None;
         }
-        let ring = self.ring(slot);
+        let ring = self.ring(Slot { row: spot.at, nth });
         match rule.decide(request, Seen::Live(seen), ring) {
             Step::Commit(next, answer) => {
                 rule.write(request, Seen::Live(seen), ring);
@@ -213,19 +215,6 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             }
             Step::Tidy(_) | Step::Fault => None,
         }
-    }
-
-    /// Has the row where most keys are fetched from memory.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: Hash) {
-        self.prefetch_row(self.home(hash) * G::ROWS + preferred::<G>(tag(hash)));
-    }
-
-    #[inline(always)]
-    fn prefetch_row(&self, row: usize) {
-        let at = self.layout.rows_at + row * (2 * G::ROW);
-        self.storage.prefetch(at);
-        self.storage.prefetch(at + G::ROW);
     }
 
     /// Counts live slots at `now`, in a limited number of buckets spread evenly.
@@ -265,12 +254,12 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         let first = preferred::<G>(place.tag);
         let nth = |bucket: usize, nth: usize| bucket * G::ROWS + (first + nth) % G::ROWS;
         let others = [nth(place.away, 0), nth(place.home, 1), nth(place.away, 1)];
-        for at in others {
-            self.prefetch_row(at);
+        let others = others.map(|at| self.spot_in(at, place.tag));
+        for spot in &others {
+            spot.prefetch();
         }
-        for at in others {
-            let found = self.find_in(at, place.tag);
-            if let Some(answer) = found.and_then(|at| self.hit_slot(rule, place.tag, at, request)) {
+        for spot in &others {
+            if let Some(answer) = self.hit(rule, spot, spot.find(), request) {
                 return Ok(answer);
             }
         }
@@ -418,6 +407,25 @@ const fn tag(hash: Hash) -> u64 {
 #[inline(always)]
 const fn preferred<G: Geometry>(tag: u64) -> usize {
     (tag >> words::GENERATION_BITS) as usize % G::ROWS
+}
+
+impl Spot<'_> {
+    /// Has the row fetched from memory. Nothing waits for it.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        for line in [self.row.keys, self.row.states] {
+            if let Some(word) = line.first() {
+                storage::prefetch(word);
+            }
+        }
+    }
+
+    /// Which slot seems to be the key's. A hint: nothing follows from it, so it
+    /// needs no time and may come before the clock is known.
+    #[inline(always)]
+    pub(crate) fn find(&self) -> Option<usize> {
+        scan::first_bearer(self.row.keys, self.tag)
+    }
 }
 
 impl<'a> Row<'a> {

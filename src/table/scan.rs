@@ -15,7 +15,8 @@ pub(super) fn first_bearer(keys: &[AtomicU64], tag: u64) -> Option<usize> {
     #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
     if let Ok(line) = <&[AtomicU64; 8]>::try_from(keys) {
         let found = sse2(line, tag);
-        return if found == 0 { None } else { Some(found.trailing_zeros() as usize) };
+        // The rest of the division tells the compiler what it cannot know.
+        return if found == 0 { None } else { Some(found.trailing_zeros() as usize % 8) };
     }
     let found = portable(keys, tag);
     if found == 0 { None } else { Some(found.trailing_zeros() as usize) }

@@ -9,20 +9,19 @@ use std::fmt;
 /// heap and over anything else that can lend a slice of words.
 pub(crate) trait Storage: Send + Sync {
     fn words(&self) -> &[AtomicU64];
+}
 
-    /// Asks the processor to fetch the cache line of a word, if there is one.
-    #[inline(always)]
-    fn prefetch(&self, word: usize) {
-        #[cfg(all(target_arch = "x86_64", not(loom)))]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let word = self.words().as_ptr().wrapping_add(word);
-            // SAFETY: a prefetch reads nothing and faults on no address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast()) }
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-        let _ = word;
+/// Asks the processor to fetch the cache line of a word.
+#[inline(always)]
+pub(crate) fn prefetch(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and faults on no address; this one is valid.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) }
     }
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    let _ = word;
 }
 
 /// The allocation could not be had.

@@ -100,8 +100,17 @@ pub(crate) const SLACK: u64 = 86_400_000_000_000 * TICKS_PER_NANO;
 /// A reading as ticks since `epoch`, kept within `0..=last` (a multiple of 16).
 #[inline]
 pub(crate) fn ticks(now: Nanos, epoch: Nanos, last: u64) -> u64 {
-    let nanos = now.0.saturating_sub(epoch.0);
-    nanos.min(last / TICKS_PER_NANO) * TICKS_PER_NANO
+    let nanos = now.0.wrapping_sub(epoch.0);
+    if nanos <= last / TICKS_PER_NANO {
+        return nanos * TICKS_PER_NANO;
+    }
+    ticks_at_the_ends(now, epoch, last)
+}
+
+/// Out of the way: a branch that is never taken costs less than two selections.
+#[cold]
+const fn ticks_at_the_ends(now: Nanos, epoch: Nanos, last: u64) -> u64 {
+    if now.0 < epoch.0 { 0 } else { last }
 }
 
 /// A length of time in ticks; `u64::MAX` where that is out of range.
