@@ -15,8 +15,8 @@ mod support;
 use std::{hint::black_box, time::Duration};
 use support::keys::{Key, key, shuffled};
 use tollgate::{
-    Algorithm, Decision, KeyedBuilder, KeyedLimiter, Limiter, ManualClock, MonotonicClock, Nanos,
-    Quota,
+    Algorithm, Charge, Decision, KeyedBuilder, KeyedLimiter, Limiter, ManualClock, MonotonicClock,
+    Nanos, Quota,
 };
 
 /// How many decisions are counted of each path; `.ci/instructions` divides by it.
@@ -159,6 +159,38 @@ fn logs() {
     path("keyed-log-denied", known(100), denied, |key| limiter.check_at(key, now));
 }
 
+fn operations() {
+    let plenty = Quota::n_per_second(1_000_000_000).unwrap();
+    let keys = known(1_000);
+    let now = Nanos::from_secs(1);
+    let tier = Quota::n_per_second(500_000_000).unwrap();
+    let limiter = build(KeyedLimiter::gcra(plenty));
+    for key in keys.clone().take(1_000) {
+        let _ = limiter.check_n_at(&key, 1_000_000, now);
+    }
+    path("keyed-gcra-allowed-by-quota", keys.clone(), allowed, |key| {
+        limiter.key(key).quota(tier).unwrap().check_at(now)
+    });
+    let wait = Duration::from_millis(1);
+    path("keyed-gcra-reserve", keys.clone(), allowed, |key| {
+        limiter.key(key).reserve_at(1, wait, now)
+    });
+    path("keyed-gcra-refund", keys.clone(), allowed, |key| {
+        limiter.key(key).refund_at(Charge::new(1, now), now)
+    });
+    let counting = build(KeyedLimiter::gcra(plenty).count_decisions(true));
+    for key in keys.clone().take(1_000) {
+        let _ = counting.check_at(&key, now);
+    }
+    path("keyed-gcra-allowed-and-counted", keys.clone(), allowed, |key| {
+        counting.check_at(key, now)
+    });
+    // One decision of a batch: the iterator is the caller's loop.
+    let list: Vec<_> = keys.clone().take(2 * usize::try_from(DECISIONS).unwrap()).collect();
+    let mut batch = limiter.check_many_at(&list, now);
+    path("keyed-gcra-allowed-in-a-batch", keys, allowed, |_| batch.next().unwrap());
+}
+
 fn main() {
     println!("loop-alone {DECISIONS}");
     counted(&shuffled(DECISIONS), |_| ());
@@ -166,4 +198,5 @@ fn main() {
     hits();
     first_sight();
     logs();
+    operations();
 }

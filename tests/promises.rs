@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 use tollgate::{
-    BuildError, CoarseClock, Decision, Gcra, KeyedLimiter, Limiter, ManualClock, Nanos,
-    OnSaturation, Outcome, Quota, SlidingLog,
+    BuildError, Charge, Clock, CoarseClock, Decision, Gcra, KeyedLimiter, Limiter, ManualClock,
+    Nanos, OnSaturation, Outcome, Quota, SlidingLog,
 };
 
 struct Counting;
@@ -71,8 +71,13 @@ fn no_decision_allocates() {
     let keyed = KeyedLimiter::gcra(quota).clock(&clock).capacity(100).try_build().unwrap();
     let keyed_log =
         KeyedLimiter::sliding_log(quota).clock(&clock).capacity(100).try_build().unwrap();
+    let slower = Quota::n_per_second(4).unwrap();
+    let watched = KeyedLimiter::gcra(quota).count_decisions(true).remember_denied(20);
+    let watched = watched.clock(&clock).capacity(100).try_build().unwrap();
     let mut outcomes = [0_u32; 4];
     let n = allocations(|| {
+        keyed.set_quota(slower).unwrap();
+        keyed.set_quota(quota).unwrap();
         for round in 0..50_u64 {
             clock.advance(Duration::from_millis(150));
             // Hits, denials, first sights, reclaims, and a full table.
@@ -89,6 +94,17 @@ fn no_decision_allocates() {
                     alone_log.check(),
                     alone.peek(),
                     alone_log.check_n(6),
+                    keyed.key(&key).reserve(1, Duration::from_secs(1)),
+                    keyed.key(&key).quota(slower).unwrap().check(),
+                    keyed.key(&key).refund(Charge::new(1, clock.now())),
+                    keyed_log.key(&key).refund(Charge::new(1, clock.now())),
+                    keyed_log.key(&key).settle(Charge::new(1, clock.now()), round % 9),
+                    keyed.key(&key).settle(Charge::new(1, clock.now()), round % 9),
+                    keyed.check_many([key, key]).last().unwrap(),
+                    keyed_log.check_many_hashes([round]).last().unwrap(),
+                    keyed.hashed(round).reset(),
+                    alone.settle(Charge::new(1, Nanos::ZERO), 2),
+                    watched.check(&key),
                 ] {
                     outcomes[match d.outcome() {
                         _ if !d.is_accounted() => 3,
@@ -112,7 +128,7 @@ fn everything_is_send_and_sync() {
     both::<KeyedLimiter>();
     both::<KeyedLimiter<SlidingLog, CoarseClock>>();
     both::<Decision>();
-    both::<tollgate::Charge>();
+    both::<Charge>();
     both::<tollgate::Key<'static>>();
     both::<Quota>();
     both::<Gcra>();

@@ -42,16 +42,20 @@ impl BatchKey for HashKey {
     }
 }
 
-/// An iterator of decisions. Keys go round a ring: the one that is decided makes
-/// room for the one that is fetched.
+/// An iterator of decisions. Hashes go round a ring: the one that is decided makes
+/// room for the one whose slot is fetched.
 pub(super) struct Batch<'a, A, C, I: Iterator> {
     limiter: &'a KeyedLimiter<A, C>,
     rule: A,
     request: Request,
     now: Nanos,
     keys: I,
-    ring: [Option<(Hash, I::Item)>; AHEAD],
+    ring: [Hash; AHEAD],
+    /// The keys themselves, kept only where somebody wants their names.
+    names: [Option<I::Item>; AHEAD],
+    /// The next to be decided, and how many are ready from there on.
     at: usize,
+    ready: usize,
 }
 
 impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I> {
@@ -63,21 +67,32 @@ impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I>
             request: limiter.request(1, now),
             now,
             keys,
-            ring: [const { None }; AHEAD],
+            ring: [Hash(0); AHEAD],
+            names: [const { None }; AHEAD],
             at: 0,
+            ready: 0,
         };
         for nth in 0..AHEAD {
-            batch.ring[nth] = batch.fetch();
+            if !batch.fetch(nth) {
+                break;
+            }
+            batch.ready += 1;
         }
         batch
     }
 
+    /// Takes the next key and has its slot fetched; `false` if there is none.
     #[inline(always)]
-    fn fetch(&mut self) -> Option<(Hash, I::Item)> {
-        let key = self.keys.next()?;
-        let hash = key.hash(&self.limiter.hasher);
-        self.limiter.table.spot(hash).prefetch();
-        Some((hash, key))
+    fn fetch(&mut self, nth: usize) -> bool {
+        let (Some(slot), Some(key)) = (self.ring.get_mut(nth), self.keys.next()) else {
+            return false;
+        };
+        *slot = key.hash(&self.limiter.hasher);
+        self.limiter.table.spot(*slot).prefetch();
+        if self.limiter.watch.is_some() {
+            self.names[nth] = Some(key);
+        }
+        true
     }
 }
 
@@ -86,17 +101,24 @@ impl<A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Iterator for Batch<'_,
 
     #[inline]
     fn next(&mut self) -> Option<Decision> {
-        let next = self.fetch();
-        let (hash, key) = std::mem::replace(self.ring.get_mut(self.at)?, next)?;
-        self.at = (self.at + 1) % AHEAD;
+        if self.ready == 0 {
+            return None;
+        }
+        let at = self.at;
+        let hash = *self.ring.get(at)?;
+        let name = if self.limiter.watch.is_some() { self.names[at].take() } else { None };
+        if !self.fetch(at) {
+            self.ready -= 1;
+        }
+        self.at = (at + 1) % AHEAD;
         let spot = self.limiter.table.spot(hash);
         let found = (hash, spot, spot.find());
-        Some(self.limiter.ask(&self.rule, found, key.name(), self.request, self.now))
+        let name = name.as_ref().map_or(Name::hash(hash.0), BatchKey::name);
+        Some(self.limiter.ask(&self.rule, found, name, self.request, self.now))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let ready = self.ring.iter().flatten().count();
         let (least, most) = self.keys.size_hint();
-        (least.saturating_add(ready), most.and_then(|most| most.checked_add(ready)))
+        (least.saturating_add(self.ready), most.and_then(|most| most.checked_add(self.ready)))
     }
 }

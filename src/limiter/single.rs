@@ -3,11 +3,11 @@
 use super::{Algorithm, BuildError, DefaultClock, RoomError, charge_used, current::Current};
 use crate::{
     algorithm::{Gcra, SlidingLog},
-    decision::{Charge, Decision},
+    decision::{Apart, Charge, Decision},
     quota::Quota,
     sync::AtomicU64,
     table::{
-        rule::{Ask, Request, Settled, settle},
+        rule::{Ask, Request, Seen, Settled, Step, settle},
         storage::{Heap, Storage},
         words::{Ring, State},
     },
@@ -150,33 +150,48 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
         let rule = self.room.with_numbers(self.current.get());
         let request = Request::new(ticks(now, self.epoch, self.last), n).asking(ask);
-        self.decide(&rule, &request).unwrap_or_else(|| self.decide_fault(&rule, request)).to(n, now)
-    }
-
-    /// `None`: the state is at fault.
-    #[inline(always)]
-    fn decide(&self, rule: &A, request: &Request) -> Option<Decision> {
-        let ring = self.ring.as_ref().map_or(Ring::EMPTY, |heap| Ring::new(heap.words()));
-        loop {
-            let state = State::new(&self.state);
-            // A lone state has one owner, for good.
-            match settle(rule, request, state, ring, || true) {
-                Settled::Answer(decision) => return Some(decision),
-                Settled::Elsewhere => {}
-                Settled::Fault => return None,
+        let (state, ring) = self.words();
+        // A lone state has one owner, for good: what was loaded is its own.
+        let seen = state.load();
+        let decided = match rule.decide(&request, Seen::Live(seen), ring) {
+            Step::Commit(next, decision) => {
+                rule.write(&request, Seen::Live(seen), ring);
+                state.swap(seen, next).then_some(decision)
             }
+            Step::Answer(decision) if rule.ring_words() == 0 => Some(decision),
+            _ => None,
+        };
+        match decided {
+            Some(decision) => decision,
+            None => self.decide(rule.numbers(), request.now, n, ask).unpack(),
         }
+        .to(n, now)
     }
 
-    #[cold]
-    fn decide_fault(&self, rule: &A, request: Request) -> Decision {
-        // Is the state far ahead, or the caller's `now` far behind?
-        let clock = ticks(self.clock.now(), self.epoch, self.last);
-        let request = request.repairing(clock);
+    #[inline(always)]
+    fn words(&self) -> (State<'_>, Ring<'_>) {
+        let ring = self.ring.as_ref().map_or(Ring::EMPTY, |heap| Ring::new(heap.words()));
+        (State::new(&self.state), ring)
+    }
+
+    /// As [`ask`](Self::ask), until it is answered. By parts, as
+    /// `KeyedLimiter::decide_anywhere`.
+    #[inline(never)]
+    fn decide(&self, numbers: [u64; 3], now: u64, n: u64, ask: Ask) -> Apart {
+        let rule = self.room.with_numbers(numbers);
+        let mut request = Request::new(now, n).asking(ask);
+        let (state, ring) = self.words();
         loop {
-            // A request that repairs meets no fault.
-            if let Some(decision) = self.decide(rule, &request) {
-                return decision;
+            match settle(&rule, &request, state, ring, || true) {
+                Settled::Answer(decision) => return Apart(decision),
+                // The word of nobody; never seen here.
+                Settled::Elsewhere => {}
+                // Is the state far ahead, or the caller's `now` far behind? A request
+                // that repairs meets no fault.
+                Settled::Fault => {
+                    let clock = ticks(self.clock.now(), self.epoch, self.last);
+                    request = request.repairing(clock);
+                }
             }
         }
     }

@@ -258,26 +258,33 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         for spot in &others {
             spot.prefetch();
         }
+        let mut borne = self.spot(hash).find().is_some();
         for spot in &others {
-            if let Some(answer) = self.hit(rule, spot, spot.find(), request) {
+            let found = spot.find();
+            if let Some(answer) = self.hit(rule, spot, found, request) {
                 return Ok(answer);
             }
+            borne |= found.is_some();
         }
         loop {
-            for at in Self::rows(&place) {
-                let row = self.row(at);
-                for (nth, key) in row.keys.iter().enumerate() {
-                    let word = Key::new(key).hint();
-                    if !bears(word, place.tag) {
-                        continue;
-                    }
-                    match self.visit(rule, Slot { row: at, nth }, row, word, request) {
-                        Settled::Answer(answer) => return Ok(answer),
-                        Settled::Elsewhere => {}
-                        Settled::Fault => return Err(Refused::Fault),
+            if borne {
+                for at in Self::rows(&place) {
+                    let row = self.row(at);
+                    for (nth, key) in row.keys.iter().enumerate() {
+                        let word = Key::new(key).hint();
+                        if !bears(word, place.tag) {
+                            continue;
+                        }
+                        match self.visit(rule, Slot { row: at, nth }, row, word, request) {
+                            Settled::Answer(answer) => return Ok(answer),
+                            Settled::Elsewhere => {}
+                            Settled::Fault => return Err(Refused::Fault),
+                        }
                     }
                 }
             }
+            // Who comes back here was told of a slot that bears the key.
+            borne = true;
             let floor = self.floor_of(&place, request)?;
             let seen = Seen::Fresh { floor, generation: 0 };
             if let Step::Answer(answer) = rule.decide(request, seen, Ring::EMPTY) {
