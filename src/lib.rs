@@ -38,6 +38,16 @@
 //! ([`Outcome::Never`] is told apart from [`Outcome::Later`]).
 //! Cost 0 is a peek: always allowed, nothing is written.
 //!
+//! # More than a check
+//!
+//! [`KeyedLimiter::key`] names one key, and [`Key`] has what else can be asked of it:
+//! [refunds](Key::refund), estimates that are [settled](Key::settle),
+//! [reservations](Key::reserve) that tell how long to wait, [resets](Key::reset), and
+//! checks [by another quota](Key::quota), for tiers. Many keys at a time are
+//! [`check_many`](KeyedLimiter::check_many); the quota of all is replaced by
+//! [`set_quota`](KeyedLimiter::set_quota); [`gauges`](KeyedLimiter::gauges) tell how
+//! full a table is.
+//!
 //! # Time
 //!
 //! A limiter reads its [`Clock`] once per decision, or takes `now` from the

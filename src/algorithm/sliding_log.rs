@@ -263,13 +263,13 @@ impl SlidingLog {
         let gone = charged.is_some_and(|at| at.saturating_add(self.window) <= t);
         let back = if gone { 0 } else { cost.min(live) };
         let kept = live.saturating_sub(back);
-        let wait = |nth: u64| match nth {
-            // The nth newest of the kept units.
-            0 => 0,
-            _ => {
-                let stamp = ring.stamp(self.entry_before(state.pos, nth));
-                stamp.saturating_add(self.window).saturating_sub(now)
+        // Until the nth newest of the kept units leaves.
+        let wait = |nth: u64| {
+            if nth == 0 {
+                return 0;
             }
+            let stamp = ring.stamp(self.entry_before(state.pos, nth));
+            stamp.saturating_add(self.window).saturating_sub(now)
         };
         let room = self.units.saturating_sub(kept);
         let (reset, full) = (wait(kept), wait(kept.min(1)));

@@ -316,12 +316,11 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         request: Request,
         now: Nanos,
     ) -> Decision {
-        let decision = match self.table.hit(rule, &spot, found, &request) {
-            Some(decision) => decision,
-            None => {
-                let Request { now, cost, ask, .. } = request;
-                self.decide_anywhere(rule.numbers(), hash, now, cost, ask).unpack()
-            }
+        let decision = if let Some(decision) = self.table.hit(rule, &spot, found, &request) {
+            decision
+        } else {
+            let Request { now, cost, ask, .. } = request;
+            self.decide_anywhere(rule.numbers(), hash, now, cost, ask).unpack()
         }
         .to(request.cost, now);
         if let Some(watch) = &self.watch {

@@ -1,7 +1,7 @@
 //! Property 4: batches.
 
 use proptest::{collection::vec, prelude::*};
-use tollgate::{Algorithm, KeyedLimiter, ManualClock, Nanos, OnSaturation, Quota};
+use tollgate::{Algorithm, Decision, KeyedLimiter, ManualClock, Nanos, OnSaturation, Quota};
 
 fn limiters<A: Algorithm>(
     build: impl Fn(Quota) -> tollgate::KeyedBuilder<A>,
@@ -53,7 +53,7 @@ proptest! {
 fn a_decision_that_is_not_taken_charges_nobody() {
     let limiter = KeyedLimiter::gcra("1/min".parse().unwrap()).try_build().unwrap();
     drop(limiter.check_many(["a", "b"]));
-    assert_eq!(limiter.check_many(["a", "b"]).take(1).filter(|d| d.is_allowed()).count(), 1);
+    assert_eq!(limiter.check_many(["a", "b"]).take(1).filter(Decision::is_allowed).count(), 1);
     assert_eq!((limiter.peek("a").remaining(), limiter.peek("b").remaining()), (0, 1));
 }
 

@@ -137,20 +137,21 @@ impl Log {
         let room = limit.saturating_sub(live.len());
         let mut after = live.clone();
         let (mut outcome, mut retry) = (Outcome::Allowed, None);
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let leaves = |stamp: Option<&Ticks>| stamp.map_or(0, |s| up(s + window - now));
         let mut put = 0;
         match op {
             Op::Charge(n) if n > units => outcome = Outcome::Never,
-            Op::Charge(n) if n as usize > room => {
+            Op::Charge(n) if count(n) > room => {
                 outcome = Outcome::Later;
-                retry = Some(leaves(live.get(live.len() + n as usize - limit - 1)));
+                retry = Some(leaves(live.get(live.len() + count(n) - limit - 1)));
             }
-            Op::Charge(n) => put = n as usize,
+            Op::Charge(n) => put = count(n),
             // As far as there is room.
-            Op::Force(n) => put = usize::try_from(n).unwrap_or(usize::MAX).min(room),
+            Op::Force(n) => put = count(n).min(room),
             Op::Refund(n, charged) => {
                 if Ticks::from(charged) * 16 + window > t {
-                    let n = usize::try_from(n).unwrap_or(usize::MAX).min(after.len());
+                    let n = count(n).min(after.len());
                     after.drain(..n);
                 }
             }
