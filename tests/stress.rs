@@ -252,7 +252,7 @@ fn everything<A: Algorithm>(
         let Some(charge) = of_key.check_n_at(n, now).charge() else {
             return false;
         };
-        if now.as_u64() % 8 == 0 {
+        if now.as_u64() % 32 == 0 {
             let before = clock.now();
             let _ = of_key.refund_at(charge, before);
             let (before, after) = (now.as_u64(), clock.now().as_u64());
