@@ -32,9 +32,9 @@ use std::{
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 const fn cells(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()
@@ -153,7 +153,7 @@ fn answers() {
     assert_eq!(limiter.check_n(m).unwrap_err(), InsufficientCapacity(10));
 
     // Exactly then, as ours.
-    clock.advance(denied.wait_time_from(clock.now()) - Duration::from_nanos(1));
+    clock.advance(Duration::from_nanos(99_999_999));
     let denied = limiter.check().unwrap_err();
     assert_eq!(denied.wait_time_from(clock.now()), Duration::from_nanos(1));
     clock.advance(denied.wait_time_from(clock.now()));
