@@ -92,6 +92,11 @@
 //!
 //! See [the design chapter](design).
 //!
+//! # Coming from governor
+//!
+//! [A chapter](coming_from_governor) shows each of its calls beside ours, and what
+//! differs in meaning.
+//!
 //! # Features
 //!
 //! * `tsc` (default): read the time-stamp counter through the crate `quanta`.
@@ -106,6 +111,7 @@ mod sync;
 mod table;
 mod time;
 
+pub mod coming_from_governor;
 pub mod design;
 
 pub use algorithm::{Gcra, SlidingLog};

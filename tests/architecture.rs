@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What each room may name of the crate.
-const MAY_IMPORT: [(&str, &[&str]); 8] = [
+const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("sync", &[]),
     ("time", &["sync"]),
     ("quota", &["time"]),
@@ -18,6 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("table", &["sync"]),
     ("limiter", &["sync", "time", "quota", "decision", "algorithm", "table"]),
     ("design", &[]),
+    ("coming_from_governor", &[]),
 ];
 
 /// The files that own an atomic, and so may name orderings.
