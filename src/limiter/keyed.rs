@@ -61,7 +61,8 @@ pub enum OnSaturation {
 /// GCRA takes 24 bytes per key of capacity (a little more below 10⁴ keys),
 /// the sliding log about 1.4 times eight bytes per unit and key more;
 /// [`memory`](Self::memory) tells, and [`KeyedBuilder::memory`] tells before
-/// anything is allocated. Pages are taken from the system as they are used.
+/// anything is allocated. From 2 MiB on pages come from the system as they are
+/// used, huge ones where it has them.
 ///
 /// # Capacity
 ///
@@ -80,9 +81,10 @@ pub enum OnSaturation {
 /// # Cost
 ///
 /// A clock reading, a hash, two neighbouring cache lines, one compare-and-swap
-/// for an allowed request, none for a denied one. A clock reading is about
-/// half of that while the table is in cache: read it once per batch and use
-/// [`check_at`](Self::check_at) where that matters.
+/// for an allowed request, none for a denied one. Half of that or more is the
+/// clock: reading it keeps the processor from looking ahead. Where that matters,
+/// read it once for many keys ([`check_many`](Self::check_many),
+/// [`check_at`](Self::check_at)), or use a [`CoarseClock`](crate::CoarseClock).
 ///
 /// # Range
 ///
