@@ -322,7 +322,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
             decision
         } else {
             let Request { now, cost, ask, .. } = request;
-            self.decide_anywhere(rule.numbers(), hash, now, cost, ask).unpack()
+            self.decide_anywhere(rule.numbers(), hash, found.is_some(), now, cost, ask).unpack()
         }
         .to(request.cost, now);
         if let Some(watch) = &self.watch {
@@ -338,13 +338,14 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         &self,
         numbers: [u64; 3],
         hash: Hash,
+        borne: bool,
         now: u64,
         cost: u64,
         ask: Ask,
     ) -> Apart {
         let rule = self.table.rule().with_numbers(numbers);
         let request = Request::new(now, cost).asking(ask);
-        Apart(match self.table.decide_anywhere(&rule, hash, &request) {
+        Apart(match self.table.decide_anywhere(&rule, hash, borne, &request) {
             Ok(decision) => decision,
             Err(refused) => self.refused(&rule, hash, request, refused),
         })
@@ -356,7 +357,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         if refused == Refused::Fault {
             // Is the state far ahead, or the caller's `now` far behind?
             let clock = ticks(self.clock.now(), self.epoch, self.last);
-            match self.table.decide_anywhere(rule, hash, &request.repairing(clock)) {
+            match self.table.decide_anywhere(rule, hash, true, &request.repairing(clock)) {
                 Ok(decision) => return decision,
                 Err(again) => refused = again,
             }

@@ -166,9 +166,10 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     #[cfg(test)]
     fn decide_by(&self, rule: &R, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
         let spot = self.spot(hash);
-        match self.hit(rule, &spot, spot.find(), request) {
+        let found = spot.find();
+        match self.hit(rule, &spot, found, request) {
             Some(answer) => Ok(answer),
-            None => self.decide_anywhere(rule, hash, request),
+            None => self.decide_anywhere(rule, hash, found.is_some(), request),
         }
     }
 
@@ -241,27 +242,25 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         Sample { live, looked_at: looked_at * in_bucket, slots: buckets * in_bucket }
     }
 
-    /// Decides a request, wherever the key is.
+    /// Decides a request, wherever the key is. `borne`: whether it was found in its
+    /// first row.
     pub(crate) fn decide_anywhere(
         &self,
         rule: &R,
         hash: Hash,
+        borne: bool,
         request: &Request,
     ) -> Result<R::Answer, Refused> {
         let place = self.place(hash);
-        // The first row is where `hit` has looked; of the others the away bucket's
-        // first has most keys. They are fetched together.
-        let first = preferred::<G>(place.tag);
-        let nth = |bucket: usize, nth: usize| bucket * G::ROWS + (first + nth) % G::ROWS;
-        let others = [nth(place.away, 0), nth(place.home, 1), nth(place.away, 1)];
-        let others = others.map(|at| self.spot_in(at, place.tag));
-        for spot in &others {
+        // The first row is where `hit` has looked. The others are fetched together.
+        let others = Self::rows(&place).skip(1).map(|at| self.spot_in(at, place.tag));
+        for spot in others.clone() {
             spot.prefetch();
         }
-        let mut borne = self.spot(hash).find().is_some();
-        for spot in &others {
+        let mut borne = borne;
+        for spot in others {
             let found = spot.find();
-            if let Some(answer) = self.hit(rule, spot, found, request) {
+            if let Some(answer) = self.hit(rule, &spot, found, request) {
                 return Ok(answer);
             }
             borne |= found.is_some();
@@ -361,12 +360,15 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         Place { tag: tag(hash), home, away }
     }
 
-    /// The rows of both buckets, in the order in which they are looked at.
-    fn rows(place: &Place) -> impl Iterator<Item = usize> + use<R, S, G> {
+    /// The rows of both buckets, each once, in the order in which they are looked
+    /// at: those where new keys go while there is room, then the others.
+    fn rows(place: &Place) -> impl Iterator<Item = usize> + Clone + use<R, S, G> {
         let first = preferred::<G>(place.tag);
         let buckets = if place.home == place.away { 1 } else { 2 };
-        [place.home, place.away].into_iter().take(buckets).flat_map(move |bucket| {
-            (0..G::ROWS).map(move |i| bucket * G::ROWS + (first + i) % G::ROWS)
+        let places = [place.home, place.away];
+        (0..G::ROWS).flat_map(move |i| {
+            let row = (first + i) % G::ROWS;
+            places.into_iter().take(buckets).map(move |bucket| bucket * G::ROWS + row)
         })
     }
 
