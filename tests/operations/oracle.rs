@@ -158,7 +158,8 @@ impl Log {
             Op::Reserve(..) => unreachable!("a log reserves nothing"),
         }
         after.extend(std::iter::repeat_n(t, put));
-        if after.len() != live.len() {
+        let forgets = matches!(op, Op::Reset) && !self.stamps.is_empty();
+        if forgets || after.len() != live.len() {
             (self.stamps, self.newest) = (after.clone(), t);
         }
         Answer {
