@@ -121,12 +121,14 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// As [`settle`](Self::settle), at `now`.
     pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
-        let decision = if units <= charge.units() {
-            self.give_back(charge.units().saturating_sub(units), charge, now)
-        } else {
-            charge_used(units.saturating_sub(charge.units()), |n| self.ask(Ask::Force, n, now))
-        };
-        decision.settled(units, charge.at())
+        let more = units.saturating_sub(charge.units());
+        if more == 0 {
+            let back = charge.units().saturating_sub(units);
+            return self.give_back(back, charge, now).settled(units, charge.at());
+        }
+        let largest = self.room.largest_debt();
+        let (decision, charged) = charge_used(more, largest, |n| self.ask(Ask::Force, n, now));
+        decision.settled(charge.units().saturating_add(charged), charge.at())
     }
 
     /// Forgets what was charged: the limiter is as good as new.
