@@ -11,7 +11,7 @@ use crate::{
         storage::{Heap, Storage},
         words::{Ring, State},
     },
-    time::{Clock, MonotonicClock, Nanos, ticks, ticks_of},
+    time::{Clock, MonotonicClock, Nanos, epoch_within, ticks, ticks_of},
 };
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -48,7 +48,8 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// A limiter tells instants apart for 18 years after its epoch, less the
 /// largest debt of its quota (burst times emission interval, or the window).
 /// Later readings count as the last of them; earlier ones than the epoch count
-/// as the epoch.
+/// as the epoch. (An epoch in the last 18 years that can be named counts as the
+/// beginning of those.)
 pub struct Limiter<A = Gcra, C = MonotonicClock> {
     state: CachePadded<AtomicU64>,
     ring: Option<Heap>,
@@ -335,7 +336,8 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
             ),
         };
         let clock = self.clock;
-        let epoch = self.epoch.unwrap_or_else(|| clock.now());
+        let last = room.last_now();
+        let epoch = epoch_within(self.epoch.unwrap_or_else(|| clock.now()), last);
         let state = CachePadded::new(AtomicU64::new(0));
         Ok(Limiter {
             state,
@@ -343,7 +345,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
             room,
             clock,
             epoch,
-            last: room.last_now(),
+            last,
             current: Current::new(room.numbers()),
             quota: Mutex::new(self.quota),
         })
