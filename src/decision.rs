@@ -221,6 +221,15 @@ impl Decision {
         }
     }
 
+    /// For how many units there is room beside what is owed: in so large a debt (GCRA),
+    /// or in the window (log).
+    pub(crate) const fn fits_within(&self, debt: u64) -> u64 {
+        match self.scale {
+            interval if self.smooth && interval > 0 => debt.saturating_sub(self.full) / interval,
+            left => left,
+        }
+    }
+
     /// GCRA: when the state is as good as new. Sliding log: when the oldest
     /// admitted unit leaves the window. Zero when nothing is charged. Rounded
     /// up to a nanosecond.

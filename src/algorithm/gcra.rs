@@ -109,18 +109,17 @@ impl Gcra {
         Verdict::Answer(self.answer(debt, if cost == 0 { 0 } else { Decision::NEVER }))
     }
 
-    /// Charges `cost` units that were used already, as far as the largest debt goes.
+    /// Charges `cost` units that were used already, unless the largest debt has no
+    /// room for all of them (for how many: [`Decision::fits_within`]).
     pub(crate) fn force(&self, tat: u64, now: u64, latest: u64, cost: u64) -> Verdict<u64> {
         if self.is_fault(tat, latest) {
             return Verdict::Fault;
         }
-        let debt = tat.saturating_sub(now);
-        let after = debt.saturating_add(cost.saturating_mul(self.interval));
-        // A debt that another clock left may be larger already.
-        let after = after.min(self.largest).max(debt);
-        if after == debt {
-            return Verdict::Answer(self.answer(debt, 0));
+        let denied = self.answer(tat.saturating_sub(now), Decision::NEVER);
+        if cost > denied.fits_within(self.largest) {
+            return Verdict::Answer(denied);
         }
+        let after = tat.saturating_sub(now).saturating_add(cost.saturating_mul(self.interval));
         Verdict::Charge(now.saturating_add(after), self.answer(after, 0))
     }
 

@@ -242,8 +242,9 @@ impl SlidingLog {
     }
 
     /// Gives `cost` units back that were charged at `charged`, as far as they are
-    /// live. The oldest live units go instead of those: the stamps that stay are
-    /// then no earlier, one by one, so that no window is judged too empty.
+    /// live; without such a time, forgets whatever was charged. The oldest live units
+    /// go instead of those: the stamps that stay are then no earlier, one by one, so
+    /// that no window is judged too empty.
     pub(crate) fn give_back(
         &self,
         state: LogState,
@@ -260,9 +261,12 @@ impl SlidingLog {
         let t = newest.max(now);
         let left = self.left_at(state, ring, t);
         let live = state.len.saturating_sub(left);
-        let gone = charged.is_some_and(|at| at.saturating_add(self.window) <= t);
-        let back = if gone { 0 } else { cost.min(live) };
-        let kept = live.saturating_sub(back);
+        let kept = match charged {
+            // All of it, also what has left the window of this quota but not another's.
+            None => 0,
+            Some(at) if at.saturating_add(self.window) <= t => live,
+            Some(_) => live.saturating_sub(cost),
+        };
         // Until the nth newest of the kept units leaves.
         let wait = |nth: u64| {
             if nth == 0 {
@@ -274,7 +278,7 @@ impl SlidingLog {
         let room = self.units.saturating_sub(kept);
         let (reset, full) = (wait(kept), wait(kept.min(1)));
         let answer = Decision::from_count(self.units, room, reset, full, 0);
-        if back > 0 {
+        if kept < live || charged.is_none() && state.len > 0 {
             Verdict::Lower(LogState { len: kept, ..state }, answer)
         } else {
             Verdict::Answer(answer)
@@ -319,9 +323,9 @@ impl SlidingLog {
     }
 
     /// The state that replaces one which cannot be honest, once every ring
-    /// entry holds `now`: fully in debt at `now`.
+    /// entry holds `now`: fully in debt at `now`, by every quota of the limiter.
     pub(crate) fn full_debt(&self, state: LogState) -> LogState {
-        LogState { pos: self.advance(state.pos, self.entries), len: self.units, ..state }
+        LogState { pos: self.advance(state.pos, self.entries), len: self.entries, ..state }
     }
 }
 

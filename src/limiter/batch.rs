@@ -6,6 +6,7 @@ use crate::{
     table::{Hash, rule::Request},
     time::{Clock, Nanos},
 };
+use std::iter::Fuse;
 
 /// How many keys are hashed, and their slots asked for, ahead of the decisions:
 /// as many as a core has misses under way, and some.
@@ -49,7 +50,7 @@ pub(super) struct Batch<'a, A, C, I: Iterator> {
     rule: A,
     request: Request,
     now: Nanos,
-    keys: I,
+    keys: Fuse<I>,
     ring: [Hash; AHEAD],
     /// The keys themselves, kept only where somebody wants their names.
     names: [Option<I::Item>; AHEAD],
@@ -66,7 +67,8 @@ impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I>
             rule: limiter.rule(),
             request: limiter.request(1, now),
             now,
-            keys,
+            // Nothing may be taken beyond the end: it would wait in the ring, undecided.
+            keys: keys.fuse(),
             ring: [Hash(0); AHEAD],
             names: [const { None }; AHEAD],
             at: 0,

@@ -13,7 +13,7 @@ use crate::{
         Table,
         geometry::{Layout, Wide},
     },
-    time::{Clock, MonotonicClock, Nanos},
+    time::{Clock, MonotonicClock, Nanos, epoch_within},
 };
 use parking_lot::Mutex;
 use std::{marker::PhantomData, time::Duration};
@@ -201,14 +201,15 @@ impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
         let table = Table::on_heap(rule, layout)
             .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
         let clock = self.clock;
-        let epoch = self.epoch.unwrap_or_else(|| clock.now());
+        let last = rule.last_now();
+        let epoch = epoch_within(self.epoch.unwrap_or_else(|| clock.now()), last);
         let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
         Ok(KeyedLimiter {
             table,
             hasher,
             clock,
             epoch,
-            last: rule.last_now(),
+            last,
             on_saturation: self.on_saturation,
             capacity: self.capacity,
             current: Current::new(rule.numbers()),

@@ -170,7 +170,8 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// used already, so it is charged even beyond the limit, and who comes next
     /// waits for it: with GCRA up to the largest debt the limiter has room for (see
     /// [`longest_wait`](crate::KeyedBuilder::longest_wait)), with the sliding log up
-    /// to the units of its window; what is beyond that is not charged.
+    /// to the units of its window; units beyond that are not charged, nor in the
+    /// decision's [charge](Decision::charge).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -193,12 +194,14 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
 
     /// As [`settle`](Self::settle), at `now`.
     pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
-        let decision = if units <= charge.units() {
-            self.give_back(charge.units().saturating_sub(units), charge, now)
-        } else {
-            charge_used(units.saturating_sub(charge.units()), |n| self.ask(Ask::Force, n, now))
-        };
-        decision.settled(units, charge.at())
+        let more = units.saturating_sub(charge.units());
+        if more == 0 {
+            let back = charge.units().saturating_sub(units);
+            return self.give_back(back, charge, now).settled(units, charge.at());
+        }
+        let largest = self.limiter.table.rule().largest_debt();
+        let (decision, charged) = charge_used(more, largest, |n| self.ask(Ask::Force, n, now));
+        decision.settled(charge.units().saturating_add(charged), charge.at())
     }
 
     /// Forgets what the key was charged: it is as good as new. Answers with what

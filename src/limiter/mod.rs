@@ -55,6 +55,8 @@ pub(crate) trait Engine: Rule<Answer = Decision> + Copy + 'static {
     fn numbers(&self) -> [u64; 3];
     /// The rule of another quota of the same limiter.
     fn with_numbers(&self, numbers: [u64; 3]) -> Self;
+    /// The largest debt of any state in ticks, where states are debts.
+    fn largest_debt(&self) -> u64;
     /// The last instant told apart, in ticks.
     fn last_now(&self) -> u64;
     fn limit(&self) -> u64;
@@ -96,6 +98,10 @@ impl Engine for Gcra {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn largest_debt(&self) -> u64 {
+        self.largest_debt()
     }
 
     fn last_now(&self) -> u64 {
@@ -151,6 +157,10 @@ impl Engine for SlidingLog {
         self.with_numbers(numbers)
     }
 
+    fn largest_debt(&self) -> u64 {
+        0
+    }
+
     fn last_now(&self) -> u64 {
         self.last_now()
     }
@@ -160,16 +170,20 @@ impl Engine for SlidingLog {
     }
 }
 
-/// Charges units that were used already. Only a log denies that, and then has
-/// room for fewer, if for any.
-fn charge_used(units: u64, force: impl Fn(u64) -> Decision) -> Decision {
+/// Charges units that were used already, as many of them as there is room for, with
+/// debts of at most `largest`; and tells how many.
+fn charge_used(units: u64, largest: u64, force: impl Fn(u64) -> Decision) -> (Decision, u64) {
     let mut units = units;
     loop {
         let decision = force(units);
-        if decision.is_allowed() || decision.remaining() == 0 {
-            return decision;
+        if decision.is_allowed() {
+            return (decision, units);
         }
-        units = decision.remaining();
+        // Fewer than were denied, whatever happens meanwhile.
+        units = units.saturating_sub(1).min(decision.fits_within(largest));
+        if units == 0 {
+            return (decision, 0);
+        }
     }
 }
 

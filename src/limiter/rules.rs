@@ -16,8 +16,10 @@ use crate::{
 const LOWERED: u64 = 1 << TIME_BITS;
 const TIME: u64 = LOWERED - 1;
 
-/// One second: how much the clocks of two threads may differ.
-const REST: u64 = 1_000_000_000 * TICKS_PER_NANO;
+/// Two seconds, twice what the clocks of two threads may differ: who lowers a state
+/// may be behind who charged it, and who lowers that of the next owner behind who
+/// took the slot for it.
+const REST: u64 = 2_000_000_000 * TICKS_PER_NANO;
 
 /// Word: bit 63 "lowered", bits 0..63 the theoretical arrival time in ticks.
 impl Rule for Gcra {

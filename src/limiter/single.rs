@@ -11,7 +11,7 @@ use crate::{
         storage::{Heap, Storage},
         words::{Ring, State},
     },
-    time::{Clock, MonotonicClock, Nanos, ticks, ticks_of},
+    time::{Clock, MonotonicClock, Nanos, epoch_within, ticks, ticks_of},
 };
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -48,7 +48,8 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// A limiter tells instants apart for 18 years after its epoch, less the
 /// largest debt of its quota (burst times emission interval, or the window).
 /// Later readings count as the last of them; earlier ones than the epoch count
-/// as the epoch.
+/// as the epoch. (An epoch in the last 18 years that can be named counts as the
+/// beginning of those.)
 pub struct Limiter<A = Gcra, C = MonotonicClock> {
     state: CachePadded<AtomicU64>,
     ring: Option<Heap>,
@@ -121,12 +122,14 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// As [`settle`](Self::settle), at `now`.
     pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
-        let decision = if units <= charge.units() {
-            self.give_back(charge.units().saturating_sub(units), charge, now)
-        } else {
-            charge_used(units.saturating_sub(charge.units()), |n| self.ask(Ask::Force, n, now))
-        };
-        decision.settled(units, charge.at())
+        let more = units.saturating_sub(charge.units());
+        if more == 0 {
+            let back = charge.units().saturating_sub(units);
+            return self.give_back(back, charge, now).settled(units, charge.at());
+        }
+        let largest = self.room.largest_debt();
+        let (decision, charged) = charge_used(more, largest, |n| self.ask(Ask::Force, n, now));
+        decision.settled(charge.units().saturating_add(charged), charge.at())
     }
 
     /// Forgets what was charged: the limiter is as good as new.
@@ -348,7 +351,8 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
             ),
         };
         let clock = self.clock;
-        let epoch = self.epoch.unwrap_or_else(|| clock.now());
+        let last = room.last_now();
+        let epoch = epoch_within(self.epoch.unwrap_or_else(|| clock.now()), last);
         let state = CachePadded::new(AtomicU64::new(0));
         Ok(Limiter {
             state,
@@ -356,7 +360,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
             room,
             clock,
             epoch,
-            last: room.last_now(),
+            last,
             current: Current::new(room.numbers()),
             quota: Mutex::new(self.quota),
         })

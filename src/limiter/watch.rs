@@ -50,7 +50,7 @@ impl Gauges {
 
 /// Decisions by outcome: [`counts`](crate::KeyedLimiter::counts).
 ///
-/// Peeks, refunds and resets are not counted. Decisions that other threads make
+/// Peeks, refunds, settlements and resets are not counted. Decisions that other threads make
 /// meanwhile may be counted or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -140,7 +140,8 @@ impl Watch {
     /// Takes note of a decision.
     #[inline(always)]
     pub(super) fn note(&self, decision: &Decision, request: &Request, name: Name<'_>) {
-        if request.cost == 0 || matches!(request.ask, Ask::GiveBack(_) | Ask::Forget) {
+        // Whoever settles was counted when they were charged, and is turned away by nobody.
+        if request.cost == 0 || !matches!(request.ask, Ask::Charge | Ask::Reserve(_)) {
             return;
         }
         let outcome = match (decision.is_accounted(), decision.is_allowed()) {

@@ -1,5 +1,6 @@
 //! What the table promises of its words, where a caller cannot look.
 
+use super::rule::Ask;
 use super::*;
 use crate::{Decision, Quota, algorithm::Gcra, algorithm::SlidingLog, sync::Ordering};
 
@@ -279,4 +280,43 @@ fn a_stopped_charge_does_not_hit_a_later_owner() {
     })));
     let _ = table.decide(Hash(1), &Request::new(5 * 16, 1));
     assert_eq!(ask(&table, 2, 20 * 256, 0).remaining(), 1);
+}
+
+/// Two clocks differ by 0.9 s. K is charged by the one that is ahead and reset by the
+/// one behind; then J takes the slot by the former and is reset by the latter. J's
+/// state must not come back to one that K had, or K's charge, stopped since, is J's.
+#[test]
+fn lowered_states_do_not_return_under_clocks_that_differ() {
+    let rule = Stopped(Gcra::new(&quota("10/s burst 20"), 0));
+    let layout = Layout::with_buckets::<One>(1, 0).unwrap();
+    let table: std::rc::Rc<Table<_, Heap, One>> =
+        std::rc::Rc::new(Table::on_heap(rule, layout).unwrap());
+    // Times are in tenths of a second, a unit's worth.
+    let ask = |table: &Table<_, Heap, One>, key, at: u64, cost, ask| {
+        table.decide(Hash(key), &Request::new(at * SECOND / 10, cost).asking(ask))
+    };
+    let (k, j, ahead) = (1, 2, 9);
+    assert!(ask(&table, k, 110 + ahead, 20, Ask::Charge).unwrap().is_allowed());
+    let charged = (110 + ahead) * SECOND / 10;
+    assert_eq!(ask(&table, k, 110 + ahead, 1, Ask::GiveBack(charged)).unwrap().remaining(), 1);
+    let others = table.clone();
+    let left = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
+    let before = left.clone();
+    // K's time is 138 and marked when its last unit is asked for.
+    MEANWHILE.set(Some(Box::new(move || {
+        // No state is lowered by more than the largest debt at once.
+        let _ = ask(&others, k, 110, 1, Ask::Forget);
+        let _ = ask(&others, k, 110, 1, Ask::Forget);
+        let had = (110..)
+            .find(|at| ask(&others, j, at + ahead, 1, Ask::Charge).is_ok_and(|d| d.is_allowed()));
+        let at = had.unwrap();
+        let _ = ask(&others, j, at, 1, Ask::Forget);
+        for _ in at..138 {
+            assert!(ask(&others, j, at, 1, Ask::Charge).unwrap().is_allowed());
+        }
+        before.set((at, ask(&others, j, at, 0, Ask::Charge).unwrap().remaining()));
+    })));
+    let _ = ask(&table, k, 110 + ahead, 1, Ask::Charge);
+    let (at, left) = left.get();
+    assert_eq!(ask(&table, j, at, 0, Ask::Charge).unwrap().remaining(), left, "J's at {at}");
 }

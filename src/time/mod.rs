@@ -97,7 +97,16 @@ pub(crate) const fn last_now(debt: u64) -> u64 {
 /// this is no honest debt but a broken clock or damaged memory.
 pub(crate) const SLACK: u64 = 86_400_000_000_000 * TICKS_PER_NANO;
 
-/// A reading as ticks since `epoch`, kept within `0..=last` (a multiple of 16).
+/// The epoch to count from: `epoch`, unless readings would end before the range does.
+/// So a reading before the epoch is further from it, the long way round, than any
+/// that is told apart, and [`ticks`] needs one comparison.
+pub(crate) const fn epoch_within(epoch: Nanos, last: u64) -> Nanos {
+    let latest = u64::MAX - last / TICKS_PER_NANO;
+    if epoch.0 > latest { Nanos(latest) } else { epoch }
+}
+
+/// A reading as ticks since `epoch` (one of [`epoch_within`]), kept within `0..=last`
+/// (a multiple of 16).
 #[inline]
 pub(crate) fn ticks(now: Nanos, epoch: Nanos, last: u64) -> u64 {
     let nanos = now.0.wrapping_sub(epoch.0);
@@ -151,6 +160,21 @@ mod tests {
     fn before_the_epoch_is_the_epoch() {
         assert_eq!(ticks(Nanos::new(5), Nanos::new(9), last_now(0)), 0);
         assert_eq!(ticks(Nanos::new(10), Nanos::new(9), last_now(0)), 16);
+    }
+
+    /// Later readings are never earlier ticks, whatever the epoch.
+    #[test]
+    fn ticks_follow_readings() {
+        let last = last_now(SLACK);
+        for epoch in [0, 1 << 40, u64::MAX - last / 16, u64::MAX - 1000, u64::MAX] {
+            let epoch = epoch_within(Nanos::new(epoch), last);
+            let mut before = 0;
+            for now in (0..64).flat_map(|bit| [1 << bit, (1 << bit) + 1]).chain([u64::MAX]) {
+                let now = ticks(Nanos::new(now), epoch, last);
+                assert!(before <= now, "{epoch:?}: {before} before {now}");
+                before = now;
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Property 4: batches.
 
 use proptest::{collection::vec, prelude::*};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tollgate::{Algorithm, Decision, KeyedLimiter, ManualClock, Nanos, OnSaturation, Quota};
 
 fn limiters<A: Algorithm>(
@@ -67,4 +68,36 @@ fn one_reading_of_the_clock_for_all() {
     assert!(batch.next().unwrap().is_allowed());
     clock.set(Nanos::from_secs(5));
     assert!(batch.next().unwrap().is_denied() && batch.next().is_none() && batch.next().is_none());
+}
+
+/// An iterator that goes on after its end, as that of a channel does, is asked no
+/// further: its next keys are for the next batch.
+#[test]
+fn no_key_is_taken_beyond_the_end() {
+    let limiter = KeyedLimiter::gcra("1/min".parse().unwrap()).try_build().unwrap();
+    let mut keys = [Some("a"), Some("b"), None, Some("c")].into_iter();
+    let batch = limiter.check_many(std::iter::from_fn(|| keys.next().flatten()));
+    assert_eq!(batch.count(), 2);
+    assert_eq!(keys.next(), Some(Some("c")));
+}
+
+/// A panic among the caller's keys loses none of those that were taken before.
+#[test]
+fn a_key_that_panics_loses_no_other() {
+    let limiter = KeyedLimiter::gcra("1/min".parse().unwrap()).try_build().unwrap();
+    let mut batch = limiter.check_many((0..40).map(|n| {
+        assert!(n != 20, "no such key");
+        n.to_string()
+    }));
+    let (mut decided, mut panics) = (0, 0);
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| batch.next())) {
+            Ok(Some(decision)) => decided += usize::from(decision.is_allowed()),
+            Ok(None) => break,
+            Err(_) => panics += 1,
+        }
+    }
+    assert_eq!((decided, panics), (39, 1));
+    drop(batch);
+    assert!((0..40).all(|n| limiter.peek(&n.to_string()).remaining() == u64::from(n == 20)));
 }

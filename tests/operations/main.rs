@@ -6,7 +6,8 @@
 //!    log at most N in any window;
 //! 3. an absent key is given nothing and gets no slot;
 //! 4. a batch gives what checks one by one give;
-//! 5. a new quota judges what was charged before, and changes nothing of it.
+//! 5. a new quota judges what was charged before, and changes nothing of it;
+//! 6. a settled charge is of as many units as are really charged.
 #![cfg(not(loom))]
 
 mod batches;
@@ -254,6 +255,36 @@ proptest! {
             prop_assert!(d.is_allowed() && d.remaining() == 1 && d.full_after().is_zero());
         }
         prop_assert_eq!((smooth.gauges_at(now).live_keys(), exact.gauges_at(now).live_keys()), (0, 0));
+    }
+
+    /// Property 6. Somebody else is charged on the same key and never refunded.
+    #[test]
+    fn what_was_settled_can_be_given_back(
+        others in 0..5_u64, ours in 1..5_u64, units in prop_oneof![0..40_u64, any::<u64>()],
+        slow in any::<bool>(),
+    ) {
+        let quota: Quota = if slow { "10/d" } else { "10/s" }.parse().unwrap();
+        let at = Nanos::new(SECOND);
+        let smooth = KeyedLimiter::gcra(quota).clock(ManualClock::new()).epoch(Nanos::ZERO)
+            .capacity(1).try_build().unwrap();
+        let exact = KeyedLimiter::sliding_log(quota).clock(ManualClock::new()).epoch(Nanos::ZERO)
+            .capacity(1).try_build().unwrap();
+        let alone = Limiter::gcra(quota).clock(ManualClock::new()).epoch(Nanos::ZERO)
+            .try_build().unwrap();
+        let (smooth, exact) = (smooth.key("k"), exact.key("k"));
+        let _ = (smooth.check_n_at(others, at), exact.check_n_at(others, at), alone.check_n_at(others, at));
+        let charges = [smooth.check_n_at(ours, at), exact.check_n_at(ours, at), alone.check_n_at(ours, at)];
+        let [a, b, c] = charges.map(|d| d.charge().unwrap());
+        let settled = [smooth.settle_at(a, units, at), exact.settle_at(b, units, at),
+            alone.settle_at(c, units, at)];
+        let left = settled.map(|d| d.charge().map_or(0, |charge| charge.units()));
+        // By default a debt of two bursts is what there is room for.
+        let most = [20 - others, 10 - others, 20 - others];
+        prop_assert_eq!(left, most.map(|most| units.min(most)));
+        let back = settled.map(|d| d.charge().unwrap_or(Charge::new(0, at)));
+        let back = [smooth.refund_at(back[0], at), exact.refund_at(back[1], at),
+            alone.refund_at(back[2], at)];
+        prop_assert_eq!(back.map(|d| d.remaining()), [10 - others; 3]);
     }
 
     #[test]

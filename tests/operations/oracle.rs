@@ -95,8 +95,10 @@ impl Gcra {
             }
             Op::Force(n) => {
                 let debt = (self.tat - now).max(0);
-                let after = (debt + Ticks::from(n) * t).min(self.largest).max(debt);
-                self.tat = self.tat.max(now + after);
+                let charged = Ticks::from(n).min((self.largest - debt).max(0) / t);
+                if charged > 0 {
+                    self.tat = now + debt + charged * t;
+                }
             }
             Op::Refund(n, charged) => {
                 let paid = Ticks::from(charged) * 16 + self.largest <= now;
@@ -159,7 +161,8 @@ impl Log {
             Op::Reserve(..) => unreachable!("a log reserves nothing"),
         }
         after.extend(std::iter::repeat_n(t, put));
-        if after.len() != live.len() {
+        let forgets = matches!(op, Op::Reset) && !self.stamps.is_empty();
+        if forgets || after.len() != live.len() {
             (self.stamps, self.newest) = (after.clone(), t);
         }
         Answer {

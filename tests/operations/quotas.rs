@@ -74,6 +74,40 @@ fn tiers_share_one_state() {
     assert_eq!((key.peek_at(at(1)).limit(), limiter.peek_at("k", at(1)).limit()), (60, 1));
 }
 
+/// A reset is of the key, whichever quota asks for it: also of units that have
+/// left the window of that quota, but not of another.
+#[test]
+fn a_reset_is_for_all_quotas() {
+    let limiter = KeyedLimiter::sliding_log(quota("10/min"))
+        .room_for(quota("5/s"))
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    assert!(limiter.check_n_at("k", 10, at(1)).is_allowed());
+    let tier = limiter.key("k").quota(quota("5/s")).unwrap();
+    assert_eq!(tier.reset_at(at(10)).remaining(), 5);
+    assert_eq!(limiter.peek_at("k", at(10)).remaining(), 10);
+}
+
+/// A log that a broken clock left is full for all quotas, whichever repairs it.
+#[test]
+fn a_repair_is_for_all_quotas() {
+    let clock = ManualClock::new();
+    let limiter = KeyedLimiter::sliding_log(quota("10/min"))
+        .room_for(quota("1/min"))
+        .clock(&clock)
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    assert!(limiter.check_n_at("k", 10, at(10 * 86_400)).is_allowed());
+    clock.set(at(100));
+    let tier = limiter.key("k").quota(quota("1/min")).unwrap();
+    assert_eq!(tier.check_at(at(100)).retry_after_secs(), Some(60));
+    assert_eq!(limiter.check_at("k", at(100)).retry_after_secs(), Some(60));
+    assert!(limiter.check_n_at("k", 10, at(160)).is_allowed());
+}
+
 #[test]
 fn what_has_no_room_is_refused() {
     let smooth =

@@ -63,6 +63,21 @@ fn counts_are_exact_once_threads_are_done() {
     assert!(plain.denied_most().is_empty());
 }
 
+/// A settlement is no decision, also where only part of it can be charged.
+#[test]
+fn settlements_are_not_counted() {
+    let limiter = KeyedLimiter::sliding_log("5/d".parse().unwrap())
+        .count_decisions(true)
+        .remember_denied(usize::MAX)
+        .try_build()
+        .unwrap();
+    let charge = limiter.check_n("k", 3).charge().unwrap();
+    let _ = limiter.key("k").settle(charge, 100);
+    let counts = limiter.counts().unwrap();
+    assert_eq!((counts.allowed, counts.denied, counts.unaccounted), (1, 0, 0));
+    assert!(limiter.denied_most().is_empty());
+}
+
 #[test]
 fn the_keys_denied_most_are_named() {
     let limiter = KeyedLimiter::gcra("1/d".parse().unwrap())
