@@ -50,18 +50,29 @@ pub struct Decision {
 /// [refund](crate::Key::refund) gives back and [`settle`](crate::Key::settle)
 /// corrects.
 ///
-/// A [`Decision`] tells its own ([`Decision::charge`]); one that was kept
-/// elsewhere can be put together again.
+/// A [`Decision`] tells its own ([`Decision::charge`]), which also knows what its
+/// units weighed, so that a refund by another quota takes away what the charge
+/// added. Whoever gives it back names the key; nothing ties it to one. It means
+/// nothing to another limiter, nor after a restart of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Charge {
     units: u64,
     at: Nanos,
+    /// What each unit weighed in ticks (GCRA), or 0 where that is not known.
+    interval: u64,
 }
 
 impl Charge {
     /// `units` that were charged at `at`, a reading of the limiter's clock.
+    ///
+    /// Put together like this, a charge does not know by which quota it was made:
+    /// GCRA gives it back by the quota that is asked then.
     pub const fn new(units: u64, at: Nanos) -> Self {
-        Self { units, at }
+        Self { units, at, interval: 0 }
+    }
+
+    pub(crate) const fn interval(&self) -> u64 {
+        self.interval
     }
 
     /// How many units were charged.
@@ -257,7 +268,8 @@ impl Decision {
     }
 
     /// How long to wait before what was allowed is done: zero, unless it was
-    /// [reserved](crate::Key::reserve). Rounded up to a nanosecond.
+    /// [reserved](crate::Key::reserve), or [settled](crate::Key::settle) beyond the
+    /// burst. Rounded up to a nanosecond. Always zero with a log.
     #[inline]
     pub const fn wait(&self) -> Duration {
         if self.units == 0 || !self.smooth || self.retry > 0 {
@@ -272,7 +284,8 @@ impl Decision {
     #[inline]
     pub const fn charge(&self) -> Option<Charge> {
         if self.units > 0 && self.retry == 0 && self.accounted {
-            Some(Charge { units: self.units, at: self.at })
+            let interval = if self.smooth { self.scale } else { 0 };
+            Some(Charge { units: self.units, at: self.at, interval })
         } else {
             None
         }

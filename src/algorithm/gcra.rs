@@ -20,8 +20,11 @@ pub struct Gcra {
     burst: u64,
     interval: u64,
     tolerance: u64,
-    /// The largest debt any quota or wait of the same limiter may leave behind.
+    /// The largest debt any quota of the same limiter may leave behind, its wait
+    /// included.
     largest: u64,
+    /// The longest wait of a reservation.
+    wait: u64,
 }
 
 /// Ticks, each below 2^62 but for `cost`: `tat` and `now` are below 2^63, the
@@ -34,7 +37,22 @@ impl Gcra {
         let (burst, interval) = (quota.burst_units(), quota.interval_ticks());
         // A quota's burst times interval fits by construction.
         let tolerance = burst.saturating_mul(interval);
-        Self { burst, interval, tolerance, largest: largest.max(tolerance) }
+        let largest = largest.max(tolerance);
+        Self { burst, interval, tolerance, largest, wait: largest.saturating_sub(tolerance) }
+    }
+
+    /// The same where so much of the largest debt is for waits, not for quotas.
+    pub(crate) const fn with_wait(self, wait: u64) -> Self {
+        Self { wait, ..self }
+    }
+
+    pub(crate) const fn longest_wait(&self) -> u64 {
+        self.wait
+    }
+
+    /// The largest debt that a quota may leave behind without a wait.
+    pub(crate) const fn largest_tolerance(&self) -> u64 {
+        self.largest.saturating_sub(self.wait)
     }
 
     /// The largest debt that can be left behind, in ticks.
@@ -58,7 +76,7 @@ impl Gcra {
     /// Another quota of the same limiter, by its numbers.
     #[inline(always)]
     pub(crate) const fn with_numbers(&self, [burst, interval, tolerance]: [u64; 3]) -> Self {
-        Self { burst, interval, tolerance, largest: self.largest }
+        Self { burst, interval, tolerance, ..*self }
     }
 
     /// Decides `cost` units at `now` for a key whose theoretical arrival time is
@@ -78,6 +96,7 @@ impl Gcra {
         cost: u64,
         wait: u64,
     ) -> Verdict<u64> {
+        let wait = if wait < self.wait { wait } else { self.wait };
         let within = self.tolerance.saturating_add(wait).min(self.largest);
         self.decide_within(within, tat, now, latest, cost)
     }
@@ -131,11 +150,13 @@ impl Gcra {
         now: u64,
         latest: u64,
         cost: u64,
-        charged: u64,
+        (charged, interval): (u64, u64),
     ) -> Verdict<u64> {
+        // What they added then, whatever a unit weighs by this quota.
+        let interval = if interval == 0 { self.interval } else { interval };
         // Whatever was owed then is paid by now: what is owed came later.
         let paid = charged.saturating_add(self.largest) <= now;
-        let to = if paid { tat } else { tat.saturating_sub(cost.saturating_mul(self.interval)) };
+        let to = if paid { tat } else { tat.saturating_sub(cost.saturating_mul(interval)) };
         self.lower(tat, to, now, latest)
     }
 

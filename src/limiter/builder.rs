@@ -69,11 +69,12 @@ impl<A, C> KeyedBuilder<A, C> {
 
     /// Makes room for another quota, to be used for [one call](crate::Key::quota)
     /// or [from some moment on](KeyedLimiter::set_quota). May be given more than
-    /// once; only the largest matters.
+    /// once.
     ///
-    /// GCRA needs room for the quota's debt (burst times emission interval), and
-    /// memory does not grow with it; the sliding log for its units and its period,
-    /// and each unit takes memory in every slot.
+    /// GCRA has room for any quota whose spent burst takes no longer to come back
+    /// (burst times emission interval) than that of the largest given; memory does
+    /// not grow with it. The sliding log has room for the most units and the longest
+    /// period of all that were given, and each unit takes memory in every slot.
     pub fn room_for(mut self, quota: Quota) -> Self {
         self.others.push(quota);
         self
@@ -86,8 +87,8 @@ impl<A, C> KeyedBuilder<A, C> {
         self
     }
 
-    /// Remembers the keys denied most, in so many places (at most 1024; 0 for
-    /// none) of 96 bytes ([`KeyedLimiter::denied_most`]). Off unless given: each denial then takes a
+    /// Remembers the keys denied most since the limiter was built, in so many places
+    /// (at most 1024; 0 for none) of 96 bytes, by their first 63 bytes ([`KeyedLimiter::denied_most`]). Off unless given: each denial then takes a
     /// lock for tens of nanoseconds, or is left uncounted where another thread
     /// has it; nobody waits, and allowed requests do not notice.
     pub fn remember_denied(mut self, places: usize) -> Self {
@@ -131,8 +132,8 @@ impl<A, C> KeyedBuilder<A, C> {
 
 impl<C> KeyedBuilder<Gcra, C> {
     /// The longest that a [reservation](crate::Key::reserve) may wait, and how far
-    /// beyond its burst a key may be brought by [`settle`](crate::Key::settle).
-    /// By default as long as the longest debt of a quota, or what
+    /// beyond the largest burst a key may be brought by [`settle`](crate::Key::settle).
+    /// Unless given, as long as the largest burst takes to come back, or what
     /// [`Quota::LONGEST_DEBT`] leaves.
     pub fn longest_wait(mut self, wait: Duration) -> Self {
         self.longest_wait = Some(wait);

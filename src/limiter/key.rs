@@ -88,9 +88,10 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// The same key, asked by another quota: a customer's own, or a tier's.
     ///
     /// The state is one, whatever quotas ask: what was charged by one quota is
-    /// owed to all. GCRA owes time, so that a unit of a faster quota weighs less;
-    /// the log counts units, and forgets those that have left the window of the
-    /// quota it was last charged by. A handful of instructions.
+    /// owed to all. GCRA owes time, so that a unit of a faster quota weighs less.
+    /// The log counts units, and **forgets those that have left the window of the
+    /// quota it was last charged by**: that is for a key whose quota changes, not for
+    /// two limits on one key at a time, which take two limiters.
     ///
     /// # Errors
     ///
@@ -139,10 +140,10 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
         self.check_n_at(0, now)
     }
 
-    /// Gives back what was charged, because it was not used after all; answers
-    /// with what is left then.
+    /// Gives back what was charged, because it was not used after all. The answer
+    /// tells how the key stands then, and is never a denial.
     ///
-    /// GCRA: what is owed shrinks by the units' time, at most to nothing, and not
+    /// GCRA: what is owed shrinks by the time that the units added, at most to nothing, and not
     /// at all once the charge is older than the largest debt. Sliding log: as
     /// many of the oldest live units leave at once, unless the charge's own have
     /// left; the charge itself may so be held against the key a little longer,
@@ -165,6 +166,8 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     }
 
     /// Corrects a charge that was an estimate: the key is charged `units` in all.
+    /// The answer tells how the key stands then, and is never a denial; its
+    /// [charge](Decision::charge) takes the place of the old one, which is spent.
     ///
     /// Too much is given back as by [`refund`](Self::refund). What is missing was
     /// used already, so it is charged even beyond the limit, and who comes next
@@ -204,8 +207,8 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
         decision.settled(charge.units().saturating_add(charged), charge.at())
     }
 
-    /// Forgets what the key was charged: it is as good as new. Answers with what
-    /// is left then. A key without a state stays without.
+    /// Forgets what the key was charged: it is as good as new. The answer tells how
+    /// it stands then. A key without a state stays without.
     #[inline]
     pub fn reset(&self) -> Decision {
         self.reset_at(self.now())
@@ -220,7 +223,8 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     #[inline]
     fn give_back(&self, units: u64, charge: Charge, now: Nanos) -> Decision {
         let charged = ticks(charge.at(), self.limiter.epoch, self.limiter.last);
-        self.ask(Ask::GiveBack(charged), units, now).to(0, now)
+        let interval = charge.interval();
+        self.ask(Ask::GiveBack { charged, interval }, units, now).to(0, now)
     }
 
     #[inline]

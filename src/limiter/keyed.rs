@@ -18,10 +18,10 @@ use crate::{
         rule::{Ask, Request},
         storage::Heap,
     },
-    time::{Clock, MonotonicClock, Nanos, ticks},
+    time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO, ticks},
 };
 use parking_lot::Mutex;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// What a new key is told when every slot it could take belongs to a live key.
 ///
@@ -199,7 +199,8 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// One key, for everything else that can be asked of it: refunds,
     /// reservations, resets, and checks by another quota.
     ///
-    /// The key is hashed once, and need not outlive the call.
+    /// The key is hashed once; its bytes stay borrowed for as long as the [`Key`]
+    /// lives, so across an `await` make a new one.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -229,7 +230,8 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// by one would give, also where a key occurs more than once. Keys are taken
     /// some ahead of the decisions, and their slots fetched from memory
     /// meanwhile: worth it as soon as the table is larger than the cache. A key
-    /// whose decision nobody takes is not charged.
+    /// whose decision nobody takes is not charged. The clock is read by this call:
+    /// over a stream without an end, make a call per batch.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -464,6 +466,13 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// The limiter's clock.
     pub fn clock(&self) -> &C {
         &self.clock
+    }
+}
+
+impl<C> KeyedLimiter<Gcra, C> {
+    /// The longest that a [reservation](Key::reserve) may wait.
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_nanos(self.table.rule().longest_wait() / TICKS_PER_NANO)
     }
 }
 

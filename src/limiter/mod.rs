@@ -77,14 +77,15 @@ impl Engine for Gcra {
                 }
             },
         };
-        Ok(Self::new(quota, debt.saturating_add(wait)))
+        Ok(Self::new(quota, debt.saturating_add(wait)).with_wait(wait))
     }
 
     fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError> {
         let other = Self::new(quota, 0);
-        if other.largest_debt() > self.largest_debt() {
-            let [debt, room] = [other, *self].map(|rule| nanos_up(rule.largest_debt()));
-            let [debt, room] = [debt, room].map(Duration::from_nanos);
+        // Its own room is its tolerance.
+        let [debt, room] = [other, *self].map(|rule| rule.largest_tolerance());
+        if debt > room {
+            let [debt, room] = [debt, room].map(|ticks| Duration::from_nanos(nanos_up(ticks)));
             return Err(RoomError::Debt { debt, room });
         }
         Ok(other.numbers())

@@ -42,10 +42,12 @@ impl Rule for Gcra {
             Ask::Reserve(wait) => self.reserve(tat, now, latest, cost, wait),
             Ask::Force => self.force(tat, now, latest, cost),
             // Whoever has no slot owes nothing that could be taken back.
-            Ask::GiveBack(_) | Ask::Forget if matches!(seen, Seen::Fresh { .. }) => {
+            Ask::GiveBack { .. } | Ask::Forget if matches!(seen, Seen::Fresh { .. }) => {
                 Verdict::Answer(self.look(tat, now))
             }
-            Ask::GiveBack(charged) => self.give_back(tat, now, latest, cost, charged),
+            Ask::GiveBack { charged, interval } => {
+                self.give_back(tat, now, latest, cost, (charged, interval))
+            }
             Ask::Forget => self.forget(tat, now, latest),
         };
         match verdict {
@@ -124,7 +126,7 @@ impl Rule for SlidingLog {
             (Seen::Live(word), Ask::Charge | Ask::Reserve(_) | Ask::Force) => {
                 self.decide(LogState::unpack(word), &ring, now, latest, cost)
             }
-            (Seen::Live(word), Ask::GiveBack(charged)) => {
+            (Seen::Live(word), Ask::GiveBack { charged, .. }) => {
                 let charged = Some(charged);
                 self.give_back(LogState::unpack(word), &ring, now, latest, cost, charged)
             }
@@ -134,7 +136,7 @@ impl Rule for SlidingLog {
             (Seen::Fresh { floor, generation }, Ask::Charge | Ask::Reserve(_) | Ask::Force) => {
                 self.decide_fresh(generation as u16, floor, now, cost)
             }
-            (Seen::Fresh { floor, .. }, Ask::GiveBack(_) | Ask::Forget) => {
+            (Seen::Fresh { floor, .. }, Ask::GiveBack { .. } | Ask::Forget) => {
                 self.decide_fresh(0, floor, now, 0)
             }
         };
@@ -150,7 +152,7 @@ impl Rule for SlidingLog {
 
     #[inline]
     fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>) {
-        if let (Ask::GiveBack(_) | Ask::Forget, Seen::Live(word)) = (request.ask, seen) {
+        if let (Ask::GiveBack { .. } | Ask::Forget, Seen::Live(word)) = (request.ask, seen) {
             // Units that have left are dropped along with those taken back.
             return self.write_tidied(request, word, ring);
         }

@@ -11,7 +11,7 @@ use crate::{
         storage::{Heap, Storage},
         words::{Ring, State},
     },
-    time::{Clock, MonotonicClock, Nanos, epoch_within, ticks, ticks_of},
+    time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO, epoch_within, ticks, ticks_of},
 };
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -146,7 +146,8 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     fn give_back(&self, units: u64, charge: Charge, now: Nanos) -> Decision {
         let charged = ticks(charge.at(), self.epoch, self.last);
-        self.ask(Ask::GiveBack(charged), units, now).to(0, now)
+        let interval = charge.interval();
+        self.ask(Ask::GiveBack { charged, interval }, units, now).to(0, now)
     }
 
     #[inline(always)]
@@ -239,6 +240,11 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 }
 
 impl<C: Clock> Limiter<Gcra, C> {
+    /// The longest that a [reservation](Self::reserve) may wait.
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_nanos(self.room.longest_wait() / TICKS_PER_NANO)
+    }
+
     /// Charges `n` units now for use within `longest`, all or none:
     /// [`Decision::wait`] tells when. See [`Key::reserve`](crate::Key::reserve).
     #[inline]

@@ -23,8 +23,10 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// About how many keys are live: exact in a table of up to 4096 slots, else
-    /// an estimate whose standard error is 0.8 % of the slots at most.
+    /// About how many keys are live: exact in a table of up to 16,384 slots, else
+    /// an estimate whose standard error is 0.4 % of the slots at most; a few keys in
+    /// a large table may read as none. A GCRA key that was given something back
+    /// counts for as long as its slot [rests](crate::Key::refund).
     #[allow(clippy::cast_possible_truncation)] // at most the number of slots
     pub fn live_keys(&self) -> usize {
         let Sample { live, looked_at, slots } = self.sample;
@@ -73,7 +75,8 @@ pub struct DeniedKey {
 }
 
 impl DeniedKey {
-    /// The key's bytes, at most the first 63; of a key that the caller hashed,
+    /// The key's bytes, at most the first 63, which stand for all keys that begin
+    /// so; of a key that the caller hashed,
     /// the hash's eight bytes in little-endian order.
     pub fn name(&self) -> &[u8] {
         &self.name

@@ -90,7 +90,7 @@ pub(crate) struct Sample {
 }
 
 /// Buckets looked at for a [`Sample`].
-const SAMPLE: usize = 256;
+const SAMPLE: usize = 1024;
 
 /// See the module's page.
 #[derive(Debug)]

@@ -27,8 +27,13 @@ pub(crate) enum Ask {
     Reserve(u64),
     /// The units, which were used already.
     Force,
-    /// To take the units back, which were charged at this time.
-    GiveBack(u64),
+    /// To take the units back.
+    GiveBack {
+        /// When they were charged.
+        charged: u64,
+        /// What each of them weighed then; 0: not known.
+        interval: u64,
+    },
     /// To take back whatever was charged.
     Forget,
 }

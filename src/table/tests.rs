@@ -298,7 +298,10 @@ fn lowered_states_do_not_return_under_clocks_that_differ() {
     let (k, j, ahead) = (1, 2, 9);
     assert!(ask(&table, k, 110 + ahead, 20, Ask::Charge).unwrap().is_allowed());
     let charged = (110 + ahead) * SECOND / 10;
-    assert_eq!(ask(&table, k, 110 + ahead, 1, Ask::GiveBack(charged)).unwrap().remaining(), 1);
+    assert_eq!(
+        ask(&table, k, 110 + ahead, 1, Ask::GiveBack { charged, interval: 0 }).unwrap().remaining(),
+        1
+    );
     let others = table.clone();
     let left = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
     let before = left.clone();

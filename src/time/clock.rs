@@ -19,7 +19,8 @@ pub trait Clock: Send + Sync {
     /// a time: that is left to [`time`](Self::time).
     ///
     /// For clocks whose readings take arithmetic: a keyed limiter looks for the key
-    /// in between. Who implements one of the two implements both, such that
+    /// in between. Unless implemented, a raw reading is `now` in nanoseconds, and
+    /// `time` takes it as such. Implement both or neither, such that
     /// `clock.time(clock.raw())` is what `clock.now()` is.
     #[inline]
     fn raw(&self) -> u64 {

@@ -11,7 +11,8 @@ fn refund<R: Rule<Answer = Decision>, const SLOTS: usize>(
     units: u64,
     charged: u64,
 ) -> Decision {
-    operate(table, key, now, units, Ask::GiveBack(charged * TICKS_PER_NANO)).unwrap()
+    let give_back = Ask::GiveBack { charged: charged * TICKS_PER_NANO, interval: 0 };
+    operate(table, key, now, units, give_back).unwrap()
 }
 
 /// A unit is given back while two others race for what there is.

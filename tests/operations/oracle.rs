@@ -61,6 +61,7 @@ fn interval(quota: &Quota) -> Ticks {
 pub(crate) struct Gcra {
     pub(crate) tat: Ticks,
     pub(crate) largest: Ticks,
+    pub(crate) wait: Ticks,
 }
 
 impl Gcra {
@@ -78,7 +79,7 @@ impl Gcra {
                 let within = match op {
                     Op::Reserve(_, longest) => {
                         let longest = Ticks::try_from(longest.as_nanos()).unwrap() * 16;
-                        (tolerance + longest).min(self.largest)
+                        tolerance + longest.min(self.wait)
                     }
                     _ => tolerance,
                 };

@@ -108,6 +108,56 @@ fn a_repair_is_for_all_quotas() {
     assert!(limiter.check_n_at("k", 10, at(160)).is_allowed());
 }
 
+/// A refund takes away what the charge added, whichever quota gives it back.
+#[test]
+fn a_refund_weighs_what_its_charge_weighed() {
+    let (slow, fast) = (quota("60/min burst 60"), quota("6000/min burst 100"));
+    let limiter = KeyedLimiter::gcra(slow)
+        .room_for(fast)
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    let key = limiter.key("k");
+    let by_fast = key.quota(fast).unwrap();
+    assert!(key.check_n_at(30, at(1)).is_allowed());
+    let charge = by_fast.check_n_at(20, at(1)).charge();
+    assert_eq!(charge, None, "thirty seconds are more than the faster burst");
+    let charge = by_fast.check_n_at(20, at(31)).charge().unwrap();
+    // A fifth of a second came on top, and goes again.
+    assert!(key.check_n_at(59, at(31)).is_allowed());
+    let d = key.refund_at(charge, at(31));
+    assert_eq!(d.full_after(), Duration::from_secs(59));
+    let charge = key.check_at(at(31)).charge().unwrap();
+    assert_eq!(by_fast.refund_at(charge, at(31)).full_after(), Duration::from_secs(59));
+    // One that was put together by hand does not know: the quota that is asked says.
+    let by_hand = tollgate::Charge::new(1, at(31));
+    assert_eq!(key.refund_at(by_hand, at(31)).full_after(), Duration::from_secs(58));
+}
+
+/// Room for quotas is not room for waits, nor the other way round.
+#[test]
+fn waits_are_bounded_whatever_the_quotas() {
+    let wait = Duration::from_secs(5);
+    let limiter = KeyedLimiter::gcra(quota("10/s burst 1"))
+        .room_for(quota("1/s burst 30"))
+        .longest_wait(wait)
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    assert_eq!(limiter.longest_wait(), wait);
+    let key = limiter.key("k");
+    let waits = (0..100).map(|_| key.reserve_at(1, Duration::from_secs(100), at(1)));
+    let longest = waits.take_while(tollgate::Decision::is_allowed).map(|d| d.wait()).max();
+    assert_eq!(longest, Some(wait));
+    assert!(limiter.set_quota(quota("1/s burst 31")).is_err());
+    limiter.set_quota(quota("1/s burst 30")).unwrap();
+    assert!(key.reserve_at(30, Duration::from_secs(100), at(1)).is_denied());
+    let d = key.reserve_at(29, Duration::from_secs(100), at(1));
+    assert_eq!(d.wait(), Duration::from_millis(4100));
+}
+
 #[test]
 fn what_has_no_room_is_refused() {
     let smooth =
