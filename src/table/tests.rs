@@ -310,7 +310,7 @@ fn lowered_states_do_not_return_under_clocks_that_differ() {
         // No state is lowered by more than the largest debt at once.
         let _ = ask(&others, k, 110, 1, Ask::Forget);
         let _ = ask(&others, k, 110, 1, Ask::Forget);
-        let had = (110..)
+        let had = (110..10_000)
             .find(|at| ask(&others, j, at + ahead, 1, Ask::Charge).is_ok_and(|d| d.is_allowed()));
         let at = had.unwrap();
         let _ = ask(&others, j, at, 1, Ask::Forget);

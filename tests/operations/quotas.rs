@@ -208,6 +208,9 @@ fn no_answer_is_by_half_a_quota() {
                     while !stop.load(Ordering::Relaxed) {
                         n += 1;
                         let d = limiter.check_hash(who << 32 | n);
+                        if !d.is_accounted() {
+                            continue; // so many new keys fill the table
+                        }
                         // Debt of one unit and what is left tell burst and interval.
                         let one = d.full_after();
                         assert!(
