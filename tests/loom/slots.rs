@@ -185,7 +185,7 @@ fn repair_is_lowered_and_rests() {
         // As good as new at 110, but its slot rests.
         assert_eq!(ask(&table, J, 111, 1), None);
         assert_eq!(allowed(ask(&table, K, 110, 1)), 1);
-        assert_eq!(allowed(ask(&table, J, 2_000_000_000, 1)), 1);
+        assert_eq!(allowed(ask(&table, J, 3_000_000_000, 1)), 1);
     });
 }
 
