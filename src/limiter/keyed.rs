@@ -122,26 +122,26 @@ impl KeyedLimiter<SlidingLog> {
 
 impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// Asks for one unit of `key`'s allowance now.
-    #[inline]
+    #[inline(always)]
     pub fn check<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
         self.check_n(key, 1)
     }
 
     /// Asks for `n` units now, all or none. 0 only looks.
-    #[inline]
+    #[inline(always)]
     pub fn check_n<K: AsRef<[u8]> + ?Sized>(&self, key: &K, n: u64) -> Decision {
         let bytes = key.as_ref();
         self.decide_now(self.hasher.bytes(bytes), Name::bytes(bytes), n)
     }
 
     /// Asks for one unit at `now`, a reading of this limiter's clock.
-    #[inline]
+    #[inline(always)]
     pub fn check_at<K: AsRef<[u8]> + ?Sized>(&self, key: &K, now: Nanos) -> Decision {
         self.check_n_at(key, 1, now)
     }
 
     /// Asks for `n` units at `now`, all or none. 0 only looks.
-    #[inline]
+    #[inline(always)]
     pub fn check_n_at<K: AsRef<[u8]> + ?Sized>(&self, key: &K, n: u64, now: Nanos) -> Decision {
         let bytes = key.as_ref();
         self.decide_at(self.hasher.bytes(bytes), Name::bytes(bytes), n, now)
@@ -152,25 +152,25 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// Such keys are apart from byte keys. The hash is mixed with the
     /// limiter's seed, so a plain number will do, but what the caller's hash
     /// does not tell apart, the limiter cannot.
-    #[inline]
+    #[inline(always)]
     pub fn check_hash(&self, hash: u64) -> Decision {
         self.check_hash_n(hash, 1)
     }
 
     /// [`check_hash`](Self::check_hash) for `n` units now, all or none. 0 only looks.
-    #[inline]
+    #[inline(always)]
     pub fn check_hash_n(&self, hash: u64, n: u64) -> Decision {
         self.decide_now(self.hasher.hash(hash), Name::hash(hash), n)
     }
 
     /// [`check_hash`](Self::check_hash) at `now`.
-    #[inline]
+    #[inline(always)]
     pub fn check_hash_at(&self, hash: u64, now: Nanos) -> Decision {
         self.check_hash_n_at(hash, 1, now)
     }
 
     /// [`check_hash`](Self::check_hash) for `n` units at `now`, all or none. 0 only looks.
-    #[inline]
+    #[inline(always)]
     pub fn check_hash_n_at(&self, hash: u64, n: u64, now: Nanos) -> Decision {
         self.decide_at(self.hasher.hash(hash), Name::hash(hash), n, now)
     }

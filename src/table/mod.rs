@@ -364,11 +364,11 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// at: those where new keys go while there is room, then the others.
     fn rows(place: &Place) -> impl Iterator<Item = usize> + Clone + use<R, S, G> {
         let first = preferred::<G>(place.tag);
-        let buckets = if place.home == place.away { 1 } else { 2 };
-        let places = [place.home, place.away];
-        (0..G::ROWS).flat_map(move |i| {
-            let row = (first + i) % G::ROWS;
-            places.into_iter().take(buckets).map(move |bucket| bucket * G::ROWS + row)
+        let (home, away) = (place.home, place.away);
+        let both = usize::from(home != away);
+        (0..G::ROWS << both).map(move |i| {
+            let bucket = if i & both == 0 { home } else { away };
+            bucket * G::ROWS + (first + (i >> both)) % G::ROWS
         })
     }
 
