@@ -1,7 +1,7 @@
 //! What the table promises of its words, where a caller cannot look.
 
-use super::*;
 use super::rule::Ask;
+use super::*;
 use crate::{Decision, Quota, algorithm::Gcra, algorithm::SlidingLog, sync::Ordering};
 
 fn quota(text: &str) -> Quota {
@@ -307,9 +307,8 @@ fn lowered_states_do_not_return_under_clocks_that_differ() {
         // No state is lowered by more than the largest debt at once.
         let _ = ask(&others, k, 110, 1, Ask::Forget);
         let _ = ask(&others, k, 110, 1, Ask::Forget);
-        let had = (110..).find(|at| {
-            ask(&others, j, at + ahead, 1, Ask::Charge).is_ok_and(|d| d.is_allowed())
-        });
+        let had = (110..)
+            .find(|at| ask(&others, j, at + ahead, 1, Ask::Charge).is_ok_and(|d| d.is_allowed()));
         let at = had.unwrap();
         let _ = ask(&others, j, at, 1, Ask::Forget);
         for _ in at..138 {
