@@ -30,3 +30,30 @@ fn lone_log_last_units() {
         assert_eq!(limiter.peek_at(Nanos::new(7)).remaining(), 1);
     });
 }
+
+/// As [`log_denial_is_consistent`](super::log), without a table: the same look, by
+/// the way that a table takes only when something comes in between.
+#[test]
+fn lone_log_look_is_consistent() {
+    model(3, 2, || {
+        let quota: Quota = "2/10ns".parse().unwrap();
+        let limiter = Limiter::sliding_log(quota).clock(ManualClock::new()).epoch(Nanos::ZERO);
+        let limiter = Arc::new(limiter.try_build().unwrap());
+        for at in [1, 5] {
+            assert!(limiter.check_at(Nanos::new(at)).is_allowed());
+        }
+        let gate = Arc::new(Gate::default());
+        let (other, theirs) = (limiter.clone(), gate.clone());
+        let writer = spawn(move || {
+            theirs.pass();
+            for at in [11, 15] {
+                assert!(other.check_at(Nanos::new(at)).is_allowed());
+            }
+        });
+        gate.pass();
+        let d = limiter.peek_at(Nanos::new(12));
+        let seen = (d.remaining(), d.reset_after().as_nanos(), d.full_after().as_nanos());
+        assert!([(1, 3, 3), (0, 3, 9), (1, 9, 9), (0, 9, 13)].contains(&seen), "{seen:?}");
+        writer.join().unwrap();
+    });
+}

@@ -256,3 +256,45 @@ fn lone_refund() {
         assert_eq!(limiter.peek_at(Nanos::new(2)).remaining() + theirs, 1);
     });
 }
+
+/// Two give back at once, without a table.
+#[test]
+fn lone_refunds_against_each_other() {
+    model(3, 2, || {
+        let quota: Quota = "4/40ns".parse().unwrap();
+        let limiter = Limiter::gcra(quota).clock(ManualClock::new()).epoch(Nanos::ZERO);
+        let limiter = Arc::new(limiter.try_build().unwrap());
+        let now = Nanos::new(1);
+        assert!(limiter.check_n_at(3, now).is_allowed());
+        let other = limiter.clone();
+        let theirs = spawn(move || other.refund_at(Charge::new(1, now), now).remaining());
+        let ours = limiter.refund_at(Charge::new(1, now), now).remaining();
+        let theirs = theirs.join().unwrap();
+        assert_eq!((ours.min(theirs), ours.max(theirs)), (2, 3));
+    });
+}
+
+/// What was used is charged as far as the largest debt goes, in whole units, and each
+/// is told what it was charged: together, exactly what there was room for.
+#[test]
+fn settled_charges_are_real() {
+    model(3, 2, || {
+        let quota: Quota = "2/20ns".parse().unwrap();
+        let limiter = Limiter::gcra(quota)
+            .longest_wait(std::time::Duration::from_nanos(25))
+            .clock(ManualClock::new())
+            .epoch(Nanos::ZERO);
+        let limiter = Arc::new(limiter.try_build().unwrap());
+        let now = Nanos::new(1);
+        let settle = move |limiter: &Limiter<_, _>, units| {
+            let decision = limiter.settle_at(Charge::new(0, now), units, now);
+            decision.charge().map_or(0, |charge| charge.units())
+        };
+        let other = limiter.clone();
+        let theirs = spawn(move || settle(&other, 3));
+        let ours = settle(&limiter, 100);
+        // 45 ns of debt, 10 a unit.
+        assert_eq!(ours + theirs.join().unwrap(), 4);
+        assert_eq!(limiter.peek_at(now).full_after().as_nanos(), 40);
+    });
+}

@@ -158,6 +158,26 @@ fn waits_are_bounded_whatever_the_quotas() {
     assert_eq!(d.wait(), Duration::from_millis(4100));
 }
 
+/// A slot is not given away while units are in the window of any quota, though they
+/// have left that of the limiter's own.
+#[test]
+fn a_slot_is_kept_for_the_longest_window() {
+    let limiter = KeyedLimiter::sliding_log(quota("2/s"))
+        .room_for(quota("2/min"))
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .capacity(1)
+        .try_build()
+        .unwrap();
+    let key = limiter.key("k").quota(quota("2/min")).unwrap();
+    assert_eq!(key.check_n_at(2, at(1)).remaining(), 0);
+    // More keys than there are other slots.
+    let others =
+        (0..limiter.gauges_at(at(10)).slots() as u64).map(|n| limiter.check_hash_at(n, at(10)));
+    assert_eq!(others.filter(|d| !d.is_accounted()).count(), 1);
+    assert!(key.check_at(at(60)).is_denied() && key.check_at(at(61)).is_allowed());
+}
+
 #[test]
 fn what_has_no_room_is_refused() {
     let smooth =
