@@ -193,9 +193,10 @@ impl Gcra {
         Decision::from_debt(self.burst, self.interval, debt, retry)
     }
 
-    /// The state that replaces one which cannot be honest: a spent burst at `now`.
+    /// The state that replaces one which cannot be honest: the largest burst of any
+    /// quota of the limiter, spent at `now`.
     pub(crate) const fn full_debt(&self, now: u64) -> u64 {
-        now.wrapping_add(self.tolerance)
+        now.wrapping_add(self.largest_tolerance())
     }
 }
 

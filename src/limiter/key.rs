@@ -167,7 +167,9 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
 
     /// Corrects a charge that was an estimate: the key is charged `units` in all.
     /// The answer tells how the key stands then, and is never a denial; its
-    /// [charge](Decision::charge) takes the place of the old one, which is spent.
+    /// [charge](Decision::charge) takes the place of the old one, which is spent, and
+    /// weighs what units weigh by the quota that is asked: settle by the one that
+    /// charged.
     ///
     /// Too much is given back as by [`refund`](Self::refund). What is missing was
     /// used already, so it is charged even beyond the limit, and who comes next

@@ -230,8 +230,8 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// by one would give, also where a key occurs more than once. Keys are taken
     /// some ahead of the decisions, and their slots fetched from memory
     /// meanwhile: worth it as soon as the table is larger than the cache. A key
-    /// whose decision nobody takes is not charged. The clock is read by this call:
-    /// over a stream without an end, make a call per batch.
+    /// whose decision nobody takes is not charged. The clock and the quota are read by
+    /// this call: over a stream without an end, make a call per batch.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};

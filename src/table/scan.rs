@@ -12,7 +12,7 @@ use crate::sync::AtomicU64;
 /// The first slot that seems to bear `tag`.
 #[inline(always)]
 pub(super) fn first_bearer(keys: &[AtomicU64], tag: u64) -> Option<usize> {
-    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(loom), not(miri)))]
     if let Ok(line) = <&[AtomicU64; 8]>::try_from(keys) {
         let found = sse2(line, tag);
         // The rest of the division tells the compiler what it cannot know.
@@ -38,7 +38,7 @@ fn portable(keys: &[AtomicU64], tag: u64) -> u32 {
 /// race with those who change key words. To the processor these are loads like
 /// any others, and of each aligned word it loads all or nothing, which is what
 /// eight `Relaxed` loads promise.
-#[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(loom), not(miri)))]
 #[inline(always)]
 fn sse2(line: &[AtomicU64; 8], tag: u64) -> u32 {
     use std::arch::asm;

@@ -108,6 +108,23 @@ fn a_repair_is_for_all_quotas() {
     assert!(limiter.check_n_at("k", 10, at(160)).is_allowed());
 }
 
+/// A state that cannot be honest is in debt to every quota once it is repaired.
+#[test]
+fn a_repair_by_a_tier_is_for_all_quotas() {
+    let (small, large) = (quota("10/s burst 1"), quota("1/s burst 10"));
+    let limiter = KeyedLimiter::gcra(large)
+        .room_for(small)
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    let (key, far) = (limiter.key("k"), 1000 * 86_400);
+    assert!(key.check_at(at(far)).is_allowed());
+    assert!(key.quota(small).unwrap().check_at(at(100)).is_denied());
+    assert_eq!(key.peek_at(at(100)).remaining(), 0);
+    assert_eq!(key.peek_at(at(110)).remaining(), 10);
+}
+
 /// A refund takes away what the charge added, whichever quota gives it back.
 #[test]
 fn a_refund_weighs_what_its_charge_weighed() {
