@@ -58,8 +58,8 @@ pub struct Decision {
 pub struct Charge {
     units: u64,
     at: Nanos,
-    /// What each unit weighed in ticks (GCRA), or 0 where that is not known.
-    interval: u64,
+    /// What they added to the debt, in ticks (GCRA), or 0 where that is not known.
+    weight: u64,
 }
 
 impl Charge {
@@ -68,11 +68,31 @@ impl Charge {
     /// Put together like this, a charge does not know by which quota it was made:
     /// GCRA gives it back by the quota that is asked then.
     pub const fn new(units: u64, at: Nanos) -> Self {
-        Self { units, at, interval: 0 }
+        Self { units, at, weight: 0 }
     }
 
-    pub(crate) const fn interval(&self) -> u64 {
-        self.interval
+    /// What so many of the units weighed, or 0 where that is not known.
+    pub(crate) fn weight_of(&self, units: u64) -> u64 {
+        let of_all = u128::from(self.weight) * u128::from(units.min(self.units));
+        of_all
+            .checked_div(u128::from(self.units))
+            .map_or(0, |part| u64::try_from(part).unwrap_or(0))
+    }
+
+    /// Takes so many units out.
+    pub(crate) fn shrink(&mut self, units: u64) {
+        self.weight = self.weight.saturating_sub(self.weight_of(units));
+        self.units = self.units.saturating_sub(units);
+    }
+
+    /// Adds units that were charged as `decision` says.
+    pub(crate) fn grow(&mut self, units: u64, decision: &Decision) {
+        let added = if decision.smooth { units.saturating_mul(decision.scale) } else { 0 };
+        // Of units that were named by hand, what they weigh stays unknown.
+        if self.weight > 0 || self.units == 0 {
+            self.weight = self.weight.saturating_add(added);
+        }
+        self.units = self.units.saturating_add(units);
     }
 
     /// How many units were charged.
@@ -128,16 +148,15 @@ impl Decision {
         accounted: true,
     };
 
+    /// The same to whom nothing is denied, because nothing was asked for.
+    pub(crate) const fn not_asked(self) -> Self {
+        Self { retry: 0, ..self }
+    }
+
     /// The same, as the answer to who asked for `units` at `at`.
     #[inline(always)]
     pub(crate) const fn to(self, units: u64, at: Nanos) -> Self {
         Self { units, at, ..self }
-    }
-
-    /// The same for a charge of `at` that is of `units` now.
-    pub(crate) const fn settled(self, units: u64, at: Nanos) -> Self {
-        // It is no answer to whether they may pass.
-        Self { units, at, retry: 0, ..self }
     }
 
     /// From a GCRA state: `debt` ticks after the decision, `retry` ticks to wait.
@@ -268,8 +287,7 @@ impl Decision {
     }
 
     /// How long to wait before what was allowed is done: zero, unless it was
-    /// [reserved](crate::Key::reserve), or [settled](crate::Key::settle) beyond the
-    /// burst. Rounded up to a nanosecond. Always zero with a log.
+    /// [reserved](crate::Key::reserve). Rounded up to a nanosecond.
     #[inline]
     pub const fn wait(&self) -> Duration {
         if self.units == 0 || !self.smooth || self.retry > 0 {
@@ -285,7 +303,8 @@ impl Decision {
     pub const fn charge(&self) -> Option<Charge> {
         if self.units > 0 && self.retry == 0 && self.accounted {
             let interval = if self.smooth { self.scale } else { 0 };
-            Some(Charge { units: self.units, at: self.at, interval })
+            let weight = self.units.saturating_mul(interval);
+            Some(Charge { units: self.units, at: self.at, weight })
         } else {
             None
         }

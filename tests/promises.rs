@@ -98,12 +98,12 @@ fn no_decision_allocates() {
                     keyed.key(&key).quota(slower).unwrap().check(),
                     keyed.key(&key).refund(Charge::new(1, clock.now())),
                     keyed_log.key(&key).refund(Charge::new(1, clock.now())),
-                    keyed_log.key(&key).settle(Charge::new(1, clock.now()), round % 9),
-                    keyed.key(&key).settle(Charge::new(1, clock.now()), round % 9),
+                    keyed_log.key(&key).settle(&mut Charge::new(1, clock.now()), round % 9),
+                    keyed.key(&key).settle(&mut Charge::new(1, clock.now()), round % 9),
                     keyed.check_many([key, key]).last().unwrap(),
                     keyed_log.check_many_hashes([round]).last().unwrap(),
                     keyed.hashed(round).reset(),
-                    alone.settle(Charge::new(1, Nanos::ZERO), 2),
+                    alone.settle(&mut Charge::new(1, Nanos::ZERO), 2),
                     watched.check(&key),
                 ] {
                     outcomes[match d.outcome() {

@@ -190,7 +190,7 @@ fn to_the_unit<A: Algorithm>(build: impl Fn(Quota) -> KeyedBuilder<A>) {
                         let key = random % 8;
                         let of_key = limiter.hashed(key);
                         let units = 1 + (random >> 40) % 3;
-                        let Some(charge) = of_key.check_n_at(units, now).charge() else {
+                        let Some(mut charge) = of_key.check_n_at(units, now).charge() else {
                             continue;
                         };
                         let units = i64::try_from(units).unwrap();
@@ -198,7 +198,7 @@ fn to_the_unit<A: Algorithm>(build: impl Fn(Quota) -> KeyedBuilder<A>) {
                         match (random >> 50) % 4 {
                             0 => kept[slot] += units,
                             1 => {
-                                let _ = of_key.settle_at(charge, 1, now);
+                                let _ = of_key.settle_at(&mut charge, 1, now);
                                 kept[slot] += 1;
                             }
                             _ => {
@@ -239,7 +239,7 @@ fn everything<A: Algorithm>(
         if key >= 20 {
             match now.as_u64() / 64 % 4 {
                 0 => _ = of_key.reset_at(now),
-                1 => _ = of_key.settle_at(Charged::new(1, now), 1 + n % 4, now),
+                1 => _ = of_key.settle_at(&mut Charged::new(1, now), 1 + n % 4, now),
                 2 => _ = of_key.quota(quotas[1]).unwrap().check_n_at(n, now),
                 _ => other(of_key, n, now),
             }

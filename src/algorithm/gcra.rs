@@ -142,21 +142,20 @@ impl Gcra {
         Verdict::Charge(now.saturating_add(after), self.answer(after, 0))
     }
 
-    /// Gives `cost` units back that were charged at `charged`, as far as they
-    /// are still owed.
+    /// Gives `cost` units back, as far as they are still owed, that were charged at
+    /// `charged` and then weighed `weight`, or what they weigh by this quota if 0.
     pub(crate) fn give_back(
         &self,
         tat: u64,
         now: u64,
         latest: u64,
         cost: u64,
-        (charged, interval): (u64, u64),
+        (charged, weight): (u64, u64),
     ) -> Verdict<u64> {
-        // What they added then, whatever a unit weighs by this quota.
-        let interval = if interval == 0 { self.interval } else { interval };
+        let weight = if weight == 0 { cost.saturating_mul(self.interval) } else { weight };
         // Whatever was owed then is paid by now: what is owed came later.
         let paid = charged.saturating_add(self.largest) <= now;
-        let to = if paid { tat } else { tat.saturating_sub(cost.saturating_mul(interval)) };
+        let to = if paid { tat } else { tat.saturating_sub(weight) };
         self.lower(tat, to, now, latest)
     }
 

@@ -1,6 +1,6 @@
 //! [`Key`]: everything that can be asked of one key.
 
-use super::{Algorithm, KeyedLimiter, RoomError, charge_used};
+use super::{Algorithm, KeyedLimiter, RoomError, settle};
 use crate::{
     algorithm::Gcra,
     decision::{Charge, Decision},
@@ -162,51 +162,45 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// As [`refund`](Self::refund), at `now`.
     #[inline]
     pub fn refund_at(&self, charge: Charge, now: Nanos) -> Decision {
-        self.give_back(charge.units(), charge, now)
+        self.give_back(charge.units(), &charge, now)
     }
 
-    /// Corrects a charge that was an estimate: the key is charged `units` in all.
-    /// The answer tells how the key stands then, and is never a denial; its
-    /// [charge](Decision::charge) takes the place of the old one, which is spent, and
-    /// weighs what units weigh by the quota that is asked: settle by the one that
-    /// charged.
+    /// Corrects a charge that was an estimate: the key is charged `units` in all,
+    /// and the charge is of so many from now on. The answer tells how the key
+    /// stands then, and is never a denial.
     ///
     /// Too much is given back as by [`refund`](Self::refund). What is missing was
     /// used already, so it is charged even beyond the limit, and who comes next
     /// waits for it: with GCRA up to the largest debt the limiter has room for (see
     /// [`longest_wait`](crate::KeyedBuilder::longest_wait)), with the sliding log up
     /// to the units of its window; units beyond that are not charged, nor in the
-    /// decision's [charge](Decision::charge).
+    /// charge.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
     ///
     /// let limiter = KeyedLimiter::gcra(Quota::n_per_minute(1000)?).try_build()?;
     /// let tokens = limiter.key("alice");
-    /// let estimate = tokens.check_n(400).charge().unwrap();
-    /// assert_eq!(tokens.settle(estimate, 150).remaining(), 850);
+    /// let mut estimate = tokens.check_n(400).charge().unwrap();
+    /// assert_eq!(tokens.settle(&mut estimate, 150).remaining(), 850);
     ///
-    /// let estimate = tokens.check_n(400).charge().unwrap();
+    /// let mut estimate = tokens.check_n(400).charge().unwrap();
     /// // It took more than there was: the next ones wait for it.
-    /// assert_eq!(tokens.settle(estimate, 1300).remaining(), 0);
+    /// assert_eq!(tokens.settle(&mut estimate, 1300).remaining(), 0);
+    /// assert_eq!(estimate.units(), 1300);
     /// assert!(tokens.check().is_denied());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn settle(&self, charge: Charge, units: u64) -> Decision {
+    pub fn settle(&self, charge: &mut Charge, units: u64) -> Decision {
         self.settle_at(charge, units, self.now())
     }
 
     /// As [`settle`](Self::settle), at `now`.
-    pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
-        let more = units.saturating_sub(charge.units());
-        if more == 0 {
-            let back = charge.units().saturating_sub(units);
-            return self.give_back(back, charge, now).settled(units, charge.at());
-        }
+    pub fn settle_at(&self, charge: &mut Charge, units: u64, now: Nanos) -> Decision {
         let largest = self.limiter.table.rule().largest_debt();
-        let (decision, charged) = charge_used(more, largest, |n| self.ask(Ask::Force, n, now));
-        decision.settled(charge.units().saturating_add(charged), charge.at())
+        let back = |n, charge: &Charge| self.give_back(n, charge, now);
+        settle(charge, units, largest, back, |n| self.ask(Ask::Force, n, now)).to(0, now)
     }
 
     /// Forgets what the key was charged: it is as good as new. The answer tells how
@@ -223,10 +217,10 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     }
 
     #[inline]
-    fn give_back(&self, units: u64, charge: Charge, now: Nanos) -> Decision {
+    fn give_back(&self, units: u64, charge: &Charge, now: Nanos) -> Decision {
         let charged = ticks(charge.at(), self.limiter.epoch, self.limiter.last);
-        let interval = charge.interval();
-        self.ask(Ask::GiveBack { charged, interval }, units, now).to(0, now)
+        let weight = charge.weight_of(units);
+        self.ask(Ask::GiveBack { charged, weight }, units, now).to(0, now)
     }
 
     #[inline]

@@ -20,7 +20,7 @@ pub use watch::{Counts, DeniedKey, Gauges};
 
 use crate::{
     algorithm::{Gcra, MAX_UNITS, SlidingLog},
-    decision::Decision,
+    decision::{Charge, Decision},
     quota::Quota,
     table::rule::Rule,
     time::{MAX_DEBT, nanos_up, ticks_of},
@@ -171,19 +171,32 @@ impl Engine for SlidingLog {
     }
 }
 
-/// Charges units that were used already, as many of them as there is room for, with
-/// debts of at most `largest`; and tells how many.
-fn charge_used(units: u64, largest: u64, force: impl Fn(u64) -> Decision) -> (Decision, u64) {
-    let mut units = units;
+/// Makes `charge` one of `units`: gives units `back`, or `force`s as many of the
+/// missing ones as there is room for, with debts of at most `largest`.
+fn settle(
+    charge: &mut Charge,
+    units: u64,
+    largest: u64,
+    back: impl Fn(u64, &Charge) -> Decision,
+    force: impl Fn(u64) -> Decision,
+) -> Decision {
+    let mut more = units.saturating_sub(charge.units());
+    if more == 0 {
+        let too_many = charge.units().saturating_sub(units);
+        let decision = back(too_many, charge);
+        charge.shrink(too_many);
+        return decision;
+    }
     loop {
-        let decision = force(units);
+        let decision = force(more);
         if decision.is_allowed() {
-            return (decision, units);
+            charge.grow(more, &decision);
+            return decision;
         }
         // Fewer than were denied, whatever happens meanwhile.
-        units = units.saturating_sub(1).min(decision.fits_within(largest));
-        if units == 0 {
-            return (decision, 0);
+        more = more.saturating_sub(1).min(decision.fits_within(largest));
+        if more == 0 {
+            return decision.not_asked();
         }
     }
 }

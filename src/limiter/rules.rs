@@ -45,8 +45,8 @@ impl Rule for Gcra {
             Ask::GiveBack { .. } | Ask::Forget if matches!(seen, Seen::Fresh { .. }) => {
                 Verdict::Answer(self.look(tat, now))
             }
-            Ask::GiveBack { charged, interval } => {
-                self.give_back(tat, now, latest, cost, (charged, interval))
+            Ask::GiveBack { charged, weight } => {
+                self.give_back(tat, now, latest, cost, (charged, weight))
             }
             Ask::Forget => self.forget(tat, now, latest),
         };

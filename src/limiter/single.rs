@@ -1,6 +1,8 @@
 //! [`Limiter`]: one state, for one thing that is limited.
 
-use super::{Algorithm, BuildError, DefaultClock, RoomError, charge_used, current::Current};
+use super::{
+    Algorithm, BuildError, DefaultClock, RoomError, current::Current, settle as settle_charge,
+};
 use crate::{
     algorithm::{Gcra, SlidingLog},
     decision::{Apart, Charge, Decision},
@@ -110,26 +112,21 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// As [`refund`](Self::refund), at `now`.
     #[inline]
     pub fn refund_at(&self, charge: Charge, now: Nanos) -> Decision {
-        self.give_back(charge.units(), charge, now)
+        self.give_back(charge.units(), &charge, now)
     }
 
     /// Corrects a charge that was an estimate, so that `units` are charged in
     /// all: see [`Key::settle`](crate::Key::settle).
     #[inline]
-    pub fn settle(&self, charge: Charge, units: u64) -> Decision {
+    pub fn settle(&self, charge: &mut Charge, units: u64) -> Decision {
         self.settle_at(charge, units, self.clock.now())
     }
 
     /// As [`settle`](Self::settle), at `now`.
-    pub fn settle_at(&self, charge: Charge, units: u64, now: Nanos) -> Decision {
-        let more = units.saturating_sub(charge.units());
-        if more == 0 {
-            let back = charge.units().saturating_sub(units);
-            return self.give_back(back, charge, now).settled(units, charge.at());
-        }
-        let largest = self.room.largest_debt();
-        let (decision, charged) = charge_used(more, largest, |n| self.ask(Ask::Force, n, now));
-        decision.settled(charge.units().saturating_add(charged), charge.at())
+    pub fn settle_at(&self, charge: &mut Charge, units: u64, now: Nanos) -> Decision {
+        let back = |n, charge: &Charge| self.give_back(n, charge, now);
+        let force = |n| self.ask(Ask::Force, n, now);
+        settle_charge(charge, units, self.room.largest_debt(), back, force).to(0, now)
     }
 
     /// Forgets what was charged: the limiter is as good as new.
@@ -144,10 +141,10 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         self.ask(Ask::Forget, 1, now).to(0, now)
     }
 
-    fn give_back(&self, units: u64, charge: Charge, now: Nanos) -> Decision {
+    fn give_back(&self, units: u64, charge: &Charge, now: Nanos) -> Decision {
         let charged = ticks(charge.at(), self.epoch, self.last);
-        let interval = charge.interval();
-        self.ask(Ask::GiveBack { charged, interval }, units, now).to(0, now)
+        let weight = charge.weight_of(units);
+        self.ask(Ask::GiveBack { charged, weight }, units, now).to(0, now)
     }
 
     #[inline(always)]

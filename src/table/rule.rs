@@ -31,8 +31,8 @@ pub(crate) enum Ask {
     GiveBack {
         /// When they were charged.
         charged: u64,
-        /// What each of them weighed then; 0: not known.
-        interval: u64,
+        /// What they weighed then; 0: not known.
+        weight: u64,
     },
     /// To take back whatever was charged.
     Forget,

@@ -299,7 +299,7 @@ fn lowered_states_do_not_return_under_clocks_that_differ() {
     assert!(ask(&table, k, 110 + ahead, 20, Ask::Charge).unwrap().is_allowed());
     let charged = (110 + ahead) * SECOND / 10;
     assert_eq!(
-        ask(&table, k, 110 + ahead, 1, Ask::GiveBack { charged, interval: 0 }).unwrap().remaining(),
+        ask(&table, k, 110 + ahead, 1, Ask::GiveBack { charged, weight: 0 }).unwrap().remaining(),
         1
     );
     let others = table.clone();

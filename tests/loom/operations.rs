@@ -11,7 +11,7 @@ fn refund<R: Rule<Answer = Decision>, const SLOTS: usize>(
     units: u64,
     charged: u64,
 ) -> Decision {
-    let give_back = Ask::GiveBack { charged: charged * TICKS_PER_NANO, interval: 0 };
+    let give_back = Ask::GiveBack { charged: charged * TICKS_PER_NANO, weight: 0 };
     operate(table, key, now, units, give_back).unwrap()
 }
 
@@ -287,8 +287,9 @@ fn settled_charges_are_real() {
         let limiter = Arc::new(limiter.try_build().unwrap());
         let now = Nanos::new(1);
         let settle = move |limiter: &Limiter<_, _>, units| {
-            let decision = limiter.settle_at(Charge::new(0, now), units, now);
-            decision.charge().map_or(0, |charge| charge.units())
+            let mut charge = Charge::new(0, now);
+            let _ = limiter.settle_at(&mut charge, units, now);
+            charge.units()
         };
         let other = limiter.clone();
         let theirs = spawn(move || settle(&other, 3));

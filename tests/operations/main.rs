@@ -119,7 +119,7 @@ proptest! {
             let at = Nanos::new(now);
             let d = match (op, settled) {
                 (_, Some((charge, 0))) if matches!(op, Op::Refund(..)) => key.refund_at(charge, at),
-                (_, Some((charge, units))) => key.settle_at(charge, units, at),
+                (_, Some((mut charge, units))) => key.settle_at(&mut charge, units, at),
                 (Op::Charge(n), _) => key.check_n_at(n, at),
                 (Op::Reserve(n, wait), _) => key.reserve_at(n, wait, at),
                 _ => key.reset_at(at),
@@ -146,7 +146,7 @@ proptest! {
             let at = Nanos::new(now);
             let d = match (op, settled) {
                 (_, Some((charge, 0))) if matches!(op, Op::Refund(..)) => key.refund_at(charge, at),
-                (_, Some((charge, units))) => key.settle_at(charge, units, at),
+                (_, Some((mut charge, units))) => key.settle_at(&mut charge, units, at),
                 (Op::Charge(n), _) => key.check_n_at(n, at),
                 _ => key.reset_at(at),
             };
@@ -169,7 +169,7 @@ proptest! {
             let at = Nanos::new(now);
             let d = match (op, settled) {
                 (_, Some((charge, 0))) if matches!(op, Op::Refund(..)) => limiter.refund_at(charge, at),
-                (_, Some((charge, units))) => limiter.settle_at(charge, units, at),
+                (_, Some((mut charge, units))) => limiter.settle_at(&mut charge, units, at),
                 (Op::Charge(n), _) => limiter.check_n_at(n, at),
                 _ => limiter.reset_at(at),
             };
@@ -251,7 +251,7 @@ proptest! {
         let now = Nanos::new(5);
         let (a, b) = (smooth.hashed(key), exact.hashed(key));
         for d in [a.refund_at(charge, now), b.refund_at(charge, now), a.reset_at(now), b.reset_at(now),
-            a.settle_at(charge, 0, now), b.settle_at(charge, 0, now)] {
+            a.settle_at(&mut charge.clone(), 0, now), b.settle_at(&mut charge.clone(), 0, now)] {
             prop_assert!(d.is_allowed() && d.remaining() == 1 && d.full_after().is_zero());
         }
         prop_assert_eq!((smooth.gauges_at(now).live_keys(), exact.gauges_at(now).live_keys()), (0, 0));
@@ -274,14 +274,15 @@ proptest! {
         let (smooth, exact) = (smooth.key("k"), exact.key("k"));
         let _ = (smooth.check_n_at(others, at), exact.check_n_at(others, at), alone.check_n_at(others, at));
         let charges = [smooth.check_n_at(ours, at), exact.check_n_at(ours, at), alone.check_n_at(ours, at)];
-        let [a, b, c] = charges.map(|d| d.charge().unwrap());
+        let mut back = charges.map(|d| d.charge().unwrap());
+        let [a, b, c] = &mut back;
         let settled = [smooth.settle_at(a, units, at), exact.settle_at(b, units, at),
             alone.settle_at(c, units, at)];
-        let left = settled.map(|d| d.charge().map_or(0, |charge| charge.units()));
+        prop_assert!(settled.iter().all(|d| d.charge().is_none() && d.is_allowed()));
+        let left = back.map(|charge| charge.units());
         // By default a debt of two bursts is what there is room for.
         let most = [20 - others, 10 - others, 20 - others];
         prop_assert_eq!(left, most.map(|most| units.min(most)));
-        let back = settled.map(|d| d.charge().unwrap_or(Charge::new(0, at)));
         let back = [smooth.refund_at(back[0], at), exact.refund_at(back[1], at),
             alone.refund_at(back[2], at)];
         prop_assert_eq!(back.map(|d| d.remaining()), [10 - others; 3]);
@@ -303,7 +304,7 @@ proptest! {
                 let both = match op {
                     0 => [a.check_n_at(units, now), b.check_n_at(units % 5, now)],
                     1 => [a.refund_at(charge, now), b.refund_at(charge, now)],
-                    2 => [a.settle_at(charge, at, now), b.settle_at(charge, at, now)],
+                    2 => [a.settle_at(&mut charge.clone(), at, now), b.settle_at(&mut charge.clone(), at, now)],
                     3 => [a.reserve_at(units % 2000, Duration::from_nanos(at), now), b.check_at(now)],
                     _ => [a.reset_at(now), b.reset_at(now)],
                 };

@@ -152,6 +152,38 @@ fn a_refund_weighs_what_its_charge_weighed() {
     assert_eq!(key.refund_at(by_hand, at(31)).full_after(), Duration::from_secs(58));
 }
 
+/// Settled by whatever quota, a charge gives back what it added, no more and no less.
+#[test]
+fn a_settled_charge_weighs_what_it_added() {
+    let (slow, fast) = (quota("60/min burst 60"), quota("6000/min burst 100"));
+    let limiter = KeyedLimiter::gcra(slow)
+        .room_for(fast)
+        .clock(ManualClock::new())
+        .epoch(Nanos::ZERO)
+        .try_build()
+        .unwrap();
+    let key = limiter.key("k");
+    let by_fast = key.quota(fast).unwrap();
+    assert!(key.check_n_at(10, at(1)).is_allowed());
+    let mut charge = key.check_n_at(20, at(1)).charge().unwrap();
+    // Half of twenty seconds, though ten units of the other quota are a tenth of one.
+    assert_eq!(by_fast.settle_at(&mut charge, 10, at(1)).full_after(), Duration::from_secs(20));
+    assert_eq!((charge.units(), charge.at()), (10, at(1)));
+    // A hundred more, by the other quota: one second.
+    assert_eq!(by_fast.settle_at(&mut charge, 110, at(1)).full_after(), Duration::from_secs(21));
+    // Eleven seconds in 110 units: half of them.
+    let d = key.settle_at(&mut charge, 55, at(1));
+    assert_eq!(d.full_after(), Duration::from_millis(15_500));
+    assert_eq!(key.refund_at(charge, at(1)).full_after(), Duration::from_secs(10));
+    // By hand, of nothing: then all of it is known.
+    let mut charge = tollgate::Charge::new(0, at(1));
+    assert_eq!(
+        by_fast.settle_at(&mut charge, 50, at(1)).full_after(),
+        Duration::from_millis(10_500)
+    );
+    assert_eq!(key.refund_at(charge, at(1)).full_after(), Duration::from_secs(10));
+}
+
 /// Room for quotas is not room for waits, nor the other way round.
 #[test]
 fn waits_are_bounded_whatever_the_quotas() {

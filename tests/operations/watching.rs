@@ -71,8 +71,8 @@ fn settlements_are_not_counted() {
         .remember_denied(usize::MAX)
         .try_build()
         .unwrap();
-    let charge = limiter.check_n("k", 3).charge().unwrap();
-    let _ = limiter.key("k").settle(charge, 100);
+    let mut charge = limiter.check_n("k", 3).charge().unwrap();
+    let _ = limiter.key("k").settle(&mut charge, 100);
     let counts = limiter.counts().unwrap();
     assert_eq!((counts.allowed, counts.denied, counts.unaccounted), (1, 0, 0));
     assert!(limiter.denied_most().is_empty());
