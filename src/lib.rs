@@ -100,12 +100,18 @@
 //! # Features
 //!
 //! * `tsc` (default): read the time-stamp counter through the crate `quanta`.
+//! * `headers`: decisions as HTTP header fields and bodies ([`headers`]).
+//! * `policy`: limits written as a file ([`policy`]).
 //! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;
 mod decision;
+#[cfg(feature = "headers")]
+pub mod headers;
 mod limiter;
+#[cfg(feature = "policy")]
+pub mod policy;
 mod quota;
 mod sync;
 mod table;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What each room may name of the crate.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("sync", &[]),
     ("time", &["sync"]),
     ("quota", &["time"]),
@@ -17,6 +17,8 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("algorithm", &["time", "quota", "decision"]),
     ("table", &["sync"]),
     ("limiter", &["sync", "time", "quota", "decision", "algorithm", "table"]),
+    ("headers", &["time", "decision"]),
+    ("policy", &["sync", "time", "quota", "decision", "algorithm", "table", "limiter", "headers"]),
     ("design", &[]),
     ("coming_from_governor", &[]),
 ];

@@ -1,0 +1,1 @@
+//! Decisions as HTTP: header fields and bodies, in the dialects that APIs speak.

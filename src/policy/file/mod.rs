@@ -1,0 +1,1 @@
+//! The policy file: its model, and its errors with line and column.

@@ -1,0 +1,1 @@
+//! A path made normal, so that there is one way to write it.

@@ -1,0 +1,1 @@
+//! Routes: which limit of a group applies to a request.

@@ -1,0 +1,1 @@
+//! The texts of a policy file: quotas, amounts, spans of time, shares.
