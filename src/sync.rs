@@ -14,6 +14,15 @@ pub(crate) use std::{
     thread,
 };
 
+/// What was published before any word that this thread loaded is seen from here on.
+#[inline]
+pub(crate) fn acquire() {
+    #[cfg(not(loom))]
+    std::sync::atomic::fence(Ordering::Acquire);
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::Acquire);
+}
+
 /// Tells the processor (or the model) that this thread waits for another.
 #[inline]
 pub(crate) fn spin() {

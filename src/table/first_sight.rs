@@ -182,6 +182,10 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     pub(super) fn look(&self, place: &Place, claim: u64) -> Look {
         let mut own = None;
         for at in Self::rows(place) {
+            // The ticket was taken: whatever was published under it before is seen here.
+            if self.spot_in(at, place.tag).find().is_none() {
+                continue;
+            }
             let row = self.row(at);
             for nth in 0..G::ROW {
                 let slot = Slot { row: at, nth };
@@ -214,6 +218,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 }
             }
         }
+        // Whoever took a slot away from this key raised the floor before; who read the
+        // key word that came then reads that floor from here on.
+        sync::acquire();
         own.map_or(Look::Absent, Look::TakenOver)
     }
 
@@ -228,6 +235,9 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 Some(_) => self.claim_free(place.home, home.free, claim),
                 None => self.none_free(&home, None, request),
             };
+        }
+        if home.taken < G::SPILL && home.free.is_some() && !self.seems_to_have_keyless(place.away) {
+            return self.claim_free(place.home, home.free, claim);
         }
         let away = self.survey(place.away, place.tag, request);
         let home_it_is = match (home.free, away.free) {
@@ -248,6 +258,11 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         } else {
             self.claim_free(place.away, away.free, claim)
         }
+    }
+
+    /// A glance, for a choice that may be wrong.
+    fn seems_to_have_keyless(&self, bucket: usize) -> bool {
+        (0..G::ROWS).any(|row| self.spot_in(bucket * G::ROWS + row, 0).find().is_some())
     }
 
     /// Step 3, for models.

@@ -257,6 +257,12 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         for spot in others.clone() {
             spot.prefetch();
         }
+        if !borne {
+            // What a first sight asks first, should it be one.
+            for bucket in [place.home, place.away] {
+                self.prefetch_bucket(bucket);
+            }
+        }
         let mut borne = borne;
         for spot in others {
             let found = spot.find();
@@ -387,6 +393,14 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         }
         let at = self.layout.rings_at + (slot.row * G::ROW + slot.nth) * len;
         Ring::new(&self.storage.words()[at..at + len])
+    }
+
+    /// Has a bucket's ticket and floor fetched from memory.
+    fn prefetch_bucket(&self, bucket: usize) {
+        let at = geometry::HEAD_WORDS + geometry::BUCKET_WORDS * bucket;
+        if let Some(word) = self.storage.words().get(at) {
+            storage::prefetch(word);
+        }
     }
 
     fn ticket(&self, bucket: usize) -> Ticket<'_> {

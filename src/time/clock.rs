@@ -85,6 +85,9 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
+#[cfg(feature = "tsc")]
+const SCALE_BITS: u32 = 32;
+
 /// The default clock: monotonic, nanoseconds since it was created.
 ///
 /// With feature `tsc` (on by default) it reads the processor's time-stamp
@@ -106,6 +109,9 @@ pub struct MonotonicClock {
     source: quanta::Clock,
     #[cfg(feature = "tsc")]
     zero: u64,
+    /// Nanoseconds in 2^32 units of the source.
+    #[cfg(feature = "tsc")]
+    scale: u64,
     #[cfg(not(feature = "tsc"))]
     zero: std::time::Instant,
 }
@@ -117,7 +123,10 @@ impl MonotonicClock {
         {
             let source = quanta::Clock::new();
             let zero = source.raw();
-            Self { source, zero }
+            // quanta's own conversion tells kinds of sources apart, and shifts by a
+            // variable.
+            let scale = source.delta_as_nanos(0, 1 << 48) >> (48 - SCALE_BITS);
+            Self { source, zero, scale }
         }
         #[cfg(not(feature = "tsc"))]
         {
@@ -148,7 +157,12 @@ impl Clock for MonotonicClock {
     fn time(&self, raw: u64) -> Nanos {
         #[cfg(feature = "tsc")]
         {
-            Nanos(self.source.delta_as_nanos(self.zero, raw))
+            // Cores may differ by a little: never before zero.
+            let units = u128::from(raw.saturating_sub(self.zero));
+            let nanos = (units * u128::from(self.scale)) >> SCALE_BITS;
+            #[allow(clippy::cast_possible_truncation)] // 2^64 ns are five centuries
+            let nanos = nanos as u64;
+            Nanos(nanos)
         }
         #[cfg(not(feature = "tsc"))]
         {

@@ -16,6 +16,7 @@ mod measure;
 mod memory;
 mod peers;
 mod plot;
+mod quantile;
 mod report;
 mod scenario;
 mod subject;

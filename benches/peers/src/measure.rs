@@ -6,6 +6,7 @@
 
 use crate::{
     keys::Keys,
+    quantile::quantile,
     subject::{Kind, Subject},
 };
 use anyhow::{Result, anyhow, ensure};
@@ -64,21 +65,6 @@ impl Timing {
             ratio: quantile(&ratios, 0.5),
         }
     }
-}
-
-/// The value below which the share `q` of `values` lies, interpolated between
-/// the two next to it. NaN without values.
-pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else {
-        return f64::NAN;
-    };
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    // Between 0 and `last`.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    sorted[low] + (sorted[high] - sorted[low]) * (at - at.floor())
 }
 
 /// Asks once for all `keys`, and where the limit denies, until all are denied.
@@ -232,15 +218,6 @@ mod tests {
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-12
-    }
-
-    #[test]
-    fn quantiles() {
-        assert!(near(quantile(&[3.0, 1.0, 2.0], 0.5), 2.0));
-        assert!(near(quantile(&[4.0, 1.0, 3.0, 2.0], 0.5), 2.5));
-        assert!(near(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.25), 2.0));
-        assert!(near(quantile(&[7.0], 0.75), 7.0));
-        assert!(quantile(&[], 0.5).is_nan());
     }
 
     /// A round in which the whole machine was slow changes no ratio.
