@@ -19,7 +19,10 @@
 //! 2. Look through both buckets. A live slot that bears the key: somebody was
 //!    faster; give the ticket back, take the ordinary way. *Claimed* slots that
 //!    bear the key: take each over, keep one, give up the others; so no earlier
-//!    holder can publish any more.
+//!    holder can publish any more. (Rows in which no word seems to bear the key are passed over by
+//!    loads without order: what was published under the ticket is seen since it was
+//!    taken. An acquire fence after the look makes the floors that were raised before
+//!    any word that was read visible.)
 //! 3. Otherwise choose a slot without a key, or whose state has been as good as
 //!    new for longest:
 //!    raise its bucket's *floor* to when it became so, then compare-and-swap
