@@ -65,7 +65,7 @@ impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I>
         let mut batch = Self {
             limiter,
             rule: limiter.rule(),
-            request: limiter.request(1, now),
+            request: limiter.store.request(1, now),
             now,
             // Nothing may be taken beyond the end: it would wait in the ring, undecided.
             keys: keys.fuse(),
@@ -90,7 +90,7 @@ impl<'a, A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Batch<'a, A, C, I>
             return false;
         };
         *slot = key.hash(&self.limiter.hasher);
-        self.limiter.table.spot(*slot).prefetch();
+        self.limiter.store.table().spot(*slot).prefetch();
         if self.limiter.watch.is_some() {
             self.names[nth] = Some(key);
         }
@@ -113,7 +113,7 @@ impl<A: Algorithm, C: Clock, I: Iterator<Item: BatchKey>> Iterator for Batch<'_,
             self.ready -= 1;
         }
         self.at = (at + 1) % AHEAD;
-        let spot = self.limiter.table.spot(hash);
+        let spot = self.limiter.store.table().spot(hash);
         let found = (hash, spot, spot.find());
         let name = name.as_ref().map_or(Name::hash(hash.0), BatchKey::name);
         Some(self.limiter.ask(&self.rule, found, name, self.request, self.now))

@@ -4,16 +4,14 @@ use super::{
     Algorithm, BuildError, DefaultClock, KeyedLimiter, OnSaturation,
     current::Current,
     hash::KeyHasher,
+    store::Store,
     watch::{Watch, WatchFor},
 };
 use crate::{
     algorithm::Gcra,
     quota::Quota,
-    table::{
-        Table,
-        geometry::{Layout, Wide},
-    },
-    time::{Clock, MonotonicClock, Nanos, epoch_within},
+    table::geometry::{Layout, Wide},
+    time::{Clock, MonotonicClock, Nanos},
 };
 use parking_lot::Mutex;
 use std::{marker::PhantomData, time::Duration};
@@ -199,19 +197,15 @@ impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
     pub fn try_build(self) -> Result<KeyedLimiter<A, C>, BuildError> {
         let rule = self.rule()?;
         let layout = self.layout(rule)?;
-        let table = Table::on_heap(rule, layout)
-            .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
         let clock = self.clock;
-        let last = rule.last_now();
-        let epoch = epoch_within(self.epoch.unwrap_or_else(|| clock.now()), last);
+        let epoch = self.epoch.unwrap_or_else(|| clock.now());
+        let store = Store::try_new(rule, layout, epoch, self.on_saturation)
+            .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
         let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
         Ok(KeyedLimiter {
-            table,
+            store,
             hasher,
             clock,
-            epoch,
-            last,
-            on_saturation: self.on_saturation,
             capacity: self.capacity,
             current: Current::new(rule.numbers()),
             quota: Mutex::new(self.quota),

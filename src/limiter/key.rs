@@ -6,7 +6,7 @@ use crate::{
     decision::{Charge, Decision},
     quota::Quota,
     table::{Hash, rule::Ask},
-    time::{Clock, MonotonicClock, Nanos, ticks, ticks_of},
+    time::{Clock, MonotonicClock, Nanos, ticks_of},
 };
 use std::{fmt, time::Duration};
 
@@ -99,7 +99,7 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// [room](crate::KeyedBuilder::room_for).
     #[inline]
     pub fn quota(self, quota: Quota) -> Result<Self, RoomError> {
-        let room = self.limiter.table.rule();
+        let room = self.limiter.store.room();
         let rule = room.with_numbers(room.fit(&quota)?);
         Ok(Self { rule: Some(rule), ..self })
     }
@@ -198,7 +198,7 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
 
     /// As [`settle`](Self::settle), at `now`.
     pub fn settle_at(&self, charge: &mut Charge, units: u64, now: Nanos) -> Decision {
-        let largest = self.limiter.table.rule().largest_debt();
+        let largest = self.limiter.store.room().largest_debt();
         let back = |n, charge: &Charge| self.give_back(n, charge, now);
         settle(charge, units, largest, back, |n| self.ask(Ask::Force, n, now)).to(0, now)
     }
@@ -218,7 +218,7 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
 
     #[inline]
     fn give_back(&self, units: u64, charge: &Charge, now: Nanos) -> Decision {
-        let charged = ticks(charge.at(), self.limiter.epoch, self.limiter.last);
+        let charged = self.limiter.store.ticks(charge.at());
         let weight = charge.weight_of(units);
         self.ask(Ask::GiveBack { charged, weight }, units, now).to(0, now)
     }
@@ -230,8 +230,8 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
 
     #[inline]
     fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
-        let request = self.limiter.request(n, now).asking(ask);
-        let found = self.limiter.look_up(self.hash);
+        let request = self.limiter.store.request(n, now).asking(ask);
+        let found = self.limiter.store.look_up(self.hash);
         let rule = self.rule.unwrap_or_else(|| self.limiter.rule());
         self.limiter.ask(&rule, found, self.name, request, now)
     }

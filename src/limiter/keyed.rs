@@ -6,19 +6,15 @@ use super::{
     current::Current,
     hash::KeyHasher,
     key::{Key, Name},
+    store::{Found, Store},
     watch::{Counts, DeniedKey, Gauges, Watch},
 };
 use crate::{
     algorithm::{Gcra, SlidingLog},
-    decision::{Apart, Decision},
+    decision::Decision,
     quota::Quota,
-    table::{
-        Hash, Refused, Spot, Table,
-        geometry::Wide,
-        rule::{Ask, Request},
-        storage::Heap,
-    },
-    time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO, ticks},
+    table::{Hash, rule::Request},
+    time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO},
 };
 use parking_lot::Mutex;
 use std::{fmt, time::Duration};
@@ -90,21 +86,15 @@ pub enum OnSaturation {
 ///
 /// As [`Limiter`](crate::Limiter#range).
 pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
-    pub(super) table: Table<A, Heap, Wide>,
+    pub(super) store: Store<A>,
     pub(super) hasher: KeyHasher,
     pub(super) clock: C,
-    pub(super) epoch: Nanos,
-    pub(super) last: u64,
-    pub(super) on_saturation: OnSaturation,
     pub(super) capacity: usize,
     pub(super) current: Current,
     /// The same quota for people, and the lock that writers of `current` take.
     pub(super) quota: Mutex<Quota>,
     pub(super) watch: Option<Box<Watch>>,
 }
-
-/// A key's hash, and where it seems to be.
-pub(super) type Found<'a> = (Hash, Spot<'a>, Option<usize>);
 
 impl KeyedLimiter<Gcra> {
     /// Starts building a limiter for smooth traffic.
@@ -279,101 +269,39 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// goes beside turning the reading into a time.
     #[inline(always)]
     fn decide_now(&self, hash: Hash, name: Name<'_>, n: u64) -> Decision {
-        let spot = self.table.spot(hash);
+        let spot = self.store.table().spot(hash);
         spot.prefetch();
         let raw = self.clock.raw();
         let found = spot.find();
         let now = self.clock.time(raw);
-        self.ask(&self.rule(), (hash, spot, found), name, self.request(n, now), now)
+        self.ask(&self.rule(), (hash, spot, found), name, self.store.request(n, now), now)
     }
 
     #[inline(always)]
     fn decide_at(&self, hash: Hash, name: Name<'_>, n: u64, now: Nanos) -> Decision {
-        self.ask(&self.rule(), self.look_up(hash), name, self.request(n, now), now)
-    }
-
-    /// Where a key seems to be.
-    #[inline(always)]
-    pub(super) fn look_up(&self, hash: Hash) -> Found<'_> {
-        let spot = self.table.spot(hash);
-        spot.prefetch();
-        (hash, spot, spot.find())
+        self.ask(&self.rule(), self.store.look_up(hash), name, self.store.request(n, now), now)
     }
 
     /// The rule of the quota that holds now.
     #[inline(always)]
     pub(super) fn rule(&self) -> A {
-        self.table.rule().with_numbers(self.current.get())
-    }
-
-    #[inline(always)]
-    pub(super) fn request(&self, n: u64, now: Nanos) -> Request {
-        Request::new(ticks(now, self.epoch, self.last), n)
+        self.store.room().with_numbers(self.current.get())
     }
 
     #[inline(always)]
     pub(super) fn ask(
         &self,
         rule: &A,
-        (hash, spot, found): Found<'_>,
+        found: Found<'_>,
         name: Name<'_>,
         request: Request,
         now: Nanos,
     ) -> Decision {
-        let decision = if let Some(decision) = self.table.hit(rule, &spot, found, &request) {
-            decision
-        } else {
-            let Request { now, cost, ask, .. } = request;
-            self.decide_anywhere(rule.numbers(), hash, found.is_some(), now, cost, ask).unpack()
-        }
-        .to(request.cost, now);
+        let decision = self.store.ask(rule, found, request, now, &|| self.clock.now());
         if let Some(watch) = &self.watch {
             watch.note(&decision, &request, name);
         }
         decision
-    }
-
-    /// Takes and gives its parts by value, so that nothing need be in memory on the
-    /// way of a hit, where a store delays the compare-and-swap.
-    #[inline(never)]
-    fn decide_anywhere(
-        &self,
-        numbers: [u64; 3],
-        hash: Hash,
-        borne: bool,
-        now: u64,
-        cost: u64,
-        ask: Ask,
-    ) -> Apart {
-        let rule = self.table.rule().with_numbers(numbers);
-        let request = Request::new(now, cost).asking(ask);
-        Apart(match self.table.decide_anywhere(&rule, hash, borne, &request) {
-            Ok(decision) => decision,
-            Err(refused) => self.refused(&rule, hash, request, refused),
-        })
-    }
-
-    #[cold]
-    fn refused(&self, rule: &A, hash: Hash, request: Request, refused: Refused) -> Decision {
-        let mut refused = refused;
-        if refused == Refused::Fault {
-            // Is the state far ahead, or the caller's `now` far behind?
-            let clock = ticks(self.clock.now(), self.epoch, self.last);
-            match self.table.decide_anywhere(rule, hash, true, &request.repairing(clock)) {
-                Ok(decision) => return decision,
-                Err(again) => refused = again,
-            }
-        }
-        let retry = match (self.on_saturation, refused) {
-            (OnSaturation::Allow, _) => 0,
-            // "Never" would be untrue, and "now" too.
-            (OnSaturation::Deny, Refused::Saturated { soonest }) => {
-                soonest.clamp(1, Decision::NEVER - 1)
-            }
-            // A request that repairs meets no fault.
-            (OnSaturation::Deny, Refused::Fault) => 1,
-        };
-        Decision::saturated(rule.limit(), retry)
     }
 
     /// Replaces the quota, from the next decision on.
@@ -399,7 +327,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// A quota for which the limiter was not given
     /// [room](KeyedBuilder::room_for); the present one then stays.
     pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
-        let numbers = self.table.rule().fit(&quota)?;
+        let numbers = self.store.room().fit(&quota)?;
         let mut present = self.quota.lock();
         self.current.set(numbers);
         *present = quota;
@@ -408,7 +336,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 
     /// How many requests of new keys found no slot since the limiter was built.
     pub fn saturated(&self) -> u64 {
-        self.table.saturated()
+        self.store.table().saturated()
     }
 
     /// How full the table is, now.
@@ -432,7 +360,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 
     /// As [`gauges`](Self::gauges), at `now`.
     pub fn gauges_at(&self, now: Nanos) -> Gauges {
-        let sample = self.table.sample(ticks(now, self.epoch, self.last));
+        let sample = self.store.table().sample(self.store.ticks(now));
         Gauges { sample, saturated: self.saturated() }
     }
 
@@ -460,7 +388,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 
     /// Bytes allocated, all of them when the limiter was built.
     pub fn memory(&self) -> usize {
-        self.table.layout().bytes()
+        self.store.table().layout().bytes()
     }
 
     /// The limiter's clock.
@@ -472,7 +400,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 impl<C> KeyedLimiter<Gcra, C> {
     /// The longest that a [reservation](Key::reserve) may wait.
     pub fn longest_wait(&self) -> Duration {
-        Duration::from_nanos(self.table.rule().longest_wait() / TICKS_PER_NANO)
+        Duration::from_nanos(self.store.room().longest_wait() / TICKS_PER_NANO)
     }
 }
 
@@ -481,8 +409,8 @@ impl<A: Algorithm, C> fmt::Debug for KeyedLimiter<A, C> {
         f.debug_struct("KeyedLimiter")
             .field("quota", &*self.quota.lock())
             .field("capacity", &self.capacity)
-            .field("memory", &self.table.layout().bytes())
-            .field("saturated", &self.table.saturated())
+            .field("memory", &self.store.table().layout().bytes())
+            .field("saturated", &self.store.table().saturated())
             .finish_non_exhaustive()
     }
 }

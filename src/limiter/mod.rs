@@ -9,6 +9,7 @@ mod key;
 mod keyed;
 mod rules;
 mod single;
+mod store;
 mod watch;
 
 pub use builder::KeyedBuilder;
@@ -45,21 +46,45 @@ pub trait Algorithm: Engine {}
 impl Algorithm for Gcra {}
 impl Algorithm for SlidingLog {}
 
-/// What the limiters need of an algorithm.
-pub(crate) trait Engine: Rule<Answer = Decision> + Copy + 'static {
-    /// The rule for `quota`, of a limiter that has room for `others` and such waits.
-    fn build(quota: &Quota, others: &[Quota], wait: Option<Duration>) -> Result<Self, BuildError>;
-    /// The numbers of another quota of the same limiter.
-    fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError>;
+/// A rule whose quota is three numbers, given at each question.
+pub(crate) trait Ruled: Rule<Answer = Decision> + Copy + 'static {
     /// What tells this quota's rule from others of the same limiter.
     fn numbers(&self) -> [u64; 3];
     /// The rule of another quota of the same limiter.
     fn with_numbers(&self, numbers: [u64; 3]) -> Self;
-    /// The largest debt of any state in ticks, where states are debts.
-    fn largest_debt(&self) -> u64;
     /// The last instant told apart, in ticks.
     fn last_now(&self) -> u64;
     fn limit(&self) -> u64;
+}
+
+/// What the limiters need of an algorithm.
+pub(crate) trait Engine: Ruled {
+    /// The rule for `quota`, of a limiter that has room for `others` and such waits.
+    fn build(quota: &Quota, others: &[Quota], wait: Option<Duration>) -> Result<Self, BuildError>;
+    /// The numbers of another quota of the same limiter.
+    fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError>;
+    /// The largest debt of any state in ticks, where states are debts.
+    fn largest_debt(&self) -> u64;
+}
+
+impl Ruled for Gcra {
+    #[inline(always)]
+    fn numbers(&self) -> [u64; 3] {
+        self.numbers()
+    }
+
+    #[inline(always)]
+    fn with_numbers(&self, numbers: [u64; 3]) -> Self {
+        self.with_numbers(numbers)
+    }
+
+    fn last_now(&self) -> u64 {
+        self.last_now()
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit()
+    }
 }
 
 impl Engine for Gcra {
@@ -91,6 +116,12 @@ impl Engine for Gcra {
         Ok(other.numbers())
     }
 
+    fn largest_debt(&self) -> u64 {
+        self.largest_debt()
+    }
+}
+
+impl Ruled for SlidingLog {
     #[inline(always)]
     fn numbers(&self) -> [u64; 3] {
         self.numbers()
@@ -99,10 +130,6 @@ impl Engine for Gcra {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
-    }
-
-    fn largest_debt(&self) -> u64 {
-        self.largest_debt()
     }
 
     fn last_now(&self) -> u64 {
@@ -148,26 +175,8 @@ impl Engine for SlidingLog {
         }
     }
 
-    #[inline(always)]
-    fn numbers(&self) -> [u64; 3] {
-        self.numbers()
-    }
-
-    #[inline(always)]
-    fn with_numbers(&self, numbers: [u64; 3]) -> Self {
-        self.with_numbers(numbers)
-    }
-
     fn largest_debt(&self) -> u64 {
         0
-    }
-
-    fn last_now(&self) -> u64 {
-        self.last_now()
-    }
-
-    fn limit(&self) -> u64 {
-        self.limit()
     }
 }
 

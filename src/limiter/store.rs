@@ -1,0 +1,139 @@
+//! A table and the time it counts in: what decides, once it is known which key,
+//! how much and when. The limiters put a clock, names and quotas around it.
+
+use super::{OnSaturation, Ruled};
+use crate::{
+    decision::{Apart, Decision},
+    table::{
+        Hash, Refused, Spot, Table,
+        geometry::{Layout, Wide},
+        rule::{Ask, Request},
+        storage::{Heap, OutOfMemory},
+    },
+    time::{Nanos, epoch_within, ticks},
+};
+
+/// A key's hash, and where it seems to be.
+pub(crate) type Found<'a> = (Hash, Spot<'a>, Option<usize>);
+
+/// See the module's page.
+pub(crate) struct Store<R> {
+    table: Table<R, Heap, Wide>,
+    epoch: Nanos,
+    last: u64,
+    on_saturation: OnSaturation,
+}
+
+impl<R: Ruled> Store<R> {
+    pub(crate) fn try_new(
+        rule: R,
+        layout: Layout,
+        epoch: Nanos,
+        on_saturation: OnSaturation,
+    ) -> Result<Self, OutOfMemory> {
+        let last = rule.last_now();
+        let epoch = epoch_within(epoch, last);
+        Ok(Self { table: Table::on_heap(rule, layout)?, epoch, last, on_saturation })
+    }
+
+    pub(crate) const fn table(&self) -> &Table<R, Heap, Wide> {
+        &self.table
+    }
+
+    /// The rule that the table was made for.
+    #[inline(always)]
+    pub(crate) const fn room(&self) -> &R {
+        self.table.rule()
+    }
+
+    /// A reading of the clock in the table's time.
+    #[inline(always)]
+    pub(crate) fn ticks(&self, now: Nanos) -> u64 {
+        ticks(now, self.epoch, self.last)
+    }
+
+    #[inline(always)]
+    pub(crate) fn request(&self, n: u64, now: Nanos) -> Request {
+        Request::new(self.ticks(now), n)
+    }
+
+    /// Where a key seems to be.
+    #[inline(always)]
+    pub(crate) fn look_up(&self, hash: Hash) -> Found<'_> {
+        let spot = self.table.spot(hash);
+        spot.prefetch();
+        (hash, spot, spot.find())
+    }
+
+    /// Decides. `clock` is read where a state looks like a fault.
+    #[inline(always)]
+    pub(crate) fn ask(
+        &self,
+        rule: &R,
+        (hash, spot, found): Found<'_>,
+        request: Request,
+        now: Nanos,
+        clock: &impl Fn() -> Nanos,
+    ) -> Decision {
+        if let Some(decision) = self.table.hit(rule, &spot, found, &request) {
+            decision
+        } else {
+            let Request { now, cost, ask, .. } = request;
+            self.decide_anywhere(rule.numbers(), hash, found.is_some(), now, cost, ask, clock)
+                .unpack()
+        }
+        .to(request.cost, now)
+    }
+
+    /// Takes and gives its parts by value, so that nothing need be in memory on the
+    /// way of a hit, where a store delays the compare-and-swap.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)]
+    fn decide_anywhere(
+        &self,
+        numbers: [u64; 3],
+        hash: Hash,
+        borne: bool,
+        now: u64,
+        cost: u64,
+        ask: Ask,
+        clock: &impl Fn() -> Nanos,
+    ) -> Apart {
+        let rule = self.room().with_numbers(numbers);
+        let request = Request::new(now, cost).asking(ask);
+        Apart(match self.table.decide_anywhere(&rule, hash, borne, &request) {
+            Ok(decision) => decision,
+            Err(refused) => self.refused(&rule, hash, request, refused, clock),
+        })
+    }
+
+    #[cold]
+    fn refused(
+        &self,
+        rule: &R,
+        hash: Hash,
+        request: Request,
+        refused: Refused,
+        clock: &impl Fn() -> Nanos,
+    ) -> Decision {
+        let mut refused = refused;
+        if refused == Refused::Fault {
+            // Is the state far ahead, or the caller's `now` far behind?
+            let latest = self.ticks(clock());
+            match self.table.decide_anywhere(rule, hash, true, &request.repairing(latest)) {
+                Ok(decision) => return decision,
+                Err(again) => refused = again,
+            }
+        }
+        let retry = match (self.on_saturation, refused) {
+            (OnSaturation::Allow, _) => 0,
+            // "Never" would be untrue, and "now" too.
+            (OnSaturation::Deny, Refused::Saturated { soonest }) => {
+                soonest.clamp(1, Decision::NEVER - 1)
+            }
+            // A request that repairs meets no fault.
+            (OnSaturation::Deny, Refused::Fault) => 1,
+        };
+        Decision::saturated(rule.limit(), retry)
+    }
+}
