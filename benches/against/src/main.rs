@@ -25,9 +25,9 @@ use std::{num::NonZeroUsize, process::ExitCode};
 
 /// Two versions of tollgate, the tree and an other, measured beside one another.
 ///
-/// Takes some minutes with all scenarios and keys; leave the machine alone meanwhile.
+/// Takes eight minutes with all scenarios and keys; leave the machine alone meanwhile.
 #[derive(Debug, Parser)]
-#[command(version, name = ".ci/against REV")]
+#[command(bin_name = ".ci/against REV")]
 struct Args {
     /// Only this scenario; may be given more than once.
     #[arg(long, value_enum, value_name = "NAME")]

@@ -120,10 +120,11 @@ pub(crate) fn measure(scenario: Scenario, keys: usize, effort: Effort) -> Result
 
 /// Makes new limiters, and gives each version its turn: nanoseconds per check.
 ///
-/// Some memory is slower than other, by a tenth where tables are large (it depends
-/// on how a virtual machine is given its pages), and what is freed last is the first
-/// to be given again. So limiters go in the reverse order of their making, and in
-/// the other half each version gets the memory that its opponent had in this one.
+/// Where a large table lies makes a tenth and more of its time, measured with one
+/// version against itself (probably by how a virtual machine is given its pages), and
+/// what is freed last is the first to be given again. So limiters go in the reverse
+/// order of their making, and in the other half each version gets the memory that
+/// its opponent had in this one.
 fn half(plan: &Plan, turns: [Version; 2], seed: u64) -> Result<Vec<(Version, f64)>, Trouble> {
     let keys = plan.held.len();
     let mut ready = Vec::with_capacity(turns.len());
