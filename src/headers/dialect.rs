@@ -69,8 +69,8 @@ pub enum Fields {
     #[default]
     #[serde(rename = "x-ratelimit")]
     XRateLimit,
-    /// `RateLimit-Policy` and `RateLimit` on every response, as the IETF draft
-    /// *RateLimit header fields for HTTP* has them in its revisions 08 to 11;
+    /// `RateLimit-Policy` and `RateLimit` on every response, as
+    /// draft-ietf-httpapi-ratelimit-headers has them in its revisions 08 to 11;
     /// `Retry-After` on denials.
     #[serde(rename = "ratelimit")]
     RateLimit,
@@ -434,5 +434,19 @@ mod tests {
         let read = read(r#"{ "?": 0 }"#).unwrap_err();
         assert_eq!(keys.len(), 12);
         assert!(keys.iter().all(|key| read.contains(&format!("`{key}`"))), "{read}");
+    }
+
+    /// In a policy file, errors point at the value.
+    #[test]
+    #[cfg(feature = "policy")]
+    fn errors_stand_where_the_value_is() {
+        let table = "status = 429\nbody = 'in {second} s'\nnames = { limit = 'a b' }\n";
+        for (wrong, fix) in [("'in {second} s'", "'problem'"), ("'a b'", "'a-b'")] {
+            let other = if wrong == "'a b'" { "'in {second} s'" } else { "'a b'" };
+            let text = table.replace(other, "'x'");
+            let span = toml::from_str::<Dialect>(&text).unwrap_err().span().unwrap();
+            assert_eq!(text.get(span), Some(wrong));
+            assert!(toml::from_str::<Dialect>(&text.replace(wrong, fix)).is_ok());
+        }
     }
 }

@@ -7,12 +7,12 @@
 //! [`body`](Dialect::body).
 //!
 //! ```
-//! use tollgate::{Clock, KeyedLimiter, ManualClock, Nanos, Quota};
+//! use tollgate::{KeyedLimiter, ManualClock, Nanos, Quota};
 //! use tollgate::headers::{Answer, Dialect, Fields, Reported};
 //!
-//! let clock = ManualClock::new();
-//! let limiter =
-//!     KeyedLimiter::sliding_log(Quota::n_per_minute(2)?).clock(clock.clone()).try_build()?;
+//! let limiter = KeyedLimiter::sliding_log(Quota::n_per_minute(2)?)
+//!     .clock(ManualClock::new()) // for this page; without it, time goes on
+//!     .try_build()?;
 //! let dialect = Dialect::new(Fields::XRateLimit)
 //!     .with_body(r#"{"error": "slow down", "retry_after": {retry_after}}"#)?;
 //!
@@ -37,7 +37,6 @@
 //! assert_eq!(third.field("Cache-Control"), Some("no-store"));
 //! assert_eq!(third.field("Content-Type"), Some("application/json"));
 //! assert_eq!(third.body.as_deref(), Some(r#"{"error": "slow down", "retry_after": 60}"#));
-//! # let _ = clock.now();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
