@@ -275,6 +275,25 @@ impl Decision {
         Duration::from_nanos(nanos_up(self.full))
     }
 
+    /// When [`remaining`](Self::remaining) next rises, if nothing else is charged
+    /// meanwhile: when the next unit is back (GCRA), when the oldest leave the window
+    /// (log). Zero when nothing is charged. Rounded up to a nanosecond.
+    ///
+    /// Who was denied one unit waits exactly so long.
+    #[inline]
+    pub const fn next_after(&self) -> Duration {
+        let ticks = match self.scale {
+            interval if self.smooth && interval > 0 && self.full > 0 => {
+                let owed = self.full.div_ceil(interval);
+                // Owed beyond the limit is paid first, and frees nothing.
+                let kept = if owed < self.limit { owed } else { self.limit };
+                self.full.saturating_sub(kept.saturating_sub(1).saturating_mul(interval))
+            }
+            _ => self.reset,
+        };
+        Duration::from_nanos(nanos_up(ticks))
+    }
+
     /// How long to wait before the same request is allowed, if nothing else is
     /// charged meanwhile: exactly then, and not a nanosecond earlier. `None`
     /// when it was allowed, and when it never will be ([`Outcome::Never`]).

@@ -1,0 +1,346 @@
+//! What is told: the limits that were asked, and what came of it.
+
+use crate::{
+    decision::{Decision, Outcome},
+    time::Nanos,
+};
+use std::time::{Duration, SystemTime};
+
+/// One limit as a response tells of it.
+///
+/// [`from_decision`](Self::from_decision) fills it from a limiter's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported<'a> {
+    /// What the limit is called.
+    pub name: &'a str,
+    /// How many units it lets pass at once, or within [`window`](Self::window). `None`
+    /// where there is no number to tell: unlimited, or denied before it was counted.
+    pub limit: Option<u64>,
+    /// How many of them are left, after this decision.
+    pub remaining: u64,
+    /// When the next ones come back. `None` where none ever do: the size of a request
+    /// is limited anew each time.
+    pub reset_next: Option<Duration>,
+    /// When all of them are back.
+    pub reset_full: Option<Duration>,
+    /// The time in which so many units as [`limit`](Self::limit) come back, where it is
+    /// known: the window of a log or a counter, burst times emission interval for GCRA.
+    pub window: Option<Duration>,
+    /// What is counted: `requests`, `bytes`, ...
+    pub unit: &'a str,
+    /// What this limit said.
+    pub outcome: Outcome,
+    /// If it said [`Outcome::Later`]: how much later, where that is known.
+    pub retry_after: Option<Duration>,
+    /// It is only watched: it denies nothing, and clients are not told of it.
+    pub shadow: bool,
+}
+
+impl<'a> Reported<'a> {
+    /// The answer of a [`Limiter`](crate::Limiter) or
+    /// [`KeyedLimiter`](crate::KeyedLimiter), counted in requests. A decision does not
+    /// know its quota's window: [`window`](Self::window) is for whoever does to fill in.
+    pub const fn from_decision(name: &'a str, decision: &Decision) -> Self {
+        Self {
+            name,
+            limit: Some(decision.limit()),
+            remaining: decision.remaining(),
+            reset_next: Some(decision.next_after()),
+            reset_full: Some(decision.full_after()),
+            window: None,
+            unit: "requests",
+            outcome: decision.outcome(),
+            retry_after: decision.retry_after(),
+            shadow: false,
+        }
+    }
+
+    /// Whether this limit denies the request.
+    pub fn is_violated(&self) -> bool {
+        !self.shadow && self.outcome != Outcome::Allowed
+    }
+
+    /// Limit and remaining as they are told: never more remains than the limit.
+    pub(super) fn numbers(&self) -> Option<(u64, u64)> {
+        self.limit.map(|limit| (limit, self.remaining.min(limit)))
+    }
+}
+
+/// What denied the request, if anything did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause<'a> {
+    Limits,
+    Block(&'a str),
+    Refusal(&'a str),
+}
+
+/// The answer to one request, with every limit that was asked: what a
+/// [`Dialect`](super::Dialect) renders.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Limiter, Nanos, Outcome, Quota, headers::{Answer, Reported}};
+///
+/// let minute = Limiter::sliding_log(Quota::n_per_minute(1)?).try_build()?;
+/// let hour = Limiter::sliding_log(Quota::n_per_hour(1)?).try_build()?;
+/// let _ = (minute.check(), hour.check());
+///
+/// // Both say no: the hour binds, because its wait is the longer.
+/// let limits = [
+///     Reported::from_decision("minute", &minute.check()),
+///     Reported::from_decision("hour", &hour.check()),
+/// ];
+/// let answer = Answer::new(&limits, Nanos::from_secs(1_700_000_000));
+/// assert_eq!(answer.outcome(), Outcome::Later);
+/// assert_eq!(answer.binding().map(|limit| limit.name), Some("hour"));
+/// assert!(answer.retry_after() > Some(Duration::from_secs(3_500)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    outcome: Outcome,
+    retry_after: Option<Duration>,
+    binding: Option<usize>,
+    limits: &'a [Reported<'a>],
+    now: Nanos,
+    cause: Cause<'a>,
+    status: Option<u16>,
+}
+
+impl<'a> Answer<'a> {
+    /// What these limits say together at `now`, in nanoseconds since 1970
+    /// ([`unix_now`]): denied if any of them denies it, after the longest of
+    /// the waits; and *never* if any says so.
+    pub fn new(limits: &'a [Reported<'a>], now: Nanos) -> Self {
+        let binding = binding(limits);
+        let denied = binding.and_then(|at| limits.get(at)).filter(|limit| limit.is_violated());
+        let outcome = denied.map_or(Outcome::Allowed, |limit| limit.outcome);
+        let retry_after = denied.and_then(wait);
+        Self { outcome, retry_after, binding, limits, now, cause: Cause::Limits, status: None }
+    }
+
+    /// Denied by the block of that name, for so long; `None`: until somebody lifts it.
+    pub fn blocked(
+        name: &'a str,
+        retry_after: Option<Duration>,
+        limits: &'a [Reported<'a>],
+        now: Nanos,
+    ) -> Self {
+        let outcome = if retry_after.is_some() { Outcome::Later } else { Outcome::Never };
+        let cause = Cause::Block(name);
+        Self { outcome, retry_after, cause, ..Self::new(limits, now) }
+    }
+
+    /// Denied by the rule of that name, which has nothing to do with how much was
+    /// asked for. Its status is 403, unless [`with_status`](Self::with_status) says other.
+    pub fn refused(name: &'a str, limits: &'a [Reported<'a>], now: Nanos) -> Self {
+        Self { cause: Cause::Refusal(name), ..Self::blocked(name, None, limits, now) }
+    }
+
+    /// The same with a status of its own, should it be a denial. It goes before those
+    /// of the dialect.
+    #[must_use]
+    pub const fn with_status(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// Allowed, later, or never.
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether the request may not pass.
+    pub fn is_denied(&self) -> bool {
+        self.outcome != Outcome::Allowed
+    }
+
+    /// How long to wait. `None` when it was allowed; when waiting does not help; and
+    /// when nobody knows.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The limit that binds. Of a denial, the violated one with the longest wait, *never*
+    /// before *later*. When all allow it, the one with the least left in proportion to its
+    /// limit; of equals, one with a window, then the first. Shadows bind nothing.
+    pub fn binding(&self) -> Option<&'a Reported<'a>> {
+        self.binding.and_then(|at| self.limits.get(at))
+    }
+
+    /// Every limit that was asked.
+    pub const fn limits(&self) -> &'a [Reported<'a>] {
+        self.limits
+    }
+
+    /// When this was, in nanoseconds since 1970.
+    pub const fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// What denied the request by name: a limit, a block, or a rule.
+    pub fn denied_by(&self) -> Option<&'a str> {
+        match self.cause {
+            Cause::Block(name) | Cause::Refusal(name) => Some(name),
+            Cause::Limits => self.binding().filter(|l| l.is_violated()).map(|limit| limit.name),
+        }
+    }
+
+    pub(super) const fn own_status(&self) -> Option<u16> {
+        self.status
+    }
+
+    pub(super) const fn is_block(&self) -> bool {
+        matches!(self.cause, Cause::Block(_))
+    }
+
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self.cause, Cause::Refusal(_))
+    }
+
+    /// The limit that a denial is about: none if a block or a rule made it.
+    pub(super) fn violated(&self) -> Option<&'a Reported<'a>> {
+        match self.cause {
+            Cause::Limits => self.binding().filter(|limit| limit.is_violated()),
+            Cause::Block(_) | Cause::Refusal(_) => None,
+        }
+    }
+}
+
+/// How long a limit that denies wants one to wait, where that is known and of use.
+fn wait(limit: &Reported<'_>) -> Option<Duration> {
+    limit.retry_after.filter(|_| limit.outcome == Outcome::Later)
+}
+
+/// Which limit binds: see [`Answer::binding`].
+fn binding(limits: &[Reported<'_>]) -> Option<usize> {
+    let mut best: Option<(usize, &Reported<'_>)> = None;
+    for (at, limit) in limits.iter().enumerate() {
+        if limit.shadow || !(limit.is_violated() || limit.limit.is_some()) {
+            continue;
+        }
+        if best.is_none_or(|(_, other)| binds_before(limit, other)) {
+            best = Some((at, limit));
+        }
+    }
+    best.map(|(at, _)| at)
+}
+
+/// Whether `this` binds rather than `other`, which comes before it in the list.
+fn binds_before(this: &Reported<'_>, other: &Reported<'_>) -> bool {
+    match (this.is_violated(), other.is_violated()) {
+        (true, true) => severity(this) > severity(other),
+        (false, false) => {
+            let (limit, left) = this.numbers().unwrap_or_default();
+            let (other_limit, other_left) = other.numbers().unwrap_or_default();
+            // left / limit < other_left / other_limit, exactly. A limit of 0 has 0 left.
+            let mine = u128::from(left) * u128::from(other_limit.max(1));
+            let theirs = u128::from(other_left) * u128::from(limit.max(1));
+            mine < theirs || (mine == theirs && this.window.is_some() && other.window.is_none())
+        }
+        (mine, _) => mine,
+    }
+}
+
+/// *Never* before a wait that nobody knows, before the longest wait.
+fn severity(limit: &Reported<'_>) -> (u8, Duration) {
+    match (limit.outcome, wait(limit)) {
+        (Outcome::Never, _) => (2, Duration::ZERO),
+        (_, None) => (1, Duration::ZERO),
+        (_, Some(wait)) => (0, wait),
+    }
+}
+
+/// The time since 1970 by the system's clock; zero if that stands before 1970.
+pub fn unix_now() -> Nanos {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(Nanos::ZERO, Nanos::from)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const fn plain(name: &str, limit: u64, remaining: u64) -> Reported<'_> {
+        Reported {
+            name,
+            limit: Some(limit),
+            remaining,
+            reset_next: Some(Duration::from_secs(5)),
+            reset_full: Some(Duration::from_secs(50)),
+            window: Some(Duration::from_secs(60)),
+            unit: "requests",
+            outcome: Outcome::Allowed,
+            retry_after: None,
+            shadow: false,
+        }
+    }
+
+    const fn later(name: &str, secs: u64) -> Reported<'_> {
+        let retry_after = Some(Duration::from_secs(secs));
+        Reported { outcome: Outcome::Later, retry_after, ..plain(name, 10, 0) }
+    }
+
+    const fn never(name: &str) -> Reported<'_> {
+        Reported { outcome: Outcome::Never, ..plain(name, 10, 10) }
+    }
+
+    fn bound<'a>(limits: &'a [Reported<'a>]) -> Option<&'a str> {
+        Answer::new(limits, Nanos::ZERO).binding().map(|limit| limit.name)
+    }
+
+    #[test]
+    fn least_left_binds_when_allowed() {
+        assert_eq!(bound(&[]), None);
+        assert_eq!(bound(&[plain("a", 10, 9), plain("b", 1000, 899)]), Some("b"));
+        assert_eq!(bound(&[plain("a", 10, 9), plain("b", 1000, 900)]), Some("a"));
+        // A float could not tell these apart.
+        let max = u64::MAX;
+        assert_eq!(bound(&[plain("a", max, max - 1), plain("b", max, max - 2)]), Some("b"));
+        assert_eq!(bound(&[plain("a", max - 1, max - 2), plain("b", max, max - 1)]), Some("a"));
+        // Unlimited has no numbers, a shadow binds nothing, 0 of 0 is nothing left.
+        let unlimited = Reported { limit: None, ..plain("u", 0, 0) };
+        let shadow = Reported { shadow: true, ..plain("s", 10, 0) };
+        assert_eq!(bound(&[unlimited, shadow]), None);
+        assert_eq!(bound(&[unlimited, shadow, plain("a", 10, 10)]), Some("a"));
+        assert_eq!(bound(&[plain("a", 10, 1), plain("z", 0, 0)]), Some("z"));
+        let size = Reported { window: None, ..plain("size", 10, 10) };
+        assert_eq!(bound(&[size, plain("a", 10, 10)]), Some("a"));
+        assert_eq!(bound(&[plain("a", 10, 10), plain("b", 10, 10)]), Some("a"));
+    }
+
+    #[test]
+    fn longest_wait_binds_when_denied() {
+        let limits = [plain("a", 10, 0), later("b", 5), later("c", 7), later("d", 7)];
+        let answer = Answer::new(&limits, Nanos::ZERO);
+        assert_eq!(answer.denied_by(), Some("c"));
+        assert_eq!(answer.outcome(), Outcome::Later);
+        assert_eq!(answer.retry_after(), Some(Duration::from_secs(7)));
+        // A single `never` is the whole answer, whatever the others would wait.
+        let limits = [later("b", 5), never("n"), later("c", 7)];
+        let answer = Answer::new(&limits, Nanos::ZERO);
+        assert_eq!(answer.denied_by(), Some("n"));
+        assert_eq!((answer.outcome(), answer.retry_after()), (Outcome::Never, None));
+        // A wait that nobody knows may be the longest.
+        let limits = [later("b", 5), Reported { retry_after: None, ..later("x", 0) }];
+        let answer = Answer::new(&limits, Nanos::ZERO);
+        assert_eq!(answer.denied_by(), Some("x"));
+        assert_eq!((answer.outcome(), answer.retry_after()), (Outcome::Later, None));
+        // A shadow denies nothing.
+        let limits = [plain("a", 10, 4), Reported { shadow: true, ..never("s") }];
+        let answer = Answer::new(&limits, Nanos::ZERO);
+        assert_eq!((answer.outcome(), answer.denied_by()), (Outcome::Allowed, None));
+    }
+
+    #[test]
+    fn blocks_and_refusals_are_denials_of_their_own() {
+        let limits = [plain("a", 10, 4)];
+        let hour = Some(Duration::from_secs(3600));
+        let blocked = Answer::blocked("ladder", hour, &limits, Nanos::ZERO);
+        assert_eq!((blocked.outcome(), blocked.retry_after()), (Outcome::Later, hour));
+        assert_eq!(blocked.denied_by(), Some("ladder"));
+        let lifted = Answer::blocked("ladder", None, &[], Nanos::ZERO);
+        assert_eq!((lifted.outcome(), lifted.retry_after()), (Outcome::Never, None));
+        let refused = Answer::refused("no", &limits, Nanos::ZERO);
+        assert_eq!((refused.outcome(), refused.denied_by()), (Outcome::Never, Some("no")));
+        assert!(refused.is_refusal() && !refused.is_block() && refused.violated().is_none());
+    }
+}

@@ -1,0 +1,452 @@
+//! What an API says of its limits, and in which words: data.
+
+use super::{
+    DialectError, structured,
+    template::{Syntax, Template},
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Which header fields and bodies an API sends: the `[response]` table of a policy.
+///
+/// Every key is optional, and one that does not exist is an error:
+///
+/// | key | values | default |
+/// |---|---|---|
+/// | `headers` | `"x-ratelimit"`, `"ratelimit"`, `"retry-after"`, `"none"`: see [`Fields`] | `"x-ratelimit"` |
+/// | `reset` | `"epoch"`, `"delta"`: see [`Reset`] | `"epoch"` |
+/// | `reset_of` | `"next"`, `"full"`: see [`ResetOf`] | `"next"` |
+/// | `report` | `"binding"`, `"all"`, or a limit's name: see [`Report`] | `"binding"` |
+/// | `names` | other names for fields: `limit`, `remaining`, `reset`, `retry_after`, `policy`, `ratelimit` | the usual ones |
+/// | `units` | units -> what the draft's parameter `qu` calls them | `requests`, `bytes` and the draft's own |
+/// | `status` | 400 to 599 | 429 |
+/// | `status_never` | that of a limit's denial which waiting does not help | `status` |
+/// | `body` | a text with words in braces, or `"problem"`: see [the module](super#bodies) | none |
+/// | `body_never` | the same, for denials without a time to wait | `body` |
+/// | `bodies` | the same, by the name of the limit (or block, or rule) that denies | none |
+/// | `content_type` | that of all bodies but `"problem"` | JSON for what begins like it, else plain text |
+///
+/// ```
+/// use tollgate::headers::Dialect;
+///
+/// let dialect: Dialect = serde_json::from_str(r#"{
+///     "headers": "x-ratelimit",
+///     "reset": "delta",
+///     "names": { "limit": "RateLimit-Limit", "remaining": "RateLimit-Remaining" },
+///     "body": "{\"error\": \"slow down\", \"limit\": {limit}, \"retry_after\": {retry_after}}"
+/// }"#)?;
+/// assert!(serde_json::from_str::<Dialect>(r#"{ "heders": "none" }"#).is_err());
+/// assert!(serde_json::from_str::<Dialect>(r#"{ "body": "wait {retry-after}" }"#).is_err());
+/// # let _ = dialect;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Dialect {
+    pub(super) headers: Fields,
+    pub(super) reset: Reset,
+    pub(super) reset_of: ResetOf,
+    pub(super) report: Report,
+    pub(super) names: Names,
+    pub(super) units: Units,
+    pub(super) status: Status,
+    pub(super) status_never: Option<Status>,
+    pub(super) body: Option<Body>,
+    pub(super) body_never: Option<Body>,
+    pub(super) bodies: BTreeMap<String, Body>,
+    pub(super) content_type: Option<ContentType>,
+}
+
+/// Which header fields are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fields {
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset` on every response, `Retry-After` on
+    /// denials.
+    #[default]
+    #[serde(rename = "x-ratelimit")]
+    XRateLimit,
+    /// `RateLimit-Policy` and `RateLimit` on every response, as
+    /// draft-ietf-httpapi-ratelimit-headers has them in its revisions 08 to 11;
+    /// `Retry-After` on denials.
+    #[serde(rename = "ratelimit")]
+    RateLimit,
+    /// `Retry-After` on denials alone.
+    RetryAfter,
+    /// Nothing that tells of limits.
+    None,
+}
+
+/// How `X-RateLimit-Reset` is counted. The draft's `t` is always a delta.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Reset {
+    /// Seconds since 1970.
+    #[default]
+    Epoch,
+    /// Seconds from now.
+    Delta,
+}
+
+/// What a reset is the time of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetOf {
+    /// More remains than now: the oldest request leaves the window, the next unit is back.
+    #[default]
+    Next,
+    /// All of it is back.
+    Full,
+}
+
+/// Which limit the fields tell of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(from = "String")]
+#[non_exhaustive]
+pub enum Report {
+    /// The one that [binds](super::Answer::binding).
+    #[default]
+    Binding,
+    /// In the draft's `RateLimit`, every limit. Elsewhere there is room for one: that
+    /// which binds.
+    All,
+    /// The limit of this name, a shadow too. Where it was not asked, nothing is told.
+    Limit(String),
+}
+
+impl From<String> for Report {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "binding" => Self::Binding,
+            "all" => Self::All,
+            _ => Self::Limit(text),
+        }
+    }
+}
+
+/// What the fields are called.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Names {
+    pub(super) limit: FieldName,
+    pub(super) remaining: FieldName,
+    pub(super) reset: FieldName,
+    pub(super) retry_after: FieldName,
+    pub(super) policy: FieldName,
+    pub(super) ratelimit: FieldName,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let name = |name: &str| FieldName(name.to_owned());
+        Self {
+            limit: name("X-RateLimit-Limit"),
+            remaining: name("X-RateLimit-Remaining"),
+            reset: name("X-RateLimit-Reset"),
+            retry_after: name("Retry-After"),
+            policy: name("RateLimit-Policy"),
+            ratelimit: name("RateLimit"),
+        }
+    }
+}
+
+/// A field's name, a token of RFC 9110.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+pub(super) struct FieldName(String);
+
+impl FieldName {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for FieldName {
+    type Error = DialectError;
+
+    fn try_from(name: String) -> Result<Self, DialectError> {
+        let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+        if !name.is_empty() && name.bytes().all(token) {
+            Ok(Self(name))
+        } else {
+            Err(DialectError::FieldName(name))
+        }
+    }
+}
+
+/// The draft's names of units by ours.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "BTreeMap<String, String>")]
+pub(super) struct Units(BTreeMap<String, String>);
+
+impl Default for Units {
+    fn default() -> Self {
+        let pair = |ours: &str, draft: &str| (ours.to_owned(), draft.to_owned());
+        Self(BTreeMap::from([
+            pair("requests", "requests"),
+            pair("bytes", "content-bytes"),
+            pair("content-bytes", "content-bytes"),
+            pair("concurrent-requests", "concurrent-requests"),
+        ]))
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Units {
+    type Error = DialectError;
+
+    fn try_from(more: BTreeMap<String, String>) -> Result<Self, DialectError> {
+        if let Some(unit) = more.values().find(|unit| !structured::is_string(unit)) {
+            return Err(DialectError::Unit(unit.clone()));
+        }
+        let mut units = Self::default();
+        units.0.extend(more);
+        Ok(units)
+    }
+}
+
+impl Units {
+    pub(super) fn of(&self, unit: &str) -> Option<&str> {
+        self.0.get(unit).map(String::as_str)
+    }
+}
+
+/// A status that denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "u16")]
+pub(super) struct Status(pub(super) u16);
+
+impl Default for Status {
+    fn default() -> Self {
+        Self(429)
+    }
+}
+
+impl TryFrom<u16> for Status {
+    type Error = DialectError;
+
+    fn try_from(status: u16) -> Result<Self, DialectError> {
+        if (400..600).contains(&status) {
+            Ok(Self(status))
+        } else {
+            Err(DialectError::Status(status))
+        }
+    }
+}
+
+/// A body: RFC 9457's, or one's own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+pub(super) enum Body {
+    Problem,
+    #[cfg_attr(test, schemars(skip))]
+    Template(Template),
+}
+
+impl TryFrom<String> for Body {
+    type Error = DialectError;
+
+    fn try_from(text: String) -> Result<Self, DialectError> {
+        match text.as_str() {
+            "problem" => Ok(Self::Problem),
+            text => Template::new(text).map(Self::Template),
+        }
+    }
+}
+
+/// A media type that can be the value of a field.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+pub(super) struct ContentType(String);
+
+impl TryFrom<String> for ContentType {
+    type Error = DialectError;
+
+    fn try_from(text: String) -> Result<Self, DialectError> {
+        let written = text.bytes().all(|c| matches!(c, b' '..=b'~'));
+        let essence = text.split(';').next().unwrap_or_default().trim_end();
+        let typed = essence.split_once('/').is_some_and(|(kind, sub)| {
+            !kind.is_empty() && !sub.is_empty() && !essence.contains([' ', ','])
+        });
+        if written && typed { Ok(Self(text)) } else { Err(DialectError::ContentType(text)) }
+    }
+}
+
+impl Dialect {
+    /// The defaults but for the fields.
+    pub fn new(fields: Fields) -> Self {
+        Self { headers: fields, ..Self::default() }
+    }
+
+    /// Resets are counted like this.
+    #[must_use]
+    pub fn with_reset(self, reset: Reset) -> Self {
+        Self { reset, ..self }
+    }
+
+    /// Resets are the times of this.
+    #[must_use]
+    pub fn with_reset_of(self, reset_of: ResetOf) -> Self {
+        Self { reset_of, ..self }
+    }
+
+    /// The fields tell of this limit.
+    #[must_use]
+    pub fn with_report(self, report: Report) -> Self {
+        Self { report, ..self }
+    }
+
+    /// Denials have this body: a text with words in braces, or `problem`.
+    ///
+    /// # Errors
+    ///
+    /// The text has a word in braces that is none of [those known](super#bodies).
+    pub fn with_body(self, text: &str) -> Result<Self, DialectError> {
+        Ok(Self { body: Some(Body::try_from(text.to_owned())?), ..self })
+    }
+
+    /// Denials have this status.
+    ///
+    /// # Errors
+    ///
+    /// It is not within 400 to 599.
+    pub fn with_status(self, status: u16) -> Result<Self, DialectError> {
+        Ok(Self { status: Status::try_from(status)?, ..self })
+    }
+
+    /// Which fields are sent.
+    pub const fn headers(&self) -> Fields {
+        self.headers
+    }
+
+    /// Which limit the fields tell of.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The names that have a body of their own: of limits, blocks, or rules. Whoever
+    /// knows them all can tell a misspelt one.
+    pub fn names_of_bodies(&self) -> impl Iterator<Item = &str> {
+        self.bodies.keys().map(String::as_str)
+    }
+
+    /// What a body is: its media type, and how it is written.
+    pub(super) fn media_of<'d>(&'d self, body: &'d Body) -> (&'d str, Syntax) {
+        let content_type = match (body, &self.content_type) {
+            (Body::Problem, _) => "application/problem+json",
+            (Body::Template(_), Some(ContentType(given))) => given,
+            (Body::Template(template), None) => template.content_type(),
+        };
+        (content_type, Syntax::of(content_type))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Dialect, String> {
+        serde_json::from_str(toml).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_the_default() {
+        assert_eq!(read("{}").unwrap(), Dialect::default());
+        assert_eq!(Dialect::default(), Dialect::new(Fields::XRateLimit));
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let dialect = read(
+            r#"{ "headers": "ratelimit", "reset": "delta", "reset_of": "full", "report": "api",
+                "names": { "limit": "L", "remaining": "M", "reset": "R", "retry_after": "T",
+                           "policy": "P", "ratelimit": "I" },
+                "units": { "tokens": "tokens" }, "status": 503, "status_never": 413,
+                "body": "problem", "body_never": "no", "bodies": { "a": "b", "c": "problem" },
+                "content_type": "text/html; charset=utf-8" }"#,
+        )
+        .unwrap();
+        let dialect = dialect.with_reset(Reset::Epoch).with_reset_of(ResetOf::Next);
+        assert_eq!(dialect.headers(), Fields::RateLimit);
+        assert_eq!(dialect.report(), &Report::Limit("api".to_owned()));
+        assert_eq!(dialect.names_of_bodies().collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(dialect.units.of("tokens"), Some("tokens"));
+        assert_eq!(dialect.units.of("bytes"), Some("content-bytes"));
+        assert_eq!((dialect.status.0, dialect.status_never.unwrap().0), (503, 413));
+        for (text, fields) in [
+            ("x-ratelimit", Fields::XRateLimit),
+            ("ratelimit", Fields::RateLimit),
+            ("retry-after", Fields::RetryAfter),
+            ("none", Fields::None),
+        ] {
+            assert_eq!(read(&format!(r#"{{"headers":"{text}"}}"#)).unwrap().headers(), fields);
+        }
+        for (text, report) in [("all", Report::All), ("binding", Report::Binding)] {
+            assert_eq!(*read(&format!(r#"{{"report":"{text}"}}"#)).unwrap().report(), report);
+        }
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        for (text, says) in [
+            (r#"{ "header": "none" }"#, "unknown field `header`"),
+            (r#"{ "headers": "x-rate-limit" }"#, "expected one of `x-ratelimit`"),
+            (r#"{ "names": { "Limit": "X" } }"#, "unknown field `Limit`"),
+            (r#"{ "names": { "limit": "X Limit" } }"#, "\"X Limit\" is no name of a header field"),
+            (r#"{ "names": { "limit": "" } }"#, "no name of a header field"),
+            (r#"{ "names": { "limit": "X\r\nSet-Cookie" } }"#, "no name of a header field"),
+            (r#"{ "names": { "limit": "X:" } }"#, "no name of a header field"),
+            (r#"{ "status": 200 }"#, "200 is no status of a denial"),
+            (r#"{ "status": 600 }"#, "600 is no status of a denial"),
+            (r#"{ "status_never": 399 }"#, "399 is no status of a denial"),
+            (r#"{ "body": "in {retry_after_secs} s" }"#, "{retry_after_secs}"),
+            (r#"{ "bodies": { "a": "{nam}" } }"#, "{nam}"),
+            (r#"{ "content_type": "json" }"#, "\"json\" is no media type"),
+            (r#"{ "content_type": "a/b\r\nX: y" }"#, "is no media type"),
+            (r#"{ "content_type": "a/b, c/d" }"#, "is no media type"),
+            (r#"{ "units": { "files": "é" } }"#, "\"é\" cannot be written"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert!(Dialect::default().with_status(399).is_err());
+        assert!(Dialect::default().with_body("{x}").is_err());
+    }
+
+    /// What editors are told of the table agrees with what is read.
+    #[test]
+    fn schema_has_every_key() {
+        let schema = schemars::schema_for!(Dialect);
+        let keys = schema.as_value()["properties"].as_object().unwrap();
+        let mut keys: Vec<_> = keys.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let read = read(r#"{ "?": 0 }"#).unwrap_err();
+        assert_eq!(keys.len(), 12);
+        assert!(keys.iter().all(|key| read.contains(&format!("`{key}`"))), "{read}");
+    }
+
+    /// In a policy file, errors point at the value.
+    #[test]
+    #[cfg(feature = "policy")]
+    fn errors_stand_where_the_value_is() {
+        let table = "status = 429\nbody = 'in {second} s'\nnames = { limit = 'a b' }\n";
+        for (wrong, fix) in [("'in {second} s'", "'problem'"), ("'a b'", "'a-b'")] {
+            let other = if wrong == "'a b'" { "'in {second} s'" } else { "'a b'" };
+            let text = table.replace(other, "'x'");
+            let span = toml::from_str::<Dialect>(&text).unwrap_err().span().unwrap();
+            assert_eq!(text.get(span), Some(wrong));
+            assert!(toml::from_str::<Dialect>(&text.replace(wrong, fix)).is_ok());
+        }
+    }
+}
