@@ -1,0 +1,232 @@
+//! What is wrong with a policy file, and where.
+
+use super::source::{Source, Span};
+use std::{error::Error, fmt};
+
+/// So many problems are told; the rest are counted.
+const MOST: usize = 100;
+
+/// So many characters of a line are shown.
+const SHOWN: usize = 120;
+
+/// One thing that is wrong with a policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    line: usize,
+    column: usize,
+    message: String,
+    hint: Option<String>,
+    excerpt: Excerpt,
+}
+
+/// The part of a line around a place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Excerpt {
+    text: String,
+    indent: usize,
+    width: usize,
+}
+
+impl Problem {
+    /// The line of the file, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column in characters, from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What was found, and what was expected.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What may help: the nearest known name, or what to write instead.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    fn new(source: &Source, Found { span, said, .. }: Found) -> Self {
+        let (line, column) = source.position(span.start);
+        let text = source.line(line);
+        // The part of a long line that the place is in.
+        let skipped = if column > SHOWN { column - SHOWN / 2 } else { 0 };
+        let shown: String = text.chars().skip(skipped).take(SHOWN).map(printable).collect();
+        let indent = column - 1 - skipped;
+        let length = source.text.get(span.start..span.end).map_or(1, |text| {
+            text.chars().take(SHOWN).take_while(|c| *c != '\n' && *c != '\r').count()
+        });
+        let width = length.clamp(1, shown.chars().count().saturating_sub(indent).max(1));
+        let excerpt = Excerpt { text: shown, indent, width };
+        Self { line, column, message: said.message, hint: said.hint, excerpt }
+    }
+}
+
+/// Terminals act on control characters, and a tab is as wide as it likes.
+fn printable(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        // Some turn the line around.
+        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
+/// Everything that is wrong with a policy file, in the order of the file.
+///
+/// Prints as a block for each problem: its place, what is wrong, and the line.
+///
+/// ```
+/// use tollgate::policy::PolicyFile;
+///
+/// let text = r#"
+/// [attribute.org]
+///
+/// [[limit]]
+/// name = "scans"
+/// key = ["ogr"]
+/// quota = "10/parsec"
+/// "#;
+/// let error = PolicyFile::parse("policy.toml", text.as_bytes()).unwrap_err();
+/// let places: Vec<_> = error.problems().map(|p| (p.line(), p.column())).collect();
+/// assert_eq!(places, [(6, 8), (7, 9)]);
+/// assert_eq!(error.to_string().lines().take(4).collect::<Vec<_>>(), [
+///     "policy.toml:6:8: error: no attribute is called `ogr`",
+///     "    6 | key = [\"ogr\"]",
+///     "      |        ^^^^^",
+///     "      = did you mean `org`?",
+/// ]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    file: String,
+    problems: Vec<Problem>,
+    more: usize,
+}
+
+impl PolicyError {
+    /// The problems, in the order of the file; the first hundred that were found.
+    pub fn problems(&self) -> impl ExactSizeIterator<Item = &Problem> {
+        self.problems.iter()
+    }
+
+    /// How many more there are.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.problems.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            let Problem { line, column, message, hint, excerpt } = problem;
+            let Excerpt { text, indent, width } = excerpt;
+            writeln!(f, "{}:{line}:{column}: error: {message}", self.file)?;
+            writeln!(f, "{line:5} | {text}")?;
+            write!(f, "      | {:indent$}{:^<width$}", "", "")?;
+            if let Some(hint) = hint {
+                write!(f, "\n      = {hint}")?;
+            }
+        }
+        if self.more > 0 {
+            write!(f, "\n{}: and {} more", self.file, self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for PolicyError {}
+
+/// What is said of a problem.
+#[derive(Debug)]
+pub(crate) struct Said {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Said {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn maybe(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
+    }
+}
+
+impl<T: Into<String>> From<T> for Said {
+    fn from(message: T) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+}
+
+struct Found {
+    span: Span,
+    said: Said,
+    /// Whether the place holds what is wrong, rather than lacks it.
+    wrong: bool,
+}
+
+/// Collects what is wrong.
+pub(crate) struct Problems<'s> {
+    source: &'s Source,
+    found: Vec<Found>,
+    more: usize,
+}
+
+impl<'s> Problems<'s> {
+    pub(crate) fn new(source: &'s Source) -> Self {
+        Self { source, found: Vec::new(), more: 0 }
+    }
+
+    /// The value there is wrong. Said once: what follows from a wrong value is no news.
+    pub(crate) fn say<S: Into<Said>>(&mut self, span: Span, what: impl FnOnce() -> S) {
+        if !self.found.iter().any(|found| found.wrong && found.span.holds(span)) {
+            self.push(span, true, what);
+        }
+    }
+
+    /// What is there lacks something.
+    pub(crate) fn miss<S: Into<Said>>(&mut self, span: Span, what: impl FnOnce() -> S) {
+        self.push(span, false, what);
+    }
+
+    fn push<S: Into<Said>>(&mut self, span: Span, wrong: bool, what: impl FnOnce() -> S) {
+        // A hostile file must not fill the memory with complaints.
+        if self.found.len() < MOST {
+            self.found.push(Found { span, said: what().into(), wrong });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Whether something within the value there is wrong.
+    pub(crate) fn within(&self, span: Span) -> bool {
+        self.more > 0 || self.found.iter().any(|found| found.wrong && span.holds(found.span))
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// "line 12", for a problem of two places.
+    pub(crate) fn line(&self, span: Span) -> String {
+        format!("line {}", self.source.line_of(span.start))
+    }
+
+    pub(crate) fn finish(mut self) -> Result<(), PolicyError> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.found.sort_by_key(|found| found.span.start);
+        let source = self.source;
+        let problems = self.found.into_iter().map(|found| Problem::new(source, found)).collect();
+        Err(PolicyError { file: source.name.clone(), problems, more: self.more })
+    }
+}

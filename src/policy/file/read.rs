@@ -1,0 +1,464 @@
+//! From the document to the model, by declarations: what is wrong is noted, and reading
+//! goes on with a placeholder, so that one pass finds everything.
+
+use super::{
+    problem::{Problems, Said},
+    source::{At, Span},
+    texts::{did_you_mean, listed, nearest, shown},
+};
+use std::ops::Deref;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// A value of the document.
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// What can be read from a value. Its default is the placeholder for a wrong one, and
+/// never leaves this module: a file with a problem has no model.
+pub(super) trait Read: Default {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self;
+
+    /// The JSON Schema of the value.
+    #[cfg(test)]
+    fn schema() -> serde_json::Value;
+
+    /// The value as a file would say it, where that is short.
+    #[cfg(test)]
+    fn written(&self) -> Option<serde_json::Value> {
+        None
+    }
+}
+
+/// Notes that the value is none of those expected.
+pub(super) fn unexpected(value: &Value<'_>, expected: &str, problems: &mut Problems<'_>) {
+    problems.say(value.span().into(), || format!("expected {expected}, found {}", found(value)));
+}
+
+/// What a value is, as messages say it.
+fn found(value: &Value<'_>) -> String {
+    match value.get_ref() {
+        DeValue::String(text) => format!("the text `{}`", shown(text)),
+        DeValue::Integer(number) => format!("the number {}", shown(number.as_str())),
+        DeValue::Float(number) => format!("the number {}", shown(number.as_str())),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(_) => "a date or a time".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// A whole number, if the value is one that fits.
+pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+impl Read for String {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        let text = value.get_ref().as_str();
+        if text.is_none() {
+            unexpected(value, "a text", problems);
+        }
+        text.unwrap_or_default().to_owned()
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
+    #[cfg(test)]
+    fn written(&self) -> Option<serde_json::Value> {
+        Some(self.as_str().into())
+    }
+}
+
+impl Read for bool {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        let known = value.get_ref().as_bool();
+        if known.is_none() {
+            unexpected(value, "true or false", problems);
+        }
+        known.unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "boolean" })
+    }
+
+    #[cfg(test)]
+    fn written(&self) -> Option<serde_json::Value> {
+        Some((*self).into())
+    }
+}
+
+/// A whole number within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Whole<const LEAST: u64, const MOST: u64>(pub(crate) u64);
+
+impl<const LEAST: u64, const MOST: u64> Default for Whole<LEAST, MOST> {
+    fn default() -> Self {
+        Self(LEAST)
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> Read for Whole<LEAST, MOST> {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        match whole(value.get_ref()) {
+            Some(number) if (LEAST..=MOST).contains(&number) => Self(number),
+            _ => {
+                unexpected(value, &format!("a whole number from {LEAST} to {MOST}"), problems);
+                Self::default()
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "integer", "minimum": LEAST, "maximum": MOST })
+    }
+
+    #[cfg(test)]
+    fn written(&self) -> Option<serde_json::Value> {
+        Some(self.0.into())
+    }
+}
+
+impl<T: Read> Read for At<T> {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        Self::new(T::read(value, problems), value.span())
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        T::schema()
+    }
+}
+
+/// `[a, b, c]`.
+#[derive(Clone, Debug)]
+pub(crate) struct List<T>(pub(crate) Vec<At<T>>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Deref for List<T> {
+    type Target = [At<T>];
+
+    fn deref(&self) -> &[At<T>] {
+        &self.0
+    }
+}
+
+impl<T: Read> Read for List<T> {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        let Some(list) = value.get_ref().as_array() else {
+            unexpected(value, "a list", problems);
+            return Self::default();
+        };
+        Self(list.iter().map(|value| At::read(value, problems)).collect())
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "array", "items": T::schema() })
+    }
+}
+
+/// Tables of one kind, in the order of the file: `[[limit]]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables<T>(pub(crate) Vec<At<T>>);
+
+impl<T> Default for Tables<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Deref for Tables<T> {
+    type Target = [At<T>];
+
+    fn deref(&self) -> &[At<T>] {
+        &self.0
+    }
+}
+
+impl<T: Read> Read for Tables<T> {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        if value.get_ref().is_table() {
+            problems.say(value.span().into(), || {
+                Said::from("there may be several of these, so its header has two brackets")
+                    .hint("write `[[limit]]`, `[[refuse]]`, `[[exempt]]`, `[[penalty]]`")
+            });
+            return Self::default();
+        }
+        Self(List::read(value, problems).0)
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        List::<T>::schema()
+    }
+}
+
+/// A table whose keys are names of the file's own, in the order of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Named<K, T>(pub(crate) Vec<(At<K>, At<T>)>);
+
+impl<K, T> Default for Named<K, T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K, T> Deref for Named<K, T> {
+    type Target = [(At<K>, At<T>)];
+
+    fn deref(&self) -> &[(At<K>, At<T>)] {
+        &self.0
+    }
+}
+
+impl<K: for<'a> From<&'a str>, T: Read> Read for Named<K, T> {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        let Some(table) = value.get_ref().as_table() else {
+            unexpected(value, "a table", problems);
+            return Self::default();
+        };
+        let entries = table.iter().map(|(key, value)| {
+            (At::new(K::from(key.get_ref()), key.span()), At::read(value, problems))
+        });
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_by_key(|(key, _)| key.span.start);
+        Self(entries)
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "object", "additionalProperties": T::schema() })
+    }
+}
+
+/// The fields of one table while they are read.
+pub(super) struct Fields<'t, 'p, 's> {
+    table: &'t DeTable<'t>,
+    header: Span,
+    /// Known names that unknown ones seem to mean: no need to say that those are missing.
+    meant: Vec<&'static str>,
+    problems: &'p mut Problems<'s>,
+}
+
+impl<'t, 'p, 's> Fields<'t, 'p, 's> {
+    /// Notes every field that is not among the known.
+    pub(super) fn new(
+        table: &'t DeTable<'t>,
+        header: Span,
+        known: &[&'static str],
+        problems: &'p mut Problems<'s>,
+    ) -> Self {
+        let mut meant = Vec::new();
+        for (key, _) in table {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let near = nearest(name, known.iter().copied());
+            // Not said of the key, whose place may be that of its value: `[limt.x]`.
+            problems.miss(key.span().into(), || {
+                let hint = did_you_mean(name, near);
+                let hint = hint.unwrap_or_else(|| format!("known are {}", all(known)));
+                Said::from(format!("there is no field `{}` here", shown(name))).hint(hint)
+            });
+            meant.extend(near);
+        }
+        Self { table, header, meant, problems }
+    }
+
+    pub(super) fn required<T: Read>(&mut self, name: &'static str, about: &str) -> At<T> {
+        self.optional(name).unwrap_or_else(|| {
+            if !self.meant.contains(&name) {
+                let about = about.trim().split_once(". ").map_or(about.trim(), |(first, _)| first);
+                self.problems.miss(self.header, || {
+                    Said::from(format!("`{name}` is missing"))
+                        .hint(format!("`{name}`: {}", about.trim_end_matches('.')))
+                });
+            }
+            At::nowhere(T::default())
+        })
+    }
+
+    pub(super) fn optional<T: Read>(&mut self, name: &'static str) -> Option<At<T>> {
+        self.table.get(name).map(|value| At::read(value, self.problems))
+    }
+
+    pub(super) fn or<T: Read>(&mut self, name: &'static str, default: T) -> At<T> {
+        self.optional(name).unwrap_or(At::nowhere(default))
+    }
+}
+
+fn all(known: &[&'static str]) -> String {
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    if known.len() <= 12 {
+        return listed(known);
+    }
+    known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Declares a table of the file: its model, how it is read, its part of the schema. A
+/// field is `required`, `optional`, or has a default.
+macro_rules! table {
+    (@type required $type:ty) => { At<$type> };
+    (@type or $type:ty) => { At<$type> };
+    (@type optional $type:ty) => { Option<At<$type>> };
+    (@default required) => { At::nowhere(Default::default()) };
+    (@default or $default:expr) => { At::nowhere($default) };
+    (@default optional) => { None };
+    (@read $fields:ident $name:expr, $about:expr, required) => { $fields.required($name, $about) };
+    (@read $fields:ident $name:expr, $about:expr, or $default:expr) => {
+        $fields.or($name, $default)
+    };
+    (@read $fields:ident $name:expr, $about:expr, optional) => { $fields.optional($name) };
+    (@written required $type:ty) => { Some(None) };
+    (@written or $type:ty, $default:expr) => {
+        { let default: $type = $default; Read::written(&default).map(Some) }
+    };
+    (@written optional $type:ty) => { None };
+    (
+        $(#[doc = $about:literal])*
+        pub(crate) struct $table:ident {
+            $( $(#[doc = $doc:literal])* $field:ident: $type:ty => $kind:ident $(($default:expr))?, )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug)]
+        pub(crate) struct $table {
+            $( $(#[doc = $doc])* pub(crate) $field: table!(@type $kind $type), )*
+        }
+
+        impl Default for $table {
+            fn default() -> Self {
+                Self { $( $field: table!(@default $kind $($default)?), )* }
+            }
+        }
+
+        impl Read for $table {
+            fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+                let Some(table) = value.get_ref().as_table() else {
+                    unexpected(value, "a table", problems);
+                    return Self::default();
+                };
+                let known = [$(stringify!($field)),*];
+                let mut fields = Fields::new(table, value.span().into(), &known, problems);
+                Self {
+                    $( $field: table!(
+                        @read fields stringify!($field), concat!($($doc),*), $kind $($default)?
+                    ), )*
+                }
+            }
+
+            #[cfg(test)]
+            fn schema() -> serde_json::Value {
+                super::schema::object(&[$($about),*], [
+                    $( (
+                        stringify!($field),
+                        &[$($doc),*] as &[&str],
+                        <$type as Read>::schema(),
+                        table!(@written $kind $type $(, $default)?),
+                    ), )*
+                ])
+            }
+        }
+    };
+}
+
+/// Declares a field that is one of a few words.
+macro_rules! words {
+    (
+        $(#[doc = $about:literal])*
+        pub(crate) enum $name:ident {
+            $( $(#[$meta:meta])* $variant:ident = $word:literal, )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $( $(#[$meta])* $variant, )*
+        }
+
+        impl $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),*];
+
+            /// The word of the file.
+            pub(crate) fn word(self) -> &'static str {
+                match self {
+                    $( Self::$variant => $word, )*
+                }
+            }
+        }
+
+        impl Read for $name {
+            fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+                one_of(value, Self::WORDS, problems)
+            }
+
+            #[cfg(test)]
+            fn schema() -> serde_json::Value {
+                serde_json::json!({ "enum": [$($word),*] })
+            }
+
+            #[cfg(test)]
+            fn written(&self) -> Option<serde_json::Value> {
+                Some(self.word().into())
+            }
+        }
+    };
+}
+pub(super) use {table, words};
+
+/// The meaning of a word of the file.
+pub(super) fn one_of<T: Copy + Default>(
+    value: &Value<'_>,
+    words: &[(&'static str, T)],
+    problems: &mut Problems<'_>,
+) -> T {
+    let word = value.get_ref().as_str();
+    let known = words.iter().find(|(known, _)| Some(*known) == word);
+    known.map_or_else(
+        || {
+            problems.say(value.span().into(), || {
+                let known = words.iter().map(|(word, _)| *word);
+                let hint = word.and_then(|word| did_you_mean(word, known.clone()));
+                Said::from(format!("expected one of {}, found {}", listed(known), found(value)))
+                    .maybe(hint)
+            });
+            T::default()
+        },
+        |(_, meaning)| *meaning,
+    )
+}
+
+/// A value that a text says, as `parse` reads it.
+pub(super) fn text<T: Default>(
+    value: &Value<'_>,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    problems: &mut Problems<'_>,
+) -> T {
+    let Some(text) = value.get_ref().as_str() else {
+        unexpected(value, expected, problems);
+        return T::default();
+    };
+    parse(text).unwrap_or_else(|why| {
+        problems.say(value.span().into(), || {
+            format!("expected {expected}, found `{}`: {why}", shown(text))
+        });
+        T::default()
+    })
+}
