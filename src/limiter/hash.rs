@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 
 /// Hashes byte keys with ahash and mixes ready-made hashes, both under a seed.
 #[derive(Clone)]
-pub(super) struct KeyHasher {
+pub(crate) struct KeyHasher {
     bytes: ahash::RandomState,
     before: u64,
     after: u64,
@@ -13,7 +13,7 @@ pub(super) struct KeyHasher {
 
 impl KeyHasher {
     /// Reproducible; whoever knows the seed can make keys collide.
-    pub(super) fn with_seed(seed: u64) -> Self {
+    pub(crate) fn with_seed(seed: u64) -> Self {
         let mut state = seed;
         let mut next = || {
             // SplitMix64 (Steele, Lea, Flood 2014).
@@ -25,21 +25,47 @@ impl KeyHasher {
     }
 
     /// Seeded from the system's randomness.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self::with_seed(ahash::RandomState::new().hash_one(0_u64))
     }
 
     #[inline(always)]
-    pub(super) fn bytes(&self, key: &[u8]) -> Hash {
+    pub(crate) fn bytes(&self, key: &[u8]) -> Hash {
         let mut hasher = self.bytes.build_hasher();
         hasher.write(key);
         Hash(hasher.finish())
     }
 
+    /// For keys of several parts.
+    #[inline(always)]
+    #[cfg(feature = "policy")]
+    pub(crate) fn parts(&self) -> PartsHasher {
+        PartsHasher(self.bytes.build_hasher())
+    }
+
     /// A bijection: two hashes that differ stay different.
     #[inline(always)]
-    pub(super) fn hash(&self, hash: u64) -> Hash {
+    pub(crate) fn hash(&self, hash: u64) -> Hash {
         Hash(finish(hash ^ self.before).wrapping_add(self.after))
+    }
+}
+
+/// The hash of a key of several parts, each with its length, so that no two lists of
+/// parts are the same bytes.
+#[cfg(feature = "policy")]
+pub(crate) struct PartsHasher(ahash::AHasher);
+
+#[cfg(feature = "policy")]
+impl PartsHasher {
+    #[inline]
+    pub(crate) fn write(&mut self, part: &[u8]) {
+        self.0.write_u64(part.len() as u64);
+        self.0.write(part);
+    }
+
+    #[inline]
+    pub(crate) fn finish(self) -> Hash {
+        Hash(self.0.finish())
     }
 }
 

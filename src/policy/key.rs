@@ -1,0 +1,121 @@
+//! Keys: which parts of a request say who is limited, and one hash for all of them.
+
+use super::{
+    attribute::{AttributeId, Attributes, Kind, Value},
+    forwarded,
+    request::Request,
+};
+use crate::{
+    limiter::{KeyHasher, PartsHasher},
+    table::Hash,
+};
+
+/// One part of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Attribute(AttributeId),
+    /// A parameter of the route that matched.
+    Parameter(Box<str>),
+    /// Which of the limit's routes matched.
+    Route,
+    Method,
+    Host,
+    Path,
+}
+
+/// The parts of a key, in the order of the file. None is one key for everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyParts(pub(super) Vec<Part>);
+
+/// What a key is made from.
+pub(super) struct Source<'a, 'r> {
+    pub(super) request: &'a Request<'r>,
+    /// The path, made normal.
+    pub(super) path: &'a str,
+    pub(super) method: &'a str,
+    /// Which of the limit's routes matched, and its parameters by name.
+    pub(super) route: usize,
+    pub(super) parameter: &'a dyn Fn(&str) -> Option<&'a str>,
+}
+
+/// A part that a request lacks: its place in the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lacking(pub(super) usize);
+
+/// Where parts go: a hash, or a text for people.
+trait Sink {
+    fn part(&mut self, bytes: &[u8]);
+}
+
+impl Sink for PartsHasher {
+    fn part(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+    }
+}
+
+/// For people: parts in the order of the file, addresses as addresses.
+impl Sink for Vec<Vec<u8>> {
+    fn part(&mut self, bytes: &[u8]) {
+        self.push(bytes.to_vec());
+    }
+}
+
+impl KeyParts {
+    /// The hash of a request's key. Parts are told apart by their lengths, so no value
+    /// can pass for two.
+    pub(super) fn hash(
+        &self,
+        hasher: &KeyHasher,
+        attributes: &Attributes,
+        source: &Source<'_, '_>,
+    ) -> Result<Hash, Lacking> {
+        let mut parts = hasher.parts();
+        self.write(attributes, source, &mut parts)?;
+        Ok(parts.finish())
+    }
+
+    /// The key as bytes, part by part: for `explain`.
+    pub(super) fn spell(
+        &self,
+        attributes: &Attributes,
+        source: &Source<'_, '_>,
+    ) -> Result<Vec<Vec<u8>>, Lacking> {
+        let mut parts = Vec::new();
+        self.write(attributes, source, &mut parts)?;
+        Ok(parts)
+    }
+
+    fn write(
+        &self,
+        attributes: &Attributes,
+        source: &Source<'_, '_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Lacking> {
+        for (nth, part) in self.0.iter().enumerate() {
+            let lacking = Lacking(nth);
+            match part {
+                Part::Attribute(id) => {
+                    match attributes.value(*id, source.request).ok_or(lacking)? {
+                        Value::Text(text) => sink.part(text),
+                        Value::Ip(ip) => {
+                            let (v4, v6) = match attributes.kind(*id) {
+                                Some(Kind::Ip { v4_bits, v6_bits, .. }) => (*v4_bits, *v6_bits),
+                                _ => (32, 64),
+                            };
+                            let (bytes, len) = forwarded::prefix(ip, v4, v6);
+                            sink.part(bytes.get(..len).unwrap_or(&bytes));
+                        }
+                    }
+                }
+                Part::Parameter(name) => {
+                    sink.part((source.parameter)(name).ok_or(lacking)?.as_bytes());
+                }
+                Part::Route => sink.part(&source.route.to_le_bytes()),
+                Part::Method => sink.part(source.method.as_bytes()),
+                Part::Host => sink.part(source.request.host.ok_or(lacking)?.as_bytes()),
+                Part::Path => sink.part(source.path.as_bytes()),
+            }
+        }
+        Ok(())
+    }
+}

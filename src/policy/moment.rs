@@ -1,0 +1,55 @@
+//! [`Moment`]: what both clocks say.
+
+use crate::time::{Clock, MonotonicClock, Nanos};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// An instant by both clocks: by the monotonic one, which spans of time are counted
+/// on, and by the wall clock, which the calendar and HTTP go by.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Nanos, policy::Moment};
+///
+/// let new_year = Moment::new(Nanos::from_secs(10), Duration::from_secs(1_767_225_600));
+/// assert_eq!(new_year.after(Duration::from_secs(5)).unix().as_secs(), 1_767_225_605);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    monotonic: Nanos,
+    /// Nanoseconds since 1970, UTC.
+    wall: Nanos,
+}
+
+impl Moment {
+    /// `monotonic` by a clock that never steps back, `unix` after 1970-01-01 UTC by the
+    /// wall clock. What lies beyond the year 2554 counts as its end.
+    pub fn new(monotonic: Nanos, unix: Duration) -> Self {
+        Self { monotonic, wall: Nanos::from(unix) }
+    }
+
+    /// Now, by `clock` and the system's wall clock. A wall clock before 1970 reads 1970.
+    pub(crate) fn read(clock: &MonotonicClock) -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::new(clock.now(), unix)
+    }
+
+    /// By the monotonic clock.
+    pub fn monotonic(self) -> Nanos {
+        self.monotonic
+    }
+
+    /// By the wall clock: since 1970-01-01 UTC.
+    pub fn unix(self) -> Duration {
+        Duration::from_nanos(self.wall.as_u64())
+    }
+
+    pub(crate) fn wall(self) -> Nanos {
+        self.wall
+    }
+
+    /// So much later by both clocks.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self { monotonic: self.monotonic.after(span), wall: self.wall.after(span) }
+    }
+}

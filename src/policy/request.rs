@@ -1,0 +1,123 @@
+//! [`Request`]: what a host knows of one request.
+
+use super::{
+    Policy,
+    attribute::{AttributeId, DimensionId},
+};
+use smallvec::SmallVec;
+use std::fmt;
+
+/// What a host knows of one request: method, path, and attributes such as its client's
+/// address or the customer it is from.
+///
+/// Made by [`Policy::request`]. It borrows everything, and lives on the stack with up to
+/// twelve attributes and four costs.
+///
+/// ```
+/// use tollgate::policy::Policy;
+///
+/// let policy = Policy::from_toml(
+///     r#"
+///     [attribute.org]
+///     [[limit]]
+///     name = "scans"
+///     routes = ["POST /v1/scans"]
+///     key = ["org"]
+///     quota = "10/min"
+///     "#,
+/// )?;
+/// let request = policy.request("POST", "/v1/scans?page=2").attribute("org", "acme");
+/// assert!(policy.check(&request).is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a request is asked for by `Policy::check`"]
+pub struct Request<'r> {
+    policy: &'r Policy,
+    pub(super) method: &'r str,
+    pub(super) host: Option<&'r str>,
+    pub(super) path: &'r [u8],
+    attributes: SmallVec<[(AttributeId, &'r [u8]); 12]>,
+    costs: SmallVec<[(DimensionId, u64); 4]>,
+}
+
+impl<'r> Request<'r> {
+    pub(super) fn new(policy: &'r Policy, method: &'r str, path: &'r [u8]) -> Self {
+        Self {
+            policy,
+            method,
+            host: None,
+            path,
+            attributes: SmallVec::new(),
+            costs: SmallVec::new(),
+        }
+    }
+
+    /// The host that the request is for, as the header says it: case and port do not
+    /// matter. Without one, routes that name a host do not match.
+    pub fn host(mut self, host: &'r str) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// An attribute by name; one that the policy does not name is passed over. An empty
+    /// value is as good as none. Given twice, the last one counts.
+    pub fn attribute(self, name: &str, value: &'r (impl AsRef<[u8]> + ?Sized)) -> Self {
+        match self.policy.attribute_id(name) {
+            Some(id) => self.attribute_by_id(id, value),
+            None => self,
+        }
+    }
+
+    /// As [`attribute`](Self::attribute), by [number](Policy::attribute_id).
+    pub fn attribute_by_id(
+        mut self,
+        id: AttributeId,
+        value: &'r (impl AsRef<[u8]> + ?Sized),
+    ) -> Self {
+        let value = value.as_ref();
+        match self.attributes.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) => *known = value,
+            None => self.attributes.push((id, value)),
+        }
+        self
+    }
+
+    /// What the request costs in a dimension that limits count (`bytes`, `tokens`); one
+    /// that no limit counts is passed over. Given twice, the last one counts.
+    pub fn cost(self, dimension: &str, units: u64) -> Self {
+        match self.policy.dimension_id(dimension) {
+            Some(id) => self.cost_by_id(id, units),
+            None => self,
+        }
+    }
+
+    /// As [`cost`](Self::cost), by [number](Policy::dimension_id).
+    pub fn cost_by_id(mut self, id: DimensionId, units: u64) -> Self {
+        match self.costs.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) => *known = units,
+            None => self.costs.push((id, units)),
+        }
+        self
+    }
+
+    /// The text that was given for an attribute, unless it is empty.
+    pub(super) fn given(&self, id: AttributeId) -> Option<&'r [u8]> {
+        let (_, value) = self.attributes.iter().find(|(known, _)| *known == id)?;
+        (!value.is_empty()).then_some(*value)
+    }
+
+    pub(super) fn units(&self, id: DimensionId) -> Option<u64> {
+        self.costs.iter().find(|(known, _)| *known == id).map(|(_, units)| *units)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("path", &String::from_utf8_lossy(self.path))
+            .finish_non_exhaustive()
+    }
+}
