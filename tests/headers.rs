@@ -539,6 +539,11 @@ fn problems() {
         sent(&response),
         [("Cache-Control", "no-store"), ("Content-Type", "application/problem+json")]
     );
+    // What was asked before the block is not what denies.
+    let numbers = Dialect::default().with_body("[{limit},{reset},{name},{unit}]").unwrap();
+    let block = Answer::blocked("ladder", None, &limits, Nanos::ZERO);
+    let body = numbers.response(&block).body.unwrap();
+    assert_eq!(body, "[null,null,\"ladder\",null]");
     let block = Answer::blocked("ladder", None, &[], Nanos::ZERO).with_status(403);
     let body = dialect.response(&block).body.unwrap();
     assert!(body.contains("#abnormal-usage-detected") && !body.contains("detail"));

@@ -249,6 +249,17 @@ mod tests {
         assert_eq!(json["message"], "\"unknown\": try again in unknown unknown");
     }
 
+    /// A backslash may itself be escaped, and then the quote after it ends the string.
+    #[test]
+    fn strings_end_where_json_ends_them() {
+        let text = r#"{"a\\":{name},"b\"":"{name}","{":{limit}}"#;
+        let json: serde_json::Value =
+            serde_json::from_str(&filled(text, &TOLD, Syntax::Json)).unwrap();
+        assert_eq!(json["a\\"], TOLD.name.unwrap());
+        assert_eq!(json["b\""], TOLD.name.unwrap());
+        assert_eq!(json["{"], 10);
+    }
+
     #[test]
     fn other_syntaxes() {
         let text = "{status}: {name}, {reset}, {remaining} left {} { x } {";
