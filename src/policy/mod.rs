@@ -3,6 +3,7 @@
 mod file;
 mod path;
 mod route;
+mod route_table;
 mod units;
 
 #[doc = include_str!("design.md")]
