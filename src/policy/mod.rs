@@ -1,6 +1,7 @@
 //! Limits written as a file: routes, keys, tiers, groups, and one answer for all of them.
 
 mod file;
+mod forwarded;
 mod path;
 mod route;
 mod route_table;
