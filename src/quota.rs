@@ -15,7 +15,8 @@ use std::{fmt, str::FromStr, time::Duration};
 /// # Text
 ///
 /// A quota parses from and prints as `UNITS/[COUNT]UNIT [burst BURST]`, where
-/// UNIT is one of `d`, `h`, `min`, `s`, `ms`, `us`, `ns`:
+/// UNIT is one of `d`, `h`, `min`, `s`, `ms`, `us`, `ns`; underscores may stand
+/// between digits, as in `10_000/h`:
 ///
 /// ```
 /// use std::time::Duration;
@@ -250,25 +251,43 @@ impl FromStr for Quota {
         };
         let (units, period) = rate.split_once('/').ok_or(QuotaError::Syntax)?;
         let units = number(units.trim())?;
-        let period = period.trim();
-        let digits = period.bytes().take_while(u8::is_ascii_digit).count();
-        let (count, unit) = period.split_at(digits);
-        let count = if count.is_empty() { 1 } else { number(count)? };
-        let (_, nanos) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit.trim_start())
-            .ok_or(QuotaError::UnknownUnit)?;
-        let period = u128::from(count).saturating_mul(u128::from(*nanos));
+        let (count, unit) = period_parts(period)?;
+        let period = u128::from(count.unwrap_or(1)).saturating_mul(u128::from(unit));
         let burst = burst.map_or(Ok(units), |burst| number(burst.trim()))?;
         Self::build(units, period, burst)
     }
 }
 
-fn number(text: &str) -> Result<u64, QuotaError> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(QuotaError::Syntax);
+/// The count of a period, if it has one, and its unit of time in nanoseconds.
+pub(crate) fn period_parts(text: &str) -> Result<(Option<u64>, u64), QuotaError> {
+    let text = text.trim();
+    let (count, unit) =
+        text.split_at(text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'_').count());
+    let count = if count.is_empty() { None } else { Some(number(count)?) };
+    let (_, nanos) =
+        UNITS.iter().find(|(name, _)| *name == unit.trim_start()).ok_or(QuotaError::UnknownUnit)?;
+    Ok((count, *nanos))
+}
+
+/// Digits, and underscores between digits.
+pub(crate) fn number(text: &str) -> Result<u64, QuotaError> {
+    let mut number = 0_u64;
+    let mut before = b'_';
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number
+                    .checked_mul(10)
+                    .and_then(|number| number.checked_add(u64::from(byte - b'0')))
+                    .ok_or(QuotaError::NumberTooLarge)?;
+            }
+            b'_' if before != b'_' => {}
+            _ => return Err(QuotaError::Syntax),
+        }
+        before = byte;
     }
-    text.parse().map_err(|_| QuotaError::NumberTooLarge)
+    // Also where there is none.
+    if before == b'_' { Err(QuotaError::Syntax) } else { Ok(number) }
 }
 
 /// Why a quota was refused.
@@ -342,6 +361,7 @@ mod tests {
             (" 10 / 1 min ", "10/min"),
             ("10/s burst 10", "10/s"),
             ("1/24h", "1/d"),
+            ("1_000_0/1_5min burst 2_0", "10000/15min burst 20"),
         ] {
             assert_eq!(text.parse::<Quota>().unwrap().to_string(), canonical);
         }
@@ -362,6 +382,11 @@ mod tests {
             ("-1/s", E::Syntax),
             ("+1/s", E::Syntax),
             ("1.5/s", E::Syntax),
+            ("_1/s", E::Syntax),
+            ("1_/s", E::Syntax),
+            ("1__0/s", E::Syntax),
+            ("1/_s", E::Syntax),
+            ("1/s burst _", E::Syntax),
             ("1/m", E::UnknownUnit),
             ("1/", E::UnknownUnit),
             ("1/month", E::UnknownUnit),

@@ -1,8 +1,10 @@
 //! Limits written as a file: routes, keys, tiers, groups, and one answer for all of them.
 
 pub mod file;
+mod forwarded;
 mod path;
 mod route;
+mod route_table;
 mod units;
 
 pub use file::{PolicyError, PolicyFile, Problem};

@@ -1,1 +1,571 @@
-//! Routes: which limit of a group applies to a request.
+//! One route of a policy file: `[METHOD[,METHOD]] [host]/path`.
+//!
+//! The path is a template: `{name}` is one segment, whatever it is; `/**` at the end is
+//! the path itself and everything below. Literals are made normal by the rules that
+//! requests go by, so that they may be written as people write them.
+#![allow(dead_code)] // until evaluate.rs uses it
+
+use super::path::{PathRules, Scratch, TrailingSlash, segments};
+use std::{fmt, net::Ipv6Addr, ops::Range};
+
+/// A route, checked. Two limits may call the same parameter by two names.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    text: Box<str>,
+    methods: Methods,
+    host: Host,
+    segments: Box<[Segment]>,
+    rest: bool,
+}
+
+/// One segment of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// Normal, and empty only for a slash at the end that counts.
+    Literal(Box<str>),
+    /// The name of a parameter.
+    Parameter(Box<str>),
+}
+
+/// The methods of a route, in upper case and without HEAD; none is every method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Methods(Box<[Box<str>]>);
+
+/// The host of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Host {
+    #[default]
+    Any,
+    /// Every host below this one, not itself: `*.example.com`.
+    Below(Box<str>),
+    Exactly(Box<str>),
+}
+
+/// Why a text is no route, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteError {
+    /// Bytes of the text.
+    pub(crate) at: Range<usize>,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Route {
+    /// More segments than any API has; bounds the recursion of who matches.
+    pub(crate) const MOST_SEGMENTS: usize = 64;
+
+    /// Reads a route, and reports everything that is wrong with it.
+    pub(crate) fn parse(text: &str, rules: PathRules) -> Result<Self, Vec<RouteError>> {
+        let mut errors = Errors(Vec::new());
+        // No method and no host has a slash.
+        let Some((front, _)) = text.split_once('/') else {
+            errors.add(0..text.len(), "expected a path that begins with /, as in `POST /v1/scans`");
+            return Err(errors.0);
+        };
+        let slash = front.len();
+        let (methods, host) = match front.rfind(char::is_whitespace) {
+            Some(space) => {
+                let after = front.get(space..).and_then(|rest| rest.chars().next());
+                front.split_at(space + after.map_or(0, char::len_utf8))
+            }
+            None => ("", front),
+        };
+        let path = text.get(slash..).unwrap_or_default().trim_end();
+        let (at_host, host_at) = (methods.len(), methods.len()..slash);
+        if host.ends_with(':') && path.starts_with("//") {
+            errors.add(host_at, "leave the scheme out: a route is of both http and https");
+            return Err(errors.0);
+        }
+        if METHODS.contains(&host) {
+            errors.add(host_at, format!("expected a space after the method {host}"));
+            return Err(errors.0);
+        }
+        let methods = errors.methods(methods);
+        let host = errors.host(host, at_host);
+        let (segments, rest) = errors.path(path, slash, rules);
+        if errors.0.is_empty() {
+            Ok(Self { text: text.trim().into(), methods, host, segments, rest })
+        } else {
+            Err(errors.0)
+        }
+    }
+
+    /// The route of a limit that names none: every request.
+    pub(crate) fn everything() -> Self {
+        Self {
+            text: "/**".into(),
+            methods: Methods::default(),
+            host: Host::Any,
+            segments: Box::default(),
+            rest: true,
+        }
+    }
+
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn methods(&self) -> &Methods {
+        &self.methods
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether it ends in `/**`.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.rest
+    }
+
+    /// The names of its parameters, each with the number of its segment.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.segments.iter().enumerate().filter_map(|(n, segment)| match segment {
+            Segment::Parameter(name) => Some((&**name, n)),
+            Segment::Literal(_) => None,
+        })
+    }
+
+    /// What stands in a normal path that the route matched for a parameter of this name.
+    pub(crate) fn parameter<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
+        let (_, n) = self.parameters().find(|(other, _)| *other == name)?;
+        segments(path).nth(n)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Methods {
+    pub(crate) fn are_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a request by `method`, as [`counted_as`] says it, is one of these.
+    pub(crate) fn have(&self, method: Option<&str>) -> bool {
+        self.are_all()
+            || method.is_some_and(|method| self.0.iter().any(|m| m.eq_ignore_ascii_case(method)))
+    }
+
+    /// Whether some method is in both.
+    pub(crate) fn meet(&self, other: &Self) -> bool {
+        self.are_all() || other.are_all() || self.0.iter().any(|m| other.0.contains(m))
+    }
+}
+
+/// HEAD counts as GET. Case does not matter, since some servers do not mind it.
+pub(crate) fn counted_as(method: &str) -> &str {
+    if method.eq_ignore_ascii_case("HEAD") { "GET" } else { method }
+}
+
+impl Host {
+    /// Whether a host, as [`bare_host`] says it, is one of these.
+    pub(crate) fn has(&self, host: Option<&str>) -> bool {
+        let ends = |host: &str, end: &str| {
+            let (host, end) = (host.as_bytes(), end.as_bytes());
+            let at = host.len().checked_sub(end.len())?;
+            let (before, tail) = host.split_at_checked(at)?;
+            tail.eq_ignore_ascii_case(end).then_some(before.last() == Some(&b'.') && at > 1)
+        };
+        match self {
+            Self::Any => true,
+            Self::Below(end) => host.and_then(|host| ends(host, end)).unwrap_or(false),
+            Self::Exactly(name) => host.is_some_and(|host| host.eq_ignore_ascii_case(name)),
+        }
+    }
+
+    /// Of two hosts that both match, the higher is the more specific; equal ranks that
+    /// can both match are the same host.
+    pub(crate) fn rank(&self) -> usize {
+        match self {
+            Self::Any => 0,
+            Self::Below(end) => 1 + end.len(),
+            Self::Exactly(_) => usize::MAX,
+        }
+    }
+}
+
+/// A host without its port, the user before it, and the dot that ends a full name.
+pub(crate) fn bare_host(host: &str) -> &str {
+    let host = host.trim();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    // A bare IPv6 address has no port.
+    let name = if name.contains(':') && !name.starts_with('[') { host } else { name };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+
+struct Errors(Vec<RouteError>);
+
+impl Errors {
+    fn add(&mut self, at: Range<usize>, message: impl Into<String>) {
+        self.0.push(RouteError { at, message: message.into() });
+    }
+
+    fn methods(&mut self, text: &str) -> Methods {
+        if text.trim().is_empty() {
+            return Methods::default();
+        }
+        let mut methods: Vec<Box<str>> = Vec::new();
+        let mut head = None;
+        let mut at = 0;
+        for part in text.trim_end().split(',') {
+            let name = part.trim();
+            let start = at + part.len() - part.trim_start().len();
+            let span = start..start + name.len();
+            at += part.len() + 1;
+            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            if name == "*" {
+                self.add(span, "leave the method out where every method is meant");
+            } else if name.is_empty() {
+                self.add(span, "expected a method, as in `GET,POST /v1/scans`");
+            } else if name.contains(char::is_whitespace) {
+                self.add(span, "expected a comma between methods, as in `GET,POST /v1/scans`");
+            } else if !name.bytes().all(token) {
+                self.add(span, format!("`{name}` is no method; expected one such as GET or POST"));
+            } else if name.eq_ignore_ascii_case("HEAD") {
+                head = Some(span);
+            } else {
+                let name = name.to_ascii_uppercase().into();
+                if !methods.contains(&name) {
+                    methods.push(name);
+                }
+            }
+        }
+        if let Some(span) = head
+            && !methods.iter().any(|method| &**method == "GET")
+        {
+            self.add(span, "HEAD counts as GET, so a route of HEAD alone cannot be; write GET");
+        }
+        Methods(methods.into())
+    }
+
+    fn host(&mut self, text: &str, at: usize) -> Host {
+        if text.is_empty() {
+            return Host::Any;
+        }
+        let span = at..at + text.len();
+        let (below, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
+        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if !below && address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
+            return Host::Exactly(name.to_ascii_lowercase().into());
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name.contains(':') {
+            self.add(span, "leave the port out: a host is the same on every port");
+        } else if name.contains('*') {
+            self.add(span, "a * stands only for what is before a domain, as in *.example.com");
+        } else if !name.is_ascii() {
+            self.add(span, "expected a host in ASCII, as requests name it (xn--...)");
+        } else if !name.bytes().all(fine) || name.split('.').any(str::is_empty) {
+            self.add(span, format!("`{text}` is no host; expected one such as api.example.com"));
+        } else if below {
+            return Host::Below(name.to_ascii_lowercase().into());
+        } else {
+            return Host::Exactly(name.to_ascii_lowercase().into());
+        }
+        Host::Any
+    }
+
+    fn path(&mut self, text: &str, start: usize, rules: PathRules) -> (Box<[Segment]>, bool) {
+        let (path, extra) = match text.find(['?', '#']) {
+            Some(end) => text.split_at(end),
+            None => (text, ""),
+        };
+        if !extra.is_empty() {
+            let at = start + path.len();
+            let message = "a route has no query and no fragment; expected the end of the path";
+            self.add(at..at + extra.len(), message);
+        }
+        let (mut segments, mut rest) = (Vec::new(), false);
+        let mut pieces = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+        let mut at = start + 1;
+        while let Some(piece) = pieces.next() {
+            let span = at..at + piece.len();
+            at += piece.len() + 1;
+            match (piece, pieces.peek()) {
+                ("", None)
+                    if segments.is_empty() || rules.trailing_slash == TrailingSlash::Ignore => {}
+                ("", None) => segments.push(Segment::Literal(Box::default())),
+                ("", Some(_)) => self.add(
+                    span.start.saturating_sub(1)..span.end + 1,
+                    "expected one slash: those of requests are merged",
+                ),
+                ("**", None) => rest = true,
+                ("**", Some(_)) => self.add(span, "/** stands only at the end"),
+                _ => {
+                    if let Some(segment) = self.segment(piece, span.clone(), rules) {
+                        if let Segment::Parameter(name) = &segment
+                            && segments.contains(&segment)
+                        {
+                            self.add(span, format!("the parameter {{{name}}} is there twice"));
+                        }
+                        segments.push(segment);
+                    }
+                }
+            }
+        }
+        if segments.len() > Route::MOST_SEGMENTS {
+            let message = format!("expected at most {} segments", Route::MOST_SEGMENTS);
+            self.add(start..start + path.len(), message);
+        }
+        (segments.into(), rest)
+    }
+
+    fn segment(&mut self, text: &str, at: Range<usize>, rules: PathRules) -> Option<Segment> {
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if let Some(name) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
+            && !name.contains(['{', '}'])
+        {
+            if !name.is_empty() && name.bytes().all(word) {
+                return Some(Segment::Parameter(name.into()));
+            }
+            self.add(at, "expected a name of letters, digits, _ and - in the braces, as in {id}");
+        } else if text.contains(['{', '}']) {
+            self.add(at, "expected {name} as a whole segment; as characters, braces are %7B, %7D");
+        } else if let Some(name) = text.strip_prefix(':') {
+            self.add(at, format!("expected {{{name}}} for a parameter; as a character, : is %3A"));
+        } else if text.contains('*') {
+            self.add(
+                at,
+                "expected {name} for one segment, or /** at the end; as a character, * is %2A",
+            );
+        } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            self.add(at, "expected no space in a path; as a character, it is %20");
+        } else {
+            // Keeps a slash that an escape may make.
+            let rules = PathRules { trailing_slash: TrailingSlash::Keep, ..rules };
+            let mut scratch = Scratch::default();
+            let path = format!("/{text}");
+            let normal = rules.normal(path.as_bytes(), &mut scratch);
+            let literal = normal.strip_prefix('/').unwrap_or(normal);
+            if !literal.is_empty() && !literal.contains('/') {
+                return Some(Segment::Literal(literal.into()));
+            }
+            self.add(
+                at,
+                "expected no dot segment and no encoded slash: those of requests are resolved first",
+            );
+        }
+        None
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::policy::path::{Case, EncodedSlash};
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Route {
+        Route::parse(text, PathRules::default()).unwrap()
+    }
+
+    fn literal(text: &str) -> Segment {
+        Segment::Literal(text.into())
+    }
+
+    #[test]
+    fn what_a_route_may_be() {
+        let route = parse("POST /v1/scans");
+        assert_eq!(route.methods, Methods(["POST".into()].into()));
+        assert_eq!(route.host, Host::Any);
+        assert_eq!(*route.segments, [literal("v1"), literal("scans")]);
+        assert!(!route.rest);
+
+        let route = parse("  get, Post ,get  ID.Example.com./a/{id}/**  ");
+        assert_eq!(route.methods, Methods(["GET".into(), "POST".into()].into()));
+        assert_eq!(route.host, Host::Exactly("id.example.com".into()));
+        assert_eq!(*route.segments, [literal("a"), Segment::Parameter("id".into())]);
+        assert!(route.rest);
+        assert_eq!(route.to_string(), "get, Post ,get  ID.Example.com./a/{id}/**");
+
+        assert_eq!(parse("*.example.com/x").host, Host::Below("example.com".into()));
+        assert_eq!(parse("[::1]/x").host, Host::Exactly("[::1]".into()));
+        assert_eq!(parse("localhost/x").host, Host::Exactly("localhost".into()));
+        assert!(parse("/").segments.is_empty() && !parse("/").rest);
+        let (a, b) = (parse("/**"), Route::everything());
+        assert_eq!((&a.text, &a.segments, a.rest), (&b.text, &b.segments, b.rest));
+        assert_eq!(parse("GET,HEAD /x").methods, parse("GET /x").methods);
+    }
+
+    #[test]
+    fn literals_are_made_normal() {
+        assert_eq!(*parse("/%76%31/caf%c3%a9/").segments, [literal("v1"), literal("caf\u{e9}")]);
+        assert_eq!(
+            *parse("/%7Bid%7d/%2A/%3a/100%").segments,
+            ["{id}", "*", ":", "100%25"].map(literal)
+        );
+        let rules = PathRules {
+            case: Case::Insensitive,
+            trailing_slash: TrailingSlash::Keep,
+            encoded_slash: EncodedSlash::Data,
+        };
+        let route = Route::parse("/V1/a%2fb/{Id}/", rules).unwrap();
+        let name = Segment::Parameter("Id".into());
+        assert_eq!(*route.segments, [literal("v1"), literal("a%2Fb"), name, literal("")]);
+        assert!(Route::parse("/", rules).unwrap().segments.is_empty());
+    }
+
+    #[test]
+    fn every_error_says_what_and_where() {
+        for (text, expected) in [
+            ("", &[("", "begins with /")] as &[_]),
+            ("POST", &[("POST", "begins with /")]),
+            ("POST id.example.com", &[("POST id.example.com", "begins with /")]),
+            ("https://a.b/c", &[("https:", "scheme")]),
+            ("POST https://a.b/c", &[("https:", "scheme")]),
+            ("POST/v1", &[("POST", "space after the method")]),
+            ("GET POST /v1", &[("GET POST", "a comma")]),
+            ("GET,,POST /v1", &[("", "expected a method")]),
+            ("GET,P(ST,* /v1", &[("P(ST", "is no method"), ("*", "leave the method out")]),
+            ("POST,HEAD /v1", &[("HEAD", "counts as GET")]),
+            ("a.b:80/v1", &[("a.b:80", "port")]),
+            ("a.*.b/v1", &[("a.*.b", "a * stands")]),
+            ("*./v1", &[("*.", "is no host")]),
+            ("a..b/v1", &[("a..b", "is no host")]),
+            ("a~b/v1", &[("a~b", "is no host")]),
+            ("b\u{fc}cher.example/v1", &[("b\u{fc}cher.example", "xn--")]),
+            ("/v1?x=/", &[("?x=/", "no query")]),
+            ("/v1/a#b", &[("#b", "no fragment")]),
+            ("/a//b", &[("//", "one slash")]),
+            ("//a", &[("//", "one slash")]),
+            ("/a/**/b", &[("**", "only at the end")]),
+            ("/**/", &[("**", "only at the end")]),
+            ("/a/../b", &[("..", "no dot segment")]),
+            ("/a/%2E/b", &[("%2E", "no dot segment")]),
+            ("/a%2Fb", &[("a%2Fb", "no encoded slash")]),
+            ("/a%2F/b", &[("a%2F", "no encoded slash")]),
+            ("/{}", &[("{}", "expected a name")]),
+            ("/{id:rest}", &[("{id:rest}", "expected a name")]),
+            ("/{a}{b}", &[("{a}{b}", "whole segment")]),
+            ("/{id}.json", &[("{id}.json", "whole segment")]),
+            ("/{a}/{b}/{a}", &[("{a}", "twice")]),
+            ("/v1/:id", &[(":id", "expected {id}")]),
+            ("/v1/*", &[("*", "expected {name}")]),
+            ("/v1/*.png", &[("*.png", "expected {name}")]),
+            ("GET /a b/c", &[("a b", "%20")]),
+            ("/a\0", &[("a\0", "%20")]),
+            (
+                "X Y a:1/../:x/*?z",
+                &[
+                    ("X Y", "a comma"),
+                    ("a:1", "port"),
+                    ("?z", "no query"),
+                    ("..", "no dot segment"),
+                    (":x", "expected {x}"),
+                    ("*", "expected {name}"),
+                ],
+            ),
+        ] {
+            let errors = Route::parse(text, PathRules::default()).unwrap_err();
+            let found: Vec<_> =
+                errors.iter().map(|e| (text.get(e.at.clone()).unwrap(), e.to_string())).collect();
+            assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
+            for ((place, message), (at, part)) in found.iter().zip(expected) {
+                assert_eq!(place, at, "{text}: {message}");
+                assert!(message.contains(part), "{text}: {message}");
+            }
+        }
+        let deep = "/a".repeat(Route::MOST_SEGMENTS);
+        assert!(Route::parse(&deep, PathRules::default()).is_ok());
+        let errors = Route::parse(&(deep + "/a"), PathRules::default()).unwrap_err();
+        assert!(errors[0].message.contains("at most 64"));
+    }
+
+    #[test]
+    fn where_the_second_of_two_errors_is() {
+        let errors = Route::parse("GET /a/{x}/{x}", PathRules::default()).unwrap_err();
+        assert_eq!(errors[0].at, 11..14);
+        let errors = Route::parse("GET, ,PUT /a", PathRules::default()).unwrap_err();
+        assert_eq!(errors[0].at, 5..5);
+    }
+
+    #[test]
+    fn hosts_without_what_does_not_tell_them_apart() {
+        for (host, bare) in [
+            ("api.example.com", "api.example.com"),
+            ("api.example.com:8080", "api.example.com"),
+            ("api.example.com.", "api.example.com"),
+            ("api.example.com.:80", "api.example.com"),
+            ("api.example.com:", "api.example.com"),
+            (" api.example.com ", "api.example.com"),
+            ("user:password@api.example.com:1", "api.example.com"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("a:b", "a:b"),
+            ("", ""),
+            (":", ""),
+        ] {
+            assert_eq!(bare_host(host), bare, "{host}");
+        }
+        let host = parse("api.example.com/").host;
+        assert!(host.has(Some("API.Example.COM")));
+        assert!(!host.has(Some("x.api.example.com")) && !host.has(Some("")) && !host.has(None));
+        let below = parse("*.example.com/").host;
+        assert!(below.has(Some("a.Example.com")) && below.has(Some("a.b.example.com")));
+        for other in ["example.com", ".example.com", "badexample.com", "com", "a.example.org"] {
+            assert!(!below.has(Some(other)), "{other}");
+        }
+        assert!(!below.has(None) && parse("/").host.has(None));
+    }
+
+    #[test]
+    fn head_is_get_in_any_case() {
+        let get = parse("GET /").methods;
+        for method in ["GET", "get", "HEAD", "Head"] {
+            assert!(get.have(Some(counted_as(method))), "{method}");
+        }
+        assert!(!get.have(Some("POST")) && !get.have(None));
+        assert!(Methods::default().have(None));
+    }
+
+    #[test]
+    fn parameters_by_their_names() {
+        let route = parse("/a/{one}/b/{two}/**");
+        assert_eq!(route.parameters().collect::<Vec<_>>(), [("one", 1), ("two", 3)]);
+        assert_eq!(route.parameter("one", "/a/x/b/y/z"), Some("x"));
+        assert_eq!(route.parameter("two", "/a/x/b/y/z"), Some("y"));
+        assert_eq!(route.parameter("three", "/a/x/b/y/z"), None);
+        assert_eq!(route.parameter("two", "/a"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_route_or_says_where_it_is_none(text in "[A-Z ,/.:*{}%a-c?é\\[\\]]{0,24}|\\PC{0,24}") {
+            match Route::parse(&text, PathRules::default()) {
+                Ok(route) => {
+                    let again = Route::parse(route.text(), PathRules::default()).unwrap();
+                    prop_assert_eq!(again.segments, route.segments);
+                }
+                Err(errors) => {
+                    prop_assert!(!errors.is_empty());
+                    for error in errors {
+                        prop_assert!(text.get(error.at.clone()).is_some(), "{:?}", error);
+                    }
+                }
+            }
+        }
+    }
+}
