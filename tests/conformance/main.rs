@@ -5,3 +5,7 @@
 
 mod model;
 mod support;
+mod doc000;
+mod doc002;
+mod doc003;
+mod doc004;
