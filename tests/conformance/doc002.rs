@@ -41,9 +41,7 @@ fn denials() -> [(Api, Reply); 4] {
     [
         denial(|api| auth(api, "/auth/login", HERE)),
         denial(|api| upload(api, "ann", HERE)),
-        denial(|api| {
-            api.request("POST", "/api/v1/documents/upload").attr("ip", HERE).send()
-        }),
+        denial(|api| api.request("POST", "/api/v1/documents/upload").attr("ip", HERE).send()),
         denial(|api| read(api, "/", HERE)),
     ]
 }
@@ -201,7 +199,7 @@ fn an_answer_that_is_no_denial_has_none_of_that() {
 
 #[test]
 fn who_waits_retry_after_passes_and_a_nanosecond_less_is_not_enough() {
-    for (api, reply) in denials() {
+    for (_, reply) in denials() {
         let wait = reply.retry_after.unwrap();
         let (name, period) = (reply.violated()[0], if wait > MINUTE { HOUR } else { MINUTE });
         assert_eq!(wait, period, "{name}");

@@ -3,9 +3,10 @@
 //! simulated time. `manifest/` says which test shows which sentence.
 #![cfg(all(feature = "policy", not(loom)))]
 
-mod model;
-mod support;
 mod doc000;
+mod doc001;
 mod doc002;
 mod doc003;
 mod doc004;
+mod model;
+mod support;

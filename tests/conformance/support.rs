@@ -87,6 +87,13 @@ impl Api {
         Self::of(&text, BEGIN)
     }
 
+    /// With one text of the file, which must be there, in place of another.
+    pub(crate) fn edited(file: &str, begin: u64, from: &str, to: &str) -> Self {
+        let text = policy(file);
+        assert!(text.contains(from), "no {from} in {file}");
+        Self::of(&text.replace(from, to), begin)
+    }
+
     fn of(text: &str, begin: u64) -> Self {
         Self {
             model: Rc::new(RefCell::new(Model::read(text))),
@@ -136,6 +143,7 @@ impl Api {
                 method: method.to_owned(),
                 host: String::new(),
                 path: path.to_owned(),
+                segments: Vec::new(),
                 attributes: HashMap::new(),
                 costs: HashMap::new(),
             },
@@ -172,7 +180,7 @@ impl Request<'_> {
 
     pub(crate) fn send(self) -> Reply {
         let api = self.api;
-        let answer = api.model.borrow_mut().decide(&self.question, api.now.get(), api.wall());
+        let answer = api.model.borrow_mut().decide(self.question, api.now.get(), api.wall());
         Reply {
             status: answer.status,
             headers: answer.headers,

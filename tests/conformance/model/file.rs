@@ -258,9 +258,9 @@ impl File {
                     status: status(table),
                 })
                 .collect(),
-            response: file.get("response").map_or_else(Table::new, |response| {
-                response.as_table().unwrap().clone()
-            }),
+            response: file
+                .get("response")
+                .map_or_else(Table::new, |response| response.as_table().unwrap().clone()),
         }
     }
 }

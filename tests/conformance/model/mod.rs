@@ -20,6 +20,8 @@ pub(crate) struct Question {
     pub(crate) method: String,
     pub(crate) host: String,
     pub(crate) path: String,
+    /// The path, made normal: filled in by [`Model::decide`].
+    pub(crate) segments: Vec<String>,
     pub(crate) attributes: HashMap<String, String>,
     pub(crate) costs: HashMap<String, u64>,
 }
@@ -168,11 +170,12 @@ impl Model {
     /// A limit as it applies to this request, by its best route.
     fn applied(&self, question: &Question, number: usize) -> Option<Result<Chosen, &Missing>> {
         let limit = &self.file.limits[number];
-        let path = self.file.paths.segments(&question.path);
         let (route, (_, named)) = limit
             .routes
             .iter()
-            .filter_map(|r| Some((r, r.fits(&question.method, &question.host, &path)?)))
+            .filter_map(|r| {
+                Some((r, r.fits(&question.method, &question.host, &question.segments)?))
+            })
             .min_by(|a, b| a.1.0.cmp(&b.1.0))?;
         let key = self.key(question, &limit.key, &route.text, &named);
         let cost = match &limit.cost {
@@ -200,14 +203,13 @@ impl Model {
     /// The limits of a request, in the order of the file; `None` where one
     /// cannot be asked and therefore denies.
     fn select(&self, question: &Question) -> Option<Vec<Chosen>> {
-        let path = self.file.paths.segments(&question.path);
         let mut best: HashMap<&str, (_, usize)> = HashMap::new();
         let mut numbers = Vec::new();
         for (number, limit) in self.file.limits.iter().enumerate() {
             let rank = limit
                 .routes
                 .iter()
-                .filter_map(|r| r.fits(&question.method, &question.host, &path))
+                .filter_map(|r| r.fits(&question.method, &question.host, &question.segments))
                 .map(|(rank, _)| rank)
                 .min();
             let Some(rank) = rank.filter(|_| self.hold(question, &limit.when)) else { continue };
@@ -325,7 +327,13 @@ impl Model {
         self.offenders.remove(&(number, key)).is_some()
     }
 
-    pub(crate) fn decide(&mut self, question: &Question, now: u64, wall: u64) -> Answer {
+    pub(crate) fn decide(&mut self, mut question: Question, now: u64, wall: u64) -> Answer {
+        question.segments = self.file.paths.segments(&question.path);
+        question.host = question.host.split(':').next().unwrap().to_lowercase();
+        if question.method == "HEAD" {
+            "GET".clone_into(&mut question.method);
+        }
+        let question = &question;
         if let Some(refusal) =
             self.file.refusals.iter().find(|refusal| self.hold(question, &refusal.when))
         {
@@ -408,7 +416,8 @@ impl Model {
                 .iter()
                 .filter(|asked| !asked.shadow)
                 .min_by(|a, b| {
-                    let cross = |x: &Asked, y: &Asked| u128::from(x.remaining) * u128::from(y.limit);
+                    let cross =
+                        |x: &Asked, y: &Asked| u128::from(x.remaining) * u128::from(y.limit);
                     cross(a, b).cmp(&cross(b, a))
                 })
                 .map(|asked| asked.name.clone());
@@ -470,7 +479,10 @@ impl Model {
     ) {
         let word = |name: &str| self.file.response.get(name).and_then(|v| v.as_str());
         let reset = |name: &str| {
-            resets.iter().find(|r| self.file.limits[r.0].name == name).map_or((0, 0), |r| (r.1, r.2))
+            resets
+                .iter()
+                .find(|r| self.file.limits[r.0].name == name)
+                .map_or((0, 0), |r| (r.1, r.2))
         };
         let at = answer.limits.iter().find(|asked| Some(asked.name.as_str()) == reported);
         let mut fields = Vec::new();

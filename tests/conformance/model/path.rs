@@ -33,9 +33,9 @@ impl PathRules {
     /// The segments of a path, made normal.
     pub(crate) fn segments(self, path: &str) -> Vec<String> {
         let path = path.split(['?', '#']).next().unwrap();
-        let path = path.split_once("://").map_or(path, |(_, rest)| {
-            rest.find('/').map_or("/", |slash| &rest[slash..])
-        });
+        let path = path
+            .split_once("://")
+            .map_or(path, |(_, rest)| rest.find('/').map_or("/", |slash| &rest[slash..]));
         let mut path = decoded(path);
         if self.lower_case {
             path = path.to_lowercase();
@@ -94,15 +94,14 @@ impl Route {
         }
     }
 
+    /// Whether it is met by a method (no HEAD), a host (in lower case, without
+    /// its port) and a normal path; how well, and the values of its parameters.
     pub(crate) fn fits(
         &self,
         method: &str,
         host: &str,
         path: &[String],
     ) -> Option<(Rank, HashMap<String, String>)> {
-        let method = if method == "HEAD" { "GET" } else { method };
-        let host = host.to_lowercase();
-        let host = host.split(':').next().unwrap();
         if !self.methods.is_empty() && !self.methods.iter().any(|m| m == method)
             || self.host.as_deref().is_some_and(|h| h != host)
         {
