@@ -8,5 +8,7 @@ mod doc001;
 mod doc002;
 mod doc003;
 mod doc004;
+mod logs;
+mod manifests;
 mod model;
 mod support;
