@@ -36,7 +36,7 @@ impl Unit {
     }
 
     /// A length in ticks that no window exceeds, also where a zone changes its clocks.
-    const fn longest(self) -> u64 {
+    pub(crate) const fn longest(self) -> u64 {
         match self {
             Self::Minute => 120 * SECOND,
             Self::Hour => 3 * 3600 * SECOND,

@@ -277,7 +277,7 @@ mod tests {
         assert!(d.is_allowed() && d.remaining() == 2);
         for cost in [3, u64::MAX] {
             let Verdict::Answer(d) = gcra.decide(0, 0, 0, cost) else { panic!() };
-            assert_eq!(d.outcome(), crate::Outcome::Never);
+            assert_eq!(d.outcome(), Outcome::Never);
         }
     }
 

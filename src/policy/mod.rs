@@ -4,6 +4,7 @@ mod file;
 mod path;
 mod route;
 mod units;
+mod windows;
 
 #[doc = include_str!("design.md")]
 pub mod design {}
