@@ -233,7 +233,7 @@ impl Decision {
         self.accounted
     }
 
-    /// Units that may pass at once: the burst (GCRA) or the units per window (log).
+    /// Units that may pass at once: the burst (GCRA) or the units per window (log, counter).
     #[inline]
     pub const fn limit(&self) -> u64 {
         self.limit
@@ -261,7 +261,8 @@ impl Decision {
     }
 
     /// GCRA: when the state is as good as new. Sliding log: when the oldest
-    /// admitted unit leaves the window. Zero when nothing is charged. Rounded
+    /// admitted unit leaves the window. Sliding counter: when one unit more than
+    /// [`remaining`](Self::remaining) may pass. Zero when nothing is charged. Rounded
     /// up to a nanosecond.
     #[inline]
     pub const fn reset_after(&self) -> Duration {

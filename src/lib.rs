@@ -24,12 +24,14 @@
 //! |---|---|---|
 //! | smooth traffic, one word a key | [`Limiter::gcra`] | [`KeyedLimiter::gcra`] |
 //! | never more than N in any window, a word per unit | [`Limiter::sliding_log`] | [`KeyedLimiter::sliding_log`] |
+//! | limits too large for that, about N, a few words a key | [`Limiter::sliding_counter`] | [`KeyedLimiter::sliding_counter`] |
 //!
 //! GCRA spaces requests by period / units and lets a burst through at once.
 //! With a burst as large as the units, up to twice the units may pass in one
 //! period (the burst, then a period's worth); a smaller burst brings that down.
 //! The sliding log remembers each admitted unit and so keeps "10 per minute" to
-//! the letter, whichever minute is looked at.
+//! the letter, whichever minute is looked at. The sliding counter keeps two counts
+//! instead, and [says](SlidingCounter#error) how far that is from the letter.
 //!
 //! # What an answer says
 //!
@@ -120,7 +122,7 @@ mod time;
 pub mod coming_from_governor;
 pub mod design;
 
-pub use algorithm::{Gcra, SlidingLog};
+pub use algorithm::{Gcra, SlidingCounter, SlidingLog};
 pub use decision::{Charge, Decision, Outcome};
 pub use limiter::{
     Algorithm, BuildError, Counts, DefaultClock, DeniedKey, Gauges, Key, KeyedBuilder,

@@ -3,7 +3,7 @@
 
 use super::Verdict;
 use crate::{
-    decision::Decision,
+    decision::{Decision, Outcome},
     quota::Quota,
     time::{SLACK, last_now},
 };
@@ -164,6 +164,31 @@ impl Gcra {
         self.lower(tat, now, now, latest)
     }
 
+    /// What [`decide`](Self::decide) would say, with nothing to be written.
+    pub(crate) fn look_ahead(&self, tat: u64, now: u64, latest: u64, cost: u64) -> Verdict<u64> {
+        match self.decide(tat, now, latest, cost) {
+            Verdict::Charge(_, decision) => Verdict::Answer(decision),
+            verdict => verdict,
+        }
+    }
+
+    /// Leaves no unit of the burst at `now`, if `cost` units would be denied for a
+    /// while. Who owes more than the burst, by a reservation, owes no more for it.
+    pub(crate) fn exhaust(&self, tat: u64, now: u64, latest: u64, cost: u64) -> Verdict<u64> {
+        match self.decide(tat, now, latest, cost) {
+            Verdict::Charge(..) => Verdict::Answer(self.look(tat, now)),
+            Verdict::Answer(denied) if denied.outcome() == Outcome::Later => {
+                let emptied = now.saturating_add(self.tolerance);
+                if tat >= emptied {
+                    return Verdict::Answer(denied);
+                }
+                let retry = cost.saturating_mul(self.interval);
+                Verdict::Charge(emptied, self.answer(self.tolerance, retry))
+            }
+            verdict => verdict,
+        }
+    }
+
     fn lower(&self, tat: u64, to: u64, now: u64, latest: u64) -> Verdict<u64> {
         if self.is_fault(tat, latest) {
             return Verdict::Fault;
@@ -190,6 +215,16 @@ impl Gcra {
     #[inline(always)]
     const fn answer(&self, debt: u64, retry: u64) -> Decision {
         Decision::from_debt(self.burst, self.interval, debt, retry)
+    }
+
+    /// What a look tells of a state that [`full_debt`](Self::full_debt) would replace.
+    pub(crate) fn look_at_full(&self, latest: u64, now: u64, cost: u64) -> Decision {
+        let full = self.full_debt(latest);
+        match self.decide(full, now, latest, cost) {
+            Verdict::Answer(decision) => decision,
+            // A full debt denies, and is no fault.
+            _ => self.look(full, now),
+        }
     }
 
     /// The state that replaces one which cannot be honest: the largest burst of any
@@ -242,7 +277,7 @@ mod tests {
         assert!(d.is_allowed() && d.remaining() == 2);
         for cost in [3, u64::MAX] {
             let Verdict::Answer(d) = gcra.decide(0, 0, 0, cost) else { panic!() };
-            assert_eq!(d.outcome(), crate::Outcome::Never);
+            assert_eq!(d.outcome(), Outcome::Never);
         }
     }
 

@@ -4,10 +4,16 @@
 //! ticks (see [`crate::time`]). A caller that loses a race for the state asks
 //! again with the state as it then is.
 
+mod calendar;
 mod gcra;
+mod sliding_counter;
 mod sliding_log;
 
+#[allow(unused_imports)] // until policies use them
+pub(crate) use calendar::{Calendar, Unit};
 pub use gcra::Gcra;
+pub use sliding_counter::SlidingCounter;
+pub(crate) use sliding_counter::{CounterState, MAX_COUNTED, SHORTEST};
 pub use sliding_log::SlidingLog;
 pub(crate) use sliding_log::{LogState, MAX_UNITS, Stamps};
 

@@ -6,10 +6,14 @@
 //! Dropped units had left the window when they were dropped; one more entry
 //! holds the latest time at which any were, so that nobody whose clock is
 //! behind counts without them.
+//!
+//! A log that was *emptied* counts its kept units as all admitted at that time of
+//! the last dropping, whatever their entries say: to empty a log of a hundred
+//! thousand units costs no more than to charge one.
 
 use super::Verdict;
 use crate::{
-    decision::Decision,
+    decision::{Decision, Outcome},
     quota::Quota,
     time::{SLACK, last_now},
 };
@@ -17,6 +21,7 @@ use crate::{
 /// Bits of the state word: generation, position, length.
 const LEN_BITS: u32 = 18;
 const POS_BITS: u32 = 30;
+const EMPTIED: u64 = 1 << 56;
 const LEN_MASK: u64 = (1 << LEN_BITS) - 1;
 const POS_MASK: u64 = (1 << POS_BITS) - 1;
 
@@ -54,6 +59,9 @@ pub(crate) struct LogState {
     pub(crate) pos: u64,
     /// Positions kept: `pos - len .. pos`.
     pub(crate) len: u64,
+    /// So many units were admitted when units were last dropped, as far as anybody
+    /// is told; the entries of their positions are nobody's.
+    pub(crate) emptied: bool,
 }
 
 impl LogState {
@@ -64,13 +72,26 @@ impl LogState {
             generation: (word >> (LEN_BITS + POS_BITS)) as u8,
             pos: (word >> LEN_BITS) & POS_MASK,
             len: word & LEN_MASK,
+            emptied: word & EMPTIED != 0,
         }
     }
 
     #[inline]
     pub(crate) const fn pack(self) -> u64 {
-        (self.generation as u64) << (LEN_BITS + POS_BITS) | self.pos << LEN_BITS | self.len
+        let emptied = if self.emptied { EMPTIED } else { 0 };
+        emptied
+            | (self.generation as u64) << (LEN_BITS + POS_BITS)
+            | self.pos << LEN_BITS
+            | self.len
     }
+}
+
+/// What a request is to be told, before it is known how to write it.
+enum Weighed {
+    /// Beside so many live units.
+    Passes(u64, Decision),
+    Answer(Decision),
+    Fault,
 }
 
 impl SlidingLog {
@@ -150,7 +171,18 @@ impl SlidingLog {
         if state.pos == 0 {
             return 0;
         }
-        ring.stamp(self.entry_before(state.pos, 1)).max(ring.stamp(self.dropped_entry()))
+        let dropped = ring.stamp(self.dropped_entry());
+        if state.emptied {
+            return dropped;
+        }
+        ring.stamp(self.entry_before(state.pos, 1)).max(dropped)
+    }
+
+    /// The stamp of the kept unit `back` from the end (`1 <= back <= len`).
+    #[inline]
+    fn stamp_before(&self, state: LogState, ring: &impl Stamps, back: u64) -> u64 {
+        let entry = self.entry_before(state.pos, back);
+        ring.stamp(if state.emptied { self.dropped_entry() } else { entry })
     }
 
     /// When the last admitted unit leaves; 0 in a log that never admitted.
@@ -168,7 +200,7 @@ impl SlidingLog {
     fn left_at(&self, state: LogState, ring: &impl Stamps, t: u64) -> u64 {
         let gone = |nth: u64| {
             let back = state.len.wrapping_sub(nth);
-            ring.stamp(self.entry_before(state.pos, back)).saturating_add(self.window) <= t
+            self.stamp_before(state, ring, back).saturating_add(self.window) <= t
         };
         if state.len == 0 || !gone(0) {
             return 0;
@@ -192,9 +224,84 @@ impl SlidingLog {
         latest: u64,
         cost: u64,
     ) -> Verdict<LogState> {
+        let (live, decision) = match self.weigh(state, ring, now, latest, cost) {
+            Weighed::Passes(live, decision) => (live, decision),
+            Weighed::Answer(decision) => return Verdict::Answer(decision),
+            Weighed::Fault => return Verdict::Fault,
+        };
+        if state.emptied {
+            if live > 0 {
+                // Their stamps first: the next unit's will be another.
+                let pos = self.advance(state.pos, state.len);
+                return Verdict::Tidy(LogState { pos, emptied: false, ..state });
+            }
+        } else if state.len.saturating_add(cost) > self.entries {
+            // Only entries of dropped units may be overwritten.
+            return Verdict::Tidy(LogState { len: live, ..state });
+        }
+        let pos = self.advance(state.pos, cost);
+        let len = live.saturating_add(cost);
+        Verdict::Charge(LogState { pos, len, emptied: false, ..state }, decision)
+    }
+
+    /// What [`decide`](Self::decide) would say, with nothing to be written.
+    pub(crate) fn look_ahead(
+        &self,
+        state: LogState,
+        ring: &impl Stamps,
+        now: u64,
+        latest: u64,
+        cost: u64,
+    ) -> Verdict<LogState> {
+        match self.weigh(state, ring, now, latest, cost) {
+            Weighed::Passes(_, decision) | Weighed::Answer(decision) => Verdict::Answer(decision),
+            Weighed::Fault => Verdict::Fault,
+        }
+    }
+
+    /// If `cost` units are denied for a while, all units of the window are from now
+    /// on (or as many as were live by a larger quota), and no position stays.
+    pub(crate) fn exhaust(
+        &self,
+        state: LogState,
+        ring: &impl Stamps,
+        now: u64,
+        latest: u64,
+        cost: u64,
+    ) -> Verdict<LogState> {
+        match self.weigh(state, ring, now, latest, cost) {
+            Weighed::Passes(..) => self.look_ahead(state, ring, now, latest, 0),
+            Weighed::Answer(denied) if denied.outcome() == Outcome::Later => {
+                let newest = self.newest(state, ring);
+                let t = newest.max(now);
+                let live = state.len.saturating_sub(self.left_at(state, ring, t));
+                let len = live.max(self.units);
+                let wait = t.saturating_add(self.window).saturating_sub(now);
+                let answer = Decision::from_count(self.units, 0, wait, wait, wait);
+                if state.emptied && state.len == len && newest == t {
+                    return Verdict::Answer(answer);
+                }
+                // Moved on by one, so that whoever decided by the state before fails.
+                let pos = self.advance(state.pos, 1);
+                Verdict::Charge(LogState { pos, len, emptied: true, ..state }, answer)
+            }
+            Weighed::Answer(decision) => Verdict::Answer(decision),
+            Weighed::Fault => Verdict::Fault,
+        }
+    }
+
+    #[inline(always)]
+    fn weigh(
+        &self,
+        state: LogState,
+        ring: &impl Stamps,
+        now: u64,
+        latest: u64,
+        cost: u64,
+    ) -> Weighed {
         let newest = self.newest(state, ring);
         if newest > latest.saturating_add(SLACK) {
-            return Verdict::Fault;
+            return Weighed::Fault;
         }
         let t = newest.max(now);
         let left = self.left_at(state, ring, t);
@@ -202,18 +309,18 @@ impl SlidingLog {
         let wait = |nth: u64| {
             // Until the nth of the kept units (from 0, the oldest) leaves.
             let back = state.len.saturating_sub(nth);
-            let stamp = ring.stamp(self.entry_before(state.pos, back));
+            let stamp = self.stamp_before(state, ring, back);
             stamp.saturating_add(self.window).saturating_sub(now)
         };
         let (reset, full) =
             if live == 0 { (0, 0) } else { (wait(left), wait(state.len.saturating_sub(1))) };
         let room = self.units.saturating_sub(live);
         if cost == 0 {
-            return Verdict::Answer(Decision::from_count(self.units, room, reset, full, 0));
+            return Weighed::Answer(Decision::from_count(self.units, room, reset, full, 0));
         }
         if cost > self.units {
             let never = Decision::NEVER;
-            return Verdict::Answer(Decision::from_count(self.units, room, reset, full, never));
+            return Weighed::Answer(Decision::from_count(self.units, room, reset, full, never));
         }
         if cost > room {
             // So many units must leave first, and there are as many live.
@@ -222,23 +329,14 @@ impl SlidingLog {
             let retry = wait(last).max(1);
             let stamp = retry.saturating_add(now).saturating_sub(self.window);
             if stamp > latest.saturating_add(SLACK) {
-                return Verdict::Fault;
+                return Weighed::Fault;
             }
-            return Verdict::Answer(Decision::from_count(self.units, room, reset, full, retry));
+            return Weighed::Answer(Decision::from_count(self.units, room, reset, full, retry));
         }
-        if state.len.saturating_add(cost) > self.entries {
-            // Only entries of dropped units may be overwritten.
-            return Verdict::Tidy(LogState { len: live, ..state });
-        }
-        let after = LogState {
-            pos: self.advance(state.pos, cost),
-            len: live.saturating_add(cost),
-            ..state
-        };
         let full = t.saturating_add(self.window).saturating_sub(now);
         let reset = if live == 0 { full } else { reset };
         let room = room.saturating_sub(cost);
-        Verdict::Charge(after, Decision::from_count(self.units, room, reset, full, 0))
+        Weighed::Passes(live, Decision::from_count(self.units, room, reset, full, 0))
     }
 
     /// Gives `cost` units back that were charged at `charged`, as far as they are
@@ -272,7 +370,7 @@ impl SlidingLog {
             if nth == 0 {
                 return 0;
             }
-            let stamp = ring.stamp(self.entry_before(state.pos, nth));
+            let stamp = self.stamp_before(state, ring, nth);
             stamp.saturating_add(self.window).saturating_sub(now)
         };
         let room = self.units.saturating_sub(kept);
@@ -311,21 +409,27 @@ impl SlidingLog {
         let laps = (self.wrap / self.entries).saturating_sub(1).max(1);
         let first = (u64::from(high) % laps).wrapping_mul(self.entries);
         Verdict::Charge(
-            LogState { generation: low, pos: first.wrapping_add(cost), len: cost },
+            LogState { generation: low, pos: first.wrapping_add(cost), len: cost, emptied: false },
             Decision::from_count(self.units, room, self.window, self.window, 0),
         )
     }
 
     /// What a look tells at `now`, if all units were admitted at `stamp`.
-    pub(crate) const fn look_at_full(&self, stamp: u64, now: u64) -> Decision {
+    pub(crate) const fn look_at_full(&self, stamp: u64, now: u64, cost: u64) -> Decision {
         let wait = stamp.saturating_add(self.window).saturating_sub(now);
-        Decision::from_count(self.units, 0, wait, wait, 0)
+        let retry = match cost {
+            0 => 0,
+            _ if cost > self.units => Decision::NEVER,
+            _ => wait,
+        };
+        Decision::from_count(self.units, 0, wait, wait, retry)
     }
 
     /// The state that replaces one which cannot be honest, once every ring
     /// entry holds `now`: fully in debt at `now`, by every quota of the limiter.
     pub(crate) fn full_debt(&self, state: LogState) -> LogState {
-        LogState { pos: self.advance(state.pos, self.entries), len: self.entries, ..state }
+        let pos = self.advance(state.pos, self.entries);
+        LogState { pos, len: self.entries, emptied: false, ..state }
     }
 }
 
@@ -416,11 +520,11 @@ mod tests {
     #[test]
     fn the_word_holds_its_parts() {
         for state in [
-            LogState { generation: 255, pos: POS_MASK, len: LEN_MASK },
-            LogState { generation: 1, pos: 2, len: 3 },
+            LogState { generation: 255, pos: POS_MASK, len: LEN_MASK, emptied: true },
+            LogState { generation: 1, pos: 2, len: 3, emptied: false },
         ] {
             assert_eq!(LogState::unpack(state.pack()), state);
-            assert!(state.pack() < 1 << 56);
+            assert!(state.pack() < 0x7F << 56);
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Why a limiter could not be built, or a quota does not fit one.
 
-use crate::{algorithm::MAX_UNITS, quota::Quota};
+use crate::{
+    algorithm::{MAX_COUNTED, MAX_UNITS},
+    quota::Quota,
+};
 use std::{fmt, time::Duration};
 
 /// Why a limiter could not be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The sliding log knows no burst: the quota's must equal its units.
+    /// The sliding log knows no burst, nor does the sliding counter: the quota's
+    /// must equal its units.
     BurstOnLog {
         /// The quota's units per period.
         units: u64,
@@ -18,6 +22,19 @@ pub enum BuildError {
     TooManyUnits {
         /// The quota's units per period.
         units: u64,
+    },
+    /// A sliding counter counts to 8,589,934,591.
+    TooManyCounted {
+        /// The quota's units per period.
+        units: u64,
+    },
+    /// The window of a sliding counter is a second at least, and one for all quotas of
+    /// a limiter.
+    CounterPeriod {
+        /// The period that does not do.
+        period: Duration,
+        /// What it should be, or the least that it may.
+        room: Duration,
     },
     /// The longest wait and the longest debt of a quota are together more than
     /// [`Quota::LONGEST_DEBT`].
@@ -46,12 +63,22 @@ impl fmt::Display for BuildError {
         match self {
             Self::BurstOnLog { units, burst } => write!(
                 f,
-                "a sliding log knows no burst: burst {burst} differs from the {units} units per period"
+                "a sliding window knows no burst: burst {burst} differs from the {units} units per period"
             ),
             Self::TooManyUnits { units } => write!(
                 f,
                 "a sliding log holds at most {MAX_UNITS} units per key, not {units}; \
                  use GCRA, or count in larger units"
+            ),
+            Self::TooManyCounted { units } => write!(
+                f,
+                "a sliding counter counts to {MAX_COUNTED} units per key, not to {units}; \
+                 count in larger units"
+            ),
+            Self::CounterPeriod { period, room } => write!(
+                f,
+                "a sliding counter's window of {period:?} is too short, or differs from the \
+                 {room:?} of another quota; it is a second at least, and one for all"
             ),
             Self::WaitTooLong { wait, debt } => write!(
                 f,
@@ -96,12 +123,26 @@ pub enum RoomError {
         /// The longest there is room for.
         room: Duration,
     },
-    /// The sliding log knows no burst: the quota's must equal its units.
+    /// The sliding log knows no burst, nor does the sliding counter: the quota's
+    /// must equal its units.
     BurstOnLog {
         /// The quota's units per period.
         units: u64,
         /// The quota's burst.
         burst: u64,
+    },
+    /// A sliding counter counts to 8,589,934,591.
+    TooManyCounted {
+        /// The quota's units per period.
+        units: u64,
+    },
+    /// The quota's period is not the sliding counter's: counts cannot be moved to
+    /// windows of another length.
+    CounterPeriod {
+        /// The quota's period.
+        period: Duration,
+        /// The counter's.
+        room: Duration,
     },
 }
 
@@ -120,6 +161,12 @@ impl fmt::Display for RoomError {
             }
             Self::BurstOnLog { units, burst } => {
                 write!(f, "{}", BuildError::BurstOnLog { units, burst })
+            }
+            Self::TooManyCounted { units } => {
+                write!(f, "{}", BuildError::TooManyCounted { units })
+            }
+            Self::CounterPeriod { period, room } => {
+                write!(f, "a period of {period:?} is not the sliding counter's, {room:?}")
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     watch::{Counts, DeniedKey, Gauges, Watch},
 };
 use crate::{
-    algorithm::{Gcra, SlidingLog},
+    algorithm::{Gcra, SlidingCounter, SlidingLog},
     decision::Decision,
     quota::Quota,
     table::{Hash, rule::Request},
@@ -55,7 +55,8 @@ pub enum OnSaturation {
 /// # Memory
 ///
 /// GCRA takes 24 bytes per key of capacity (a little more below 10⁴ keys),
-/// the sliding log about 1.4 times eight bytes per unit and key more;
+/// the sliding log about 1.4 times eight bytes per unit and key more, the sliding
+/// counter 23 more in all;
 /// [`memory`](Self::memory) tells, and [`KeyedBuilder::memory`] tells before
 /// anything is allocated. From 2 MiB on pages come from the system as they are
 /// used, huge ones where it has them.
@@ -106,6 +107,14 @@ impl KeyedLimiter<Gcra> {
 impl KeyedLimiter<SlidingLog> {
     /// Starts building a limiter that is exact in every window.
     pub fn sliding_log(quota: Quota) -> KeyedBuilder<SlidingLog> {
+        KeyedBuilder::new(quota)
+    }
+}
+
+impl KeyedLimiter<SlidingCounter> {
+    /// Starts building a limiter that is about right in every window, for limits too
+    /// large for a log: see [`SlidingCounter`].
+    pub fn sliding_counter(quota: Quota) -> KeyedBuilder<SlidingCounter> {
         KeyedBuilder::new(quota)
     }
 }

@@ -2,7 +2,7 @@
 
 mod batch;
 mod builder;
-mod current;
+pub(crate) mod current;
 mod error;
 mod hash;
 mod key;
@@ -20,7 +20,7 @@ pub use single::{Limiter, LimiterBuilder};
 pub use watch::{Counts, DeniedKey, Gauges};
 
 use crate::{
-    algorithm::{Gcra, MAX_UNITS, SlidingLog},
+    algorithm::{Gcra, MAX_COUNTED, MAX_UNITS, SHORTEST, SlidingCounter, SlidingLog},
     decision::{Charge, Decision},
     quota::Quota,
     table::rule::Rule,
@@ -28,9 +28,9 @@ use crate::{
 };
 use std::time::Duration;
 
-/// An algorithm that limiters run: [`Gcra`] or [`SlidingLog`].
+/// An algorithm that limiters run: [`Gcra`], [`SlidingLog`] or [`SlidingCounter`].
 ///
-/// For functions that take a limiter of either kind. It cannot be implemented
+/// For functions that take a limiter of any kind. It cannot be implemented
 /// elsewhere, so that what it asks of an algorithm can change.
 ///
 /// ```
@@ -45,6 +45,7 @@ pub trait Algorithm: Engine {}
 
 impl Algorithm for Gcra {}
 impl Algorithm for SlidingLog {}
+impl Algorithm for SlidingCounter {}
 
 /// A rule whose quota is three numbers, given at each question.
 pub(crate) trait Ruled: Rule<Answer = Decision> + Copy + 'static {
@@ -173,6 +174,69 @@ impl Engine for SlidingLog {
             Some(ticks) if ticks <= longest => Ok([units, ticks, 0]),
             _ => Err(RoomError::Period { period, room: Duration::from_nanos(nanos_up(longest)) }),
         }
+    }
+
+    fn largest_debt(&self) -> u64 {
+        0
+    }
+}
+
+impl Ruled for SlidingCounter {
+    #[inline(always)]
+    fn numbers(&self) -> [u64; 3] {
+        self.numbers()
+    }
+
+    #[inline(always)]
+    fn with_numbers(&self, numbers: [u64; 3]) -> Self {
+        self.with_numbers(numbers)
+    }
+
+    fn last_now(&self) -> u64 {
+        self.last_now()
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit()
+    }
+}
+
+impl Engine for SlidingCounter {
+    fn build(quota: &Quota, others: &[Quota], _: Option<Duration>) -> Result<Self, BuildError> {
+        let mut most = 0;
+        let shortest = Duration::from_nanos(nanos_up(SHORTEST));
+        for other in others.iter().chain([quota]) {
+            let (units, burst, period) = (other.units(), other.burst_units(), other.period());
+            if burst != units {
+                return Err(BuildError::BurstOnLog { units, burst });
+            }
+            if units > MAX_COUNTED {
+                return Err(BuildError::TooManyCounted { units });
+            }
+            if period < shortest {
+                return Err(BuildError::CounterPeriod { period, room: shortest });
+            }
+            if period != quota.period() {
+                return Err(BuildError::CounterPeriod { period, room: quota.period() });
+            }
+            most = units.max(most);
+        }
+        Self::new(quota, most).ok_or(BuildError::TooManyCounted { units: most })
+    }
+
+    fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError> {
+        let (units, burst) = (quota.units(), quota.burst_units());
+        if burst != units {
+            return Err(RoomError::BurstOnLog { units, burst });
+        }
+        if units > MAX_COUNTED {
+            return Err(RoomError::TooManyCounted { units });
+        }
+        let (period, room) = (quota.period(), Duration::from_nanos(nanos_up(self.period())));
+        if period != room {
+            return Err(RoomError::CounterPeriod { period, room });
+        }
+        Ok([units, self.period(), 0])
     }
 
     fn largest_debt(&self) -> u64 {

@@ -1,7 +1,9 @@
 //! The algorithms as the table's rules: what their state words mean.
 
 use crate::{
-    algorithm::{Gcra, LogState, SlidingLog, Stamps, Verdict},
+    algorithm::{
+        Calendar, CounterState, Gcra, LogState, SlidingCounter, SlidingLog, Stamps, Verdict,
+    },
     decision::Decision,
     table::{
         rule::{Ask, Request, Rule, Seen, Step},
@@ -49,6 +51,14 @@ impl Rule for Gcra {
                 self.give_back(tat, now, latest, cost, (charged, weight))
             }
             Ask::Forget => self.forget(tat, now, latest),
+            Ask::Look => self.look_ahead(tat, now, latest, cost),
+            Ask::Exhaust => match (self.exhaust(tat, now, latest, cost), seen) {
+                // Denied without a slot: its `now` is behind the floor. It gets none.
+                (Verdict::Charge(..), Seen::Fresh { .. }) => {
+                    self.look_ahead(tat, now, latest, cost)
+                }
+                (verdict, _) => verdict,
+            },
         };
         match verdict {
             Verdict::Charge(tat, decision) => Step::Commit(tat | lowered, decision),
@@ -71,7 +81,7 @@ impl Rule for Gcra {
 
     #[cold]
     fn look_at_fault(&self, request: &Request) -> Decision {
-        self.look(self.full_debt(request.latest), request.now)
+        self.look_at_full(request.latest, request.now, request.cost)
     }
 
     fn free_at(&self, state: u64, _: Ring<'_>) -> u64 {
@@ -93,6 +103,15 @@ impl Rule for Gcra {
     }
 }
 
+impl SlidingLog {
+    /// Before units are dropped that had left at `request.now`.
+    #[inline]
+    fn tell_of_dropping(&self, request: &Request, state: LogState, ring: Ring<'_>) {
+        let newest = self.newest(state, &ring);
+        ring.propose(self.dropped_entry(), newest.max(request.now));
+    }
+}
+
 impl Stamps for Ring<'_> {
     #[inline]
     fn stamp(&self, entry: usize) -> u64 {
@@ -109,6 +128,20 @@ impl Stamps for Ring<'_> {
 /// least its request's time, whatever late proposals still arrive; it is later
 /// only by as much as the clocks of two requests differ that raced for one
 /// position, and later stamps admit less, never more.
+///
+/// *Emptied*: the kept units count as admitted at the last dropping, an entry that
+/// only rises as well. To empty a log raises that entry to max(newest, now), then
+/// swaps the word for one that counts all units there, those that were live among
+/// them one for one: no unit leaves earlier for it. Who raised it and loses the swap
+/// (or never comes to it) has told of a dropping that was none: it counts like a
+/// newest stamp, of a time that a clock showed, as any proposal. In a log that was
+/// emptied before, it is a counted stamp that rises, with the word as it was: units
+/// leave later, for a key that was denied at that time. And who raises it late, in
+/// another key's log, raises no stamp there unless that log was emptied too, by
+/// then or later; so the flag is in the word and not in the entry. The word moves
+/// on by a position, so that who counted by the earlier stamps fails. Positions of
+/// an emptied log have no entries, hence before it takes a unit beside live ones
+/// they get theirs ([`Verdict::Tidy`]): after `pos`, where nobody's are.
 impl Rule for SlidingLog {
     type Answer = Decision;
 
@@ -139,22 +172,36 @@ impl Rule for SlidingLog {
             (Seen::Fresh { floor, .. }, Ask::GiveBack { .. } | Ask::Forget) => {
                 self.decide_fresh(0, floor, now, 0)
             }
-        };
-        match verdict {
-            Verdict::Charge(state, decision) | Verdict::Lower(state, decision) => {
-                Step::Commit(state.pack(), decision)
+            (Seen::Live(word), Ask::Look) => {
+                self.look_ahead(LogState::unpack(word), &ring, now, latest, cost)
             }
-            Verdict::Answer(decision) => Step::Answer(decision),
-            Verdict::Tidy(state) => Step::Tidy(state.pack()),
-            Verdict::Fault => Step::Fault,
-        }
+            (Seen::Live(word), Ask::Exhaust) => {
+                self.exhaust(LogState::unpack(word), &ring, now, latest, cost)
+            }
+            (Seen::Fresh { floor, .. }, ask @ (Ask::Look | Ask::Exhaust)) => {
+                fresh(ask, cost, |cost| self.decide_fresh(0, floor, now, cost))
+            }
+        };
+        step(verdict, LogState::pack)
     }
 
     #[inline]
     fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>) {
-        if let (Ask::GiveBack { .. } | Ask::Forget, Seen::Live(word)) = (request.ask, seen) {
-            // Units that have left are dropped along with those taken back.
-            return self.write_tidied(request, word, ring);
+        match (request.ask, seen) {
+            (Ask::GiveBack { .. } | Ask::Forget, Seen::Live(word)) => {
+                let state = LogState::unpack(word);
+                // Units that have left are dropped along with those taken back. In an
+                // emptied log either none has left or all, and the time of their
+                // dropping is the stamp of those that stay.
+                if !state.emptied {
+                    self.tell_of_dropping(request, state, ring);
+                }
+                return;
+            }
+            (Ask::Exhaust, Seen::Live(word)) => {
+                return self.tell_of_dropping(request, LogState::unpack(word), ring);
+            }
+            _ => {}
         }
         let (pos, since) = match seen {
             Seen::Live(word) => {
@@ -171,8 +218,14 @@ impl Rule for SlidingLog {
 
     #[inline]
     fn write_tidied(&self, request: &Request, state: u64, ring: Ring<'_>) {
-        let newest = self.newest(LogState::unpack(state), &ring);
-        ring.propose(self.dropped_entry(), newest.max(request.now));
+        let state = LogState::unpack(state);
+        if !state.emptied {
+            return self.tell_of_dropping(request, state, ring);
+        }
+        let mut stamp = self.newest(state, &ring);
+        for nth in 0..state.len {
+            stamp = ring.propose(self.entry_after(state.pos, nth), stamp);
+        }
     }
 
     #[cold]
@@ -189,7 +242,7 @@ impl Rule for SlidingLog {
 
     #[cold]
     fn look_at_fault(&self, request: &Request) -> Decision {
-        self.look_at_full(request.latest, request.now)
+        self.look_at_full(request.latest, request.now, request.cost)
     }
 
     fn free_at(&self, state: u64, ring: Ring<'_>) -> u64 {
@@ -202,5 +255,200 @@ impl Rule for SlidingLog {
 
     fn furthest_free(&self) -> u64 {
         self.room().1.saturating_add(SLACK)
+    }
+}
+
+/// Word: [`CounterState`]. Ring: the units of the window before the word's, and the
+/// place for the word's own once they are of the window before; each with its window's
+/// number above, so that words compare by window first.
+///
+/// Who takes a key into the next window first *proposes* the units of the old one (by
+/// fetch-max, in the place of its parity), then commits. Who fails proposes again what
+/// there is then, at least as much, unless units were given back between: then the
+/// entry keeps too many, and a refund is lost; never too few. A reader takes the entry
+/// only for the number it looks for. An entry of that number is overwritten by one two
+/// windows later, proposed by who saw the state in that window: so the reader's swap, or
+/// second look, fails. Entries that are nobody's (a slot's former owner's, or of windows
+/// without a successor) have another number, or the word says not to look.
+///
+/// *No state returns to another key*, with no mark and whatever is given back: the
+/// number of a key's window never falls, and a slot is free two windows after it began
+/// its last, so the next owner's is at least two higher. After a repair, the key may
+/// have had honest states as late as clocks may differ, a second: in the window after
+/// at most, no window being shorter. Of one key words may return, and no harm is done:
+/// a decision depends on the word, the entry of the window before it, which only
+/// rises, and `now`. A late proposal of a former owner is for a window before any that
+/// the next one looks back to.
+impl Rule for SlidingCounter {
+    type Answer = Decision;
+
+    #[inline(always)]
+    fn ring_words(&self) -> usize {
+        Self::RING
+    }
+
+    #[inline]
+    fn decide(&self, request: &Request, seen: Seen, ring: Ring<'_>) -> Step<Decision> {
+        let Request { now, cost, latest, .. } = *request;
+        let verdict = match (seen, request.ask) {
+            (Seen::Live(word), ask) => {
+                let state = CounterState::unpack(word);
+                match ask {
+                    // Nothing can be reserved: see `KeyedLimiter::reserve`.
+                    Ask::Charge | Ask::Reserve(_) | Ask::Force => {
+                        self.decide(state, &ring, now, latest, cost)
+                    }
+                    Ask::GiveBack { charged, .. } => {
+                        self.give_back(state, &ring, now, latest, cost, charged)
+                    }
+                    Ask::Forget => self.forget(state, &ring, now, latest),
+                    Ask::Look => self.look_ahead(state, &ring, now, latest, cost),
+                    Ask::Exhaust => self.exhaust(state, &ring, now, latest, cost),
+                }
+            }
+            (Seen::Fresh { floor, .. }, ask) => {
+                fresh(ask, cost, |cost| self.decide_fresh(floor, now, cost))
+            }
+        };
+        step(verdict, CounterState::pack)
+    }
+
+    #[inline]
+    fn write(&self, request: &Request, seen: Seen, ring: Ring<'_>) {
+        // What is given back or forgotten stays in its window.
+        if let (Seen::Live(word), Ask::Charge | Ask::Reserve(_) | Ask::Force | Ask::Exhaust) =
+            (seen, request.ask)
+        {
+            let state = CounterState::unpack(word);
+            if self.rolls_over(state, request.now) {
+                ring.propose(CounterState::entry(state.window), state.tagged());
+            }
+        }
+    }
+
+    fn write_tidied(&self, _: &Request, _: u64, _: Ring<'_>) {}
+
+    #[cold]
+    fn repair(
+        &self,
+        request: &Request,
+        _: u64,
+        ring: Ring<'_>,
+        unchanged: impl Fn() -> bool,
+    ) -> u64 {
+        let full = self.full_at(request.latest);
+        // Below all that will be proposed from now on.
+        ring.mend(CounterState { units: 0, ..full }.tagged(), unchanged);
+        full.pack()
+    }
+
+    #[cold]
+    fn look_at_fault(&self, request: &Request) -> Decision {
+        self.look_at_full(request.latest, request.now, request.cost)
+    }
+
+    fn free_at(&self, state: u64, _: Ring<'_>) -> u64 {
+        self.free_at(CounterState::unpack(state))
+    }
+
+    fn slack(&self) -> u64 {
+        SLACK
+    }
+
+    fn furthest_free(&self) -> u64 {
+        self.period().saturating_mul(2).saturating_add(SLACK)
+    }
+}
+
+/// Word: end of the window, units in it, and whether a repair put them there.
+///
+/// *No state returns to another key*, with no mark and whatever is given back: the end
+/// of a key's window never falls, the slot is free when it comes, and a new owner
+/// starts only in a window that ends after the floor. A repair may lower it: from a
+/// fault, or by a clock that is behind the one that charged before the fault. That
+/// one's window was the next at most, and the slot rests until it is over.
+impl Rule for Calendar {
+    type Answer = Decision;
+
+    #[inline(always)]
+    fn ring_words(&self) -> usize {
+        0
+    }
+
+    #[inline]
+    fn decide(&self, request: &Request, seen: Seen, _: Ring<'_>) -> Step<Decision> {
+        let Request { now, cost, latest, .. } = *request;
+        let verdict = match (seen, request.ask) {
+            (Seen::Live(word), ask) => {
+                let state = self.unpack(word);
+                match ask {
+                    // Nothing can be reserved: a window's units are the window's own.
+                    Ask::Charge | Ask::Reserve(_) | Ask::Force => {
+                        self.decide(state, now, latest, cost)
+                    }
+                    Ask::GiveBack { charged, .. } => {
+                        self.give_back(state, now, latest, cost, charged)
+                    }
+                    Ask::Forget => self.forget(state, now, latest),
+                    Ask::Look => self.look_ahead(state, now, latest, cost),
+                    Ask::Exhaust => self.exhaust(state, now, latest, cost),
+                }
+            }
+            (Seen::Fresh { floor, .. }, ask) => {
+                fresh(ask, cost, |cost| self.decide_fresh(floor, now, cost))
+            }
+        };
+        step(verdict, |state| self.pack(state))
+    }
+
+    #[inline(always)]
+    fn write(&self, _: &Request, _: Seen, _: Ring<'_>) {}
+
+    fn write_tidied(&self, _: &Request, _: u64, _: Ring<'_>) {}
+
+    #[cold]
+    fn repair(&self, _: &Request, _: u64, _: Ring<'_>, _: impl Fn() -> bool) -> u64 {
+        self.pack(self.full())
+    }
+
+    #[cold]
+    fn look_at_fault(&self, request: &Request) -> Decision {
+        self.look_at_full(request.now, request.cost)
+    }
+
+    fn free_at(&self, state: u64, _: Ring<'_>) -> u64 {
+        self.free_at(self.unpack(state))
+    }
+
+    fn slack(&self) -> u64 {
+        SLACK
+    }
+
+    fn furthest_free(&self) -> u64 {
+        // The window itself, the rest of a repaired one, and what a clock may be off.
+        self.longest().saturating_mul(2).saturating_add(SLACK)
+    }
+}
+
+/// What a key without a slot is told, which nothing can be taken back from, and which
+/// gets no slot to be emptied.
+#[inline]
+fn fresh<S>(ask: Ask, cost: u64, decide: impl Fn(u64) -> Verdict<S>) -> Verdict<S> {
+    match (ask, decide(cost)) {
+        (Ask::GiveBack { .. } | Ask::Forget, _) | (Ask::Exhaust, Verdict::Charge(..)) => decide(0),
+        (Ask::Look, Verdict::Charge(_, decision)) => Verdict::Answer(decision),
+        (_, verdict) => verdict,
+    }
+}
+
+#[inline(always)]
+fn step<S>(verdict: Verdict<S>, pack: impl Fn(S) -> u64) -> Step<Decision> {
+    match verdict {
+        Verdict::Charge(state, decision) | Verdict::Lower(state, decision) => {
+            Step::Commit(pack(state), decision)
+        }
+        Verdict::Answer(decision) => Step::Answer(decision),
+        Verdict::Tidy(state) => Step::Tidy(pack(state)),
+        Verdict::Fault => Step::Fault,
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Algorithm, BuildError, DefaultClock, RoomError, current::Current, settle as settle_charge,
 };
 use crate::{
-    algorithm::{Gcra, SlidingLog},
+    algorithm::{Gcra, SlidingCounter, SlidingLog},
     decision::{Apart, Charge, Decision},
     quota::Quota,
     sync::AtomicU64,
@@ -74,6 +74,14 @@ impl Limiter<Gcra> {
 impl Limiter<SlidingLog> {
     /// Starts building a limiter that is exact in every window.
     pub fn sliding_log(quota: Quota) -> LimiterBuilder<SlidingLog> {
+        LimiterBuilder::new(quota)
+    }
+}
+
+impl Limiter<SlidingCounter> {
+    /// Starts building a limiter that is about right in every window, for limits too
+    /// large for a log: see [`SlidingCounter`].
+    pub fn sliding_counter(quota: Quota) -> LimiterBuilder<SlidingCounter> {
         LimiterBuilder::new(quota)
     }
 }

@@ -6,6 +6,7 @@ mod path;
 mod route;
 mod route_table;
 mod units;
+mod windows;
 
 pub use file::{PolicyError, PolicyFile, Problem};
 

@@ -338,7 +338,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
                 if !request.repair {
                     return Err(Refused::Fault);
                 }
-                if request.cost > 0 {
+                if !request.only_looks() {
                     floor.repair(at, request.latest);
                 }
                 at = request.latest;

@@ -36,6 +36,15 @@ pub(crate) enum Ask {
     },
     /// To take back whatever was charged.
     Forget,
+    /// What [`Charge`](Self::Charge) would say. Nothing is written, and a key
+    /// without a slot stays without.
+    #[allow(dead_code)] // until a policy looks
+    Look,
+    /// To leave nothing of what could still pass now, if the units would not pass,
+    /// but may later; else nothing. The answer tells how the key stands then, and
+    /// what the same units are told then.
+    #[allow(dead_code)] // until a policy's denials empty a limit
+    Exhaust,
 }
 
 impl Request {
@@ -47,6 +56,12 @@ impl Request {
 
     pub(crate) const fn asking(self, ask: Ask) -> Self {
         Self { ask, ..self }
+    }
+
+    /// Whether nothing is ever written for it, not even a repair.
+    #[inline]
+    pub(super) const fn only_looks(&self) -> bool {
+        self.cost == 0 || matches!(self.ask, Ask::Look)
     }
 
     /// The same request against a later clock, whose faults are repaired.
@@ -110,7 +125,8 @@ pub(crate) trait Rule: Send + Sync {
         unchanged: impl Fn() -> bool,
     ) -> u64;
 
-    /// The answer to a request that only looks at such a state.
+    /// The answer to a request that only looks at such a state, and would repair it
+    /// if it did more.
     fn look_at_fault(&self, request: &Request) -> Self::Answer;
 
     /// From when on the slot may be given to another key.
@@ -172,7 +188,7 @@ pub(crate) fn settle<R: Rule>(
                 state.swap(word, next);
             }
             Step::Fault if !request.repair => return Settled::Fault,
-            Step::Fault if request.cost == 0 => {
+            Step::Fault if request.only_looks() => {
                 return Settled::Answer(rule.look_at_fault(request));
             }
             Step::Fault => {
