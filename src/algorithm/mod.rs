@@ -5,9 +5,11 @@
 //! again with the state as it then is.
 
 mod gcra;
+mod lease;
 mod sliding_log;
 
 pub use gcra::Gcra;
+pub(crate) use lease::{Entry, LeaseState, Leases, MAX_LEASES};
 pub use sliding_log::SlidingLog;
 pub(crate) use sliding_log::{LogState, MAX_UNITS, Stamps};
 

@@ -1,4 +1,5 @@
-//! The limiters: one state ([`Limiter`]) or a table of them ([`KeyedLimiter`]).
+//! The limiters: one state ([`Limiter`]), a table of them ([`KeyedLimiter`]), or a
+//! table of leases ([`LeaseLimiter`]).
 
 mod batch;
 mod builder;
@@ -7,6 +8,7 @@ mod error;
 mod hash;
 mod key;
 mod keyed;
+pub(crate) mod lease;
 mod rules;
 mod single;
 mod watch;
@@ -15,6 +17,7 @@ pub use builder::KeyedBuilder;
 pub use error::{BuildError, RoomError};
 pub use key::Key;
 pub use keyed::{KeyedLimiter, OnSaturation};
+pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
 pub use single::{Limiter, LimiterBuilder};
 pub use watch::{Counts, DeniedKey, Gauges};
 
