@@ -103,6 +103,8 @@ fn end_of(now: u64, ttl: u64) -> u64 {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn one_after_the_other(steps in steps()) {
         let limiter = LeaseLimiter::at_most(4, ms(20)).clock(ManualClock::new()).try_build().unwrap();

@@ -409,3 +409,147 @@ impl Leases {
         Decision::from_count(self.most, 0, wait, wait, 0)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const MS: u64 = TICKS_PER_MS;
+
+    struct Words(Vec<u64>);
+
+    impl Stamps for Words {
+        fn stamp(&self, entry: usize) -> u64 {
+            self.0.get(entry).copied().unwrap_or(0)
+        }
+    }
+
+    fn ends(ends: &[u64]) -> Words {
+        Words(ends.iter().map(|end| Entry { end: *end, nonce: 7 }.pack()).collect())
+    }
+
+    #[test]
+    fn words_hold_their_parts() {
+        for state in [
+            LeaseState { keep: KEEP_MASK, owner: 0xFFFF, coming: MANY, sequence: SEQUENCE_MASK },
+            LeaseState { keep: 1, owner: 2, coming: 3, sequence: 4 },
+            LeaseState { keep: KEEP_MASK, owner: 0, coming: 0, sequence: 0 },
+            LeaseState { keep: 0, owner: 0xFFFF, coming: 0, sequence: 0 },
+        ] {
+            assert_eq!(LeaseState::unpack(state.pack()), state);
+            assert!(state.pack() < 0x7F << 56, "below the table's own");
+        }
+        for entry in [Entry { end: END_MASK, nonce: NONCE_MASK }, Entry { end: 1, nonce: 2 }] {
+            assert_eq!(Entry::unpack(entry.pack()), entry);
+        }
+        // The longest lease at the end of time fits in both.
+        let rule = Leases::new(1, MAX_DEBT, 0, 0).unwrap();
+        let end = rule.end(rule.last_now());
+        assert!(end <= END_MASK && end.div_ceil(MS_PER_UNIT) <= KEEP_MASK);
+    }
+
+    #[test]
+    fn ends_are_rounded_up() {
+        let rule = Leases::new(1, 10 * MS, 0, 0).unwrap();
+        assert_eq!([0, 1, MS - 1, MS, MS + 1].map(|now| rule.end(now)), [10, 11, 11, 11, 12]);
+        let entry = Entry { end: 10, nonce: 0 };
+        assert!(entry.is_live(10 * MS - 1) && !entry.is_live(10 * MS));
+        assert!(entry.is_stale(10 * MS) && !entry.over().is_stale(10 * MS));
+        // Kept at least that long, and less than a unit longer.
+        let state = LeaseState::unpack(0).keeping(1025);
+        assert_eq!(state.free_at(), 2 * TICKS_PER_UNIT);
+        assert_eq!(state.keeping(1).free_at(), 2 * TICKS_PER_UNIT, "never shorter");
+        assert_eq!(state.letting_go(1).free_at(), TICKS_PER_UNIT);
+        assert_eq!(state.letting_go(u64::MAX).keep, 2, "never longer");
+    }
+
+    /// By hand: five entries, of which one is over and one was given back.
+    #[test]
+    fn a_scan_by_hand() {
+        let rule = Leases::new(4, 10 * MS, 5, 0).unwrap();
+        let ring = ends(&[30, 20, 0, 50, 10]);
+        let scan = rule.scan(&ring, 10 * MS);
+        assert_eq!((scan.live, scan.first, scan.last), (3, 20, 50));
+        assert_eq!(scan.free.map(|(nth, _)| nth), Some(2));
+        assert!(scan.stale, "the last could be renewed by a clock behind");
+        assert!(
+            !rule.scan(&ends(&[10, 20, 0, 50, 0]), 10 * MS).stale,
+            "the free one itself counts not"
+        );
+        assert!(rule.has_room(&scan));
+        assert!(!rule.with_numbers([3, 10 * MS, 0]).has_room(&scan));
+        // Nothing is free: one more could not be had whatever the numbers say.
+        assert!(!rule.with_numbers([9, 1, 0]).has_room(&rule.scan(&ends(&[9; 5]), 0)));
+    }
+
+    /// A lowered number waits for as many ends as it takes, those at one instant each
+    /// for itself.
+    #[test]
+    fn retry_is_the_end_of_the_so_manieth() {
+        let all = [50, 20, 20, 40, 30];
+        let ring = ends(&all);
+        let mut sorted = all;
+        sorted.sort_unstable();
+        for most in 1..=5 {
+            let rule = Leases::new(most, 10 * MS, 5, 0).unwrap();
+            let Verdict::Answer(d) = rule.decide(LeaseState::unpack(0), &ring, 3, 3, 1) else {
+                panic!()
+            };
+            let end = sorted[usize::try_from(5 - most).unwrap()] * 1_000_000;
+            assert_eq!(d.retry_after().unwrap().as_nanos(), u128::from(end), "{most}");
+        }
+    }
+
+    #[test]
+    fn more_than_one_at_once_is_never_granted() {
+        let rule = Leases::new(4, 10 * MS, 0, 0).unwrap();
+        let never = |verdict| matches!(verdict, Verdict::Answer::<LeaseState>(d) if d.outcome() == crate::Outcome::Never);
+        assert!(never(rule.decide(LeaseState::unpack(0), &ends(&[]), 0, 0, 2)));
+        assert!(never(rule.decide_fresh(0, 0, 0, u64::MAX)));
+        let none = rule.with_numbers([0, MS, 0]);
+        assert!(never(none.decide(LeaseState::unpack(0), &ends(&[]), 0, 0, 1)));
+        assert!(never(none.decide_fresh(0, 0, 0, 1)));
+    }
+
+    /// Also behind the time at which leases of before may have ended.
+    #[test]
+    fn a_fresh_key_waits_for_the_floor() {
+        let rule = Leases::new(2, 10 * MS, 0, 0).unwrap();
+        let ask = |now, cost| match rule.decide_fresh(1, 100, now, cost) {
+            Verdict::Answer(d) | Verdict::Charge(_, d) => d,
+            _ => panic!(),
+        };
+        assert!(ask(99, 1).is_denied() && ask(99, 0).remaining() == 0);
+        assert!(ask(100, 1).is_allowed() && ask(100, 0).remaining() == 2);
+        let Verdict::Charge(state, _) = rule.decide_fresh(9, 0, 5, 1) else { panic!() };
+        assert_eq!((state.owner, state.coming, state.keep), (9, 1, 1));
+    }
+
+    #[test]
+    fn nonces_go_up() {
+        let mut entry = Entry { end: 0, nonce: 0 };
+        for now in [0, 0, 0, 5 * MS, 5 * MS, 4 * MS, 6 * MS, 100 * MS] {
+            let next = entry.next(now, 1);
+            let up = next.nonce.wrapping_sub(entry.nonce) & NONCE_MASK;
+            assert!(up > 0 && up <= NONCE_MASK / 2, "{entry:?} {next:?}");
+            entry = next;
+        }
+        assert_eq!(entry.nonce, 100);
+        let last = Entry { end: 0, nonce: NONCE_MASK };
+        assert_eq!(last.next(0, 1).nonce, 0);
+        assert_eq!(last.next(MS * (1 << NONCE_BITS), 1).nonce, 0);
+    }
+
+    #[test]
+    fn who_is_coming_arrives() {
+        let none = LeaseState::unpack(0);
+        assert_eq!(none.arrived(), None);
+        let two = none.expecting().expecting();
+        assert_eq!(two.arrived().unwrap().arrived(), Some(none));
+        let mut many = none;
+        for _ in 0..100 {
+            many = many.expecting();
+        }
+        assert_eq!((many.coming, many.arrived()), (MANY, None), "so many that nobody knows");
+    }
+}

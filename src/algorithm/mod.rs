@@ -4,10 +4,12 @@
 //! ticks (see [`crate::time`]). A caller that loses a race for the state asks
 //! again with the state as it then is.
 
+mod block;
 mod gcra;
 mod lease;
 mod sliding_log;
 
+pub(crate) use block::{Block, BlockState, BlockStep, Standing};
 pub use gcra::Gcra;
 pub(crate) use lease::{Entry, LeaseState, Leases, MAX_LEASES};
 pub use sliding_log::SlidingLog;

@@ -2,6 +2,7 @@
 //! table of leases ([`LeaseLimiter`]).
 
 mod batch;
+mod blocks; // until the policies' penalties use it: its rule has no caller yet
 mod builder;
 mod current;
 mod error;
