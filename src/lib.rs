@@ -25,6 +25,7 @@
 //! | smooth traffic, one word a key | [`Limiter::gcra`] | [`KeyedLimiter::gcra`] |
 //! | never more than N in any window, a word per unit | [`Limiter::sliding_log`] | [`KeyedLimiter::sliding_log`] |
 //! | limits too large for that, about N, a few words a key | [`Limiter::sliding_counter`] | [`KeyedLimiter::sliding_counter`] |
+//! | never more than N at a time, a word per lease | | [`LeaseLimiter::at_most`] |
 //!
 //! GCRA spaces requests by period / units and lets a burst through at once.
 //! With a burst as large as the units, up to twice the units may pass in one
@@ -126,7 +127,8 @@ pub use algorithm::{Gcra, SlidingCounter, SlidingLog};
 pub use decision::{Charge, Decision, Outcome};
 pub use limiter::{
     Algorithm, BuildError, Counts, DefaultClock, DeniedKey, Gauges, Key, KeyedBuilder,
-    KeyedLimiter, Limiter, LimiterBuilder, OnSaturation, RoomError,
+    KeyedLimiter, Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter, Limiter, LimiterBuilder,
+    OnSaturation, RoomError,
 };
 pub use quota::{Quota, QuotaError};
 pub use time::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos};

@@ -69,5 +69,7 @@ fn the_sample_of_the_design_is_read() {
 #[test]
 fn show() {
     let text = std::env::var("SHOW").unwrap_or_default();
-    if let Err(e) = parse(&format!("{HEAD}{text}")) { println!("{e}"); }
+    if let Err(e) = parse(&format!("{HEAD}{text}")) {
+        println!("{e}");
+    }
 }

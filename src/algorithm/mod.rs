@@ -4,14 +4,18 @@
 //! ticks (see [`crate::time`]). A caller that loses a race for the state asks
 //! again with the state as it then is.
 
+mod block;
 mod calendar;
 mod gcra;
+mod lease;
 mod sliding_counter;
 mod sliding_log;
 
+pub(crate) use block::{Block, BlockState, BlockStep, Standing};
 #[allow(unused_imports)] // until policies use them
 pub(crate) use calendar::{Calendar, Unit};
 pub use gcra::Gcra;
+pub(crate) use lease::{Entry, LeaseState, Leases, MAX_LEASES};
 pub use sliding_counter::SlidingCounter;
 pub(crate) use sliding_counter::{CounterState, MAX_COUNTED, SHORTEST};
 pub use sliding_log::SlidingLog;

@@ -213,9 +213,7 @@ impl SlidingCounter {
             // Until so little of the window before counts that there is room for it.
             Some(room) => next.saturating_sub(self.when(room, counts.before)),
             // The same of this window, in the next one.
-            None => {
-                next.saturating_add(self.period).saturating_sub(self.when(room, counts.units))
-            }
+            None => next.saturating_add(self.period).saturating_sub(self.when(room, counts.units)),
         };
         at.saturating_sub(now)
     }

@@ -1,7 +1,7 @@
 //! Why a limiter could not be built, or a quota does not fit one.
 
 use crate::{
-    algorithm::{MAX_COUNTED, MAX_UNITS},
+    algorithm::{MAX_COUNTED, MAX_LEASES, MAX_UNITS},
     quota::Quota,
 };
 use std::{fmt, time::Duration};
@@ -44,6 +44,16 @@ pub enum BuildError {
         /// The longest time in which a spent burst of a quota comes back.
         debt: Duration,
     },
+    /// A key may have 1 to 65,535 leases at a time.
+    LeasesOutOfRange {
+        /// How many were asked for.
+        leases: u64,
+    },
+    /// A lease lasts for some time, and at most [`Quota::LONGEST_DEBT`].
+    LeaseTimeOutOfRange {
+        /// The time that was asked for.
+        ttl: Duration,
+    },
     /// A keyed limiter for no keys.
     ZeroCapacity,
     /// So many keys are beyond what the table or the machine can address.
@@ -83,6 +93,14 @@ impl fmt::Display for BuildError {
             Self::WaitTooLong { wait, debt } => write!(
                 f,
                 "a wait of {wait:?} beside a debt of {debt:?} is longer than the {:?} that can be told",
+                Quota::LONGEST_DEBT
+            ),
+            Self::LeasesOutOfRange { leases } => {
+                write!(f, "a key may have 1 to {MAX_LEASES} leases at a time, not {leases}")
+            }
+            Self::LeaseTimeOutOfRange { ttl } => write!(
+                f,
+                "a lease lasts for more than no time and for at most {:?}, not for {ttl:?}",
                 Quota::LONGEST_DEBT
             ),
             Self::ZeroCapacity => f.write_str("a capacity of 0 keys limits nobody; the least is 1"),
@@ -144,6 +162,20 @@ pub enum RoomError {
         /// The counter's.
         room: Duration,
     },
+    /// More leases at a time than a key's entries.
+    Leases {
+        /// How many were asked for.
+        leases: u64,
+        /// The most there is room for.
+        room: u64,
+    },
+    /// A lease that lasts for no time, or longer than any the limiter was built for.
+    LeaseTime {
+        /// The time that was asked for.
+        ttl: Duration,
+        /// The longest there is room for.
+        room: Duration,
+    },
 }
 
 impl fmt::Display for RoomError {
@@ -167,6 +199,18 @@ impl fmt::Display for RoomError {
             }
             Self::CounterPeriod { period, room } => {
                 write!(f, "a period of {period:?} is not the sliding counter's, {room:?}")
+            }
+            Self::Leases { leases, room } => {
+                write!(f, "{leases} leases at a time do not fit in a key's {room}{advice}")
+            }
+            Self::LeaseTime { ttl, .. } if ttl.is_zero() => {
+                f.write_str("a lease lasts for more than no time")
+            }
+            Self::LeaseTime { ttl, room } => {
+                write!(
+                    f,
+                    "a lease of {ttl:?} is longer than the {room:?} there is room for{advice}"
+                )
             }
         }
     }

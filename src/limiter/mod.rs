@@ -1,12 +1,15 @@
-//! The limiters: one state ([`Limiter`]) or a table of them ([`KeyedLimiter`]).
+//! The limiters: one state ([`Limiter`]), a table of them ([`KeyedLimiter`]), or a
+//! table of leases ([`LeaseLimiter`]).
 
 mod batch;
+mod blocks; // until the policies' penalties use it: its rule has no caller yet
 mod builder;
 pub(crate) mod current;
 mod error;
 mod hash;
 mod key;
 mod keyed;
+pub(crate) mod lease;
 mod rules;
 mod single;
 mod store;
@@ -16,6 +19,7 @@ pub use builder::KeyedBuilder;
 pub use error::{BuildError, RoomError};
 pub use key::Key;
 pub use keyed::{KeyedLimiter, OnSaturation};
+pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
 pub use single::{Limiter, LimiterBuilder};
 pub use watch::{Counts, DeniedKey, Gauges};
 

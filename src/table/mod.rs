@@ -130,6 +130,15 @@ pub(crate) struct Spot<'a> {
     row: Row<'a>,
 }
 
+/// A slot that seemed to be a key's, for what is more than one decision.
+#[derive(Clone, Copy)]
+pub(crate) struct Bearer<'a> {
+    key: Key<'a>,
+    word: u64,
+    state: State<'a>,
+    pub(crate) ring: Ring<'a>,
+}
+
 /// One slot by row and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
@@ -166,8 +175,12 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Decides one request by `rule`, which has the same room as the table's own.
-    #[cfg(test)]
-    fn decide_by(&self, rule: &R, hash: Hash, request: &Request) -> Result<R::Answer, Refused> {
+    pub(crate) fn decide_by(
+        &self,
+        rule: &R,
+        hash: Hash,
+        request: &Request,
+    ) -> Result<R::Answer, Refused> {
         let spot = self.spot(hash);
         let found = spot.find();
         match self.hit(rule, &spot, found, request) {
@@ -311,6 +324,20 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         }
     }
 
+    /// The slots that seem to be the key's: one, unless they are changing hands.
+    pub(crate) fn bearers(&self, hash: Hash) -> impl Iterator<Item = Bearer<'_>> {
+        let place = self.place(hash);
+        Self::rows(&place).flat_map(move |at| {
+            let row = self.row(at);
+            (0..G::ROW).filter_map(move |nth| {
+                let (key, state) = (row.key(nth), row.state(nth));
+                let word = key.hint();
+                let ring = self.ring(Slot { row: at, nth });
+                bears(word, place.tag).then_some(Bearer { key, word, state, ring })
+            })
+        })
+    }
+
     /// Decides on a slot whose key word was `word`, unless it moved on.
     #[inline(always)]
     fn visit(
@@ -451,6 +478,19 @@ impl Spot<'_> {
     #[inline(always)]
     pub(crate) fn find(&self) -> Option<usize> {
         scan::first_bearer(self.row.keys, self.tag)
+    }
+}
+
+impl Bearer<'_> {
+    /// The state, if it is the key's: what [`swap`](Self::swap) succeeds from was so
+    /// until then, as `rule::settle` says.
+    pub(crate) fn owned(&self) -> Option<u64> {
+        let seen = self.state.load();
+        (self.key.again() == self.word && is_owned(seen)).then_some(seen)
+    }
+
+    pub(crate) fn swap(&self, from: u64, to: u64) -> bool {
+        self.state.swap(from, to)
     }
 }
 

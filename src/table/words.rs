@@ -11,6 +11,8 @@
 //! | a claimed slot's key, before the first-sight ticket is confirmed | [`Ticket::confirm`] (Release) | the thief's [`Ticket::take`] (Acquire), then [`Key::load`] | `first_sight_with_theft` |
 //! | ring entries, before the state that counts them | [`State::swap`] (Release) | [`State::load`] (Acquire), then [`Ring::stamp`] | `log_last_unit` |
 //! | the state a later proposal was based on | [`Ring::propose`] (Release) | [`Ring::stamp`] (Acquire), then [`State::load`] | `log_denial_is_consistent` |
+//! | the state that a lease was committed by, before its entry | [`Ring::replace`] (Release) | [`Ring::stamp`] (Acquire), then [`State::load`] | `lease_denial_is_consistent` |
+//! | a lease's entry, before the state that no longer waits for it | [`State::swap`] (Release) | [`State::load`] (Acquire), then [`Ring::stamp`] | `lease_slot_freed_early` |
 //!
 //! All of them are read-modify-writes or follow one, so no `SeqCst` is needed.
 
@@ -198,8 +200,8 @@ impl<'a> Ticket<'a> {
     }
 }
 
-/// The words that belong to a slot beside its state. Each only ever rises,
-/// but for [`mend`](Self::mend).
+/// The words that belong to a slot beside its state. A log's only ever rise, but for
+/// [`mend`](Self::mend); leases [`replace`](Self::replace) theirs.
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'a>(&'a [AtomicU64]);
 
@@ -218,6 +220,13 @@ impl<'a> Ring<'a> {
     /// Raises an entry to at least `stamp` and returns what it holds then.
     pub(crate) fn propose(self, entry: usize, stamp: u64) -> u64 {
         self.0.get(entry).map_or(stamp, |word| word.fetch_max(stamp, Ordering::AcqRel).max(stamp))
+    }
+
+    /// Replaces an entry by `to` if it still is `from`.
+    pub(crate) fn replace(self, entry: usize, from: u64, to: u64) -> bool {
+        self.0.get(entry).is_some_and(|word| {
+            word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
     }
 
     /// Sets all entries: the repair of a log that cannot be honest, while it is

@@ -1,7 +1,10 @@
 //! Whether a file makes sense: what can be told without building anything.
 
 use super::{
-    model::{Algorithm, Block, Conditions, Document, Exempt, Headers, Limit, Missing, Name, Penalty, Refuse},
+    model::{
+        Algorithm, Block, Conditions, Document, Exempt, Headers, Limit, Missing, Name, Penalty,
+        Refuse,
+    },
     problem::{Problems, Said},
     quotas,
     scope::{Routes, Scope, not_empty, once},
@@ -157,7 +160,8 @@ fn by_algorithm(limit: &At<Limit>, problems: &mut Problems<'_>) {
     }
     if !limit.key.is_given() && !size {
         problems.miss(limit.span, || {
-            Said::from("`key` is missing").hint("say who is limited; [] is one bucket for everybody")
+            Said::from("`key` is missing")
+                .hint("say who is limited; [] is one bucket for everybody")
         });
     }
     if leases && limit.ttl.is_none() {
@@ -199,8 +203,9 @@ fn somewhere(
     if given == [false, false] && conditions.iter().all(|c| c.is_empty()) && !problems.within(span)
     {
         problems.miss(span, || {
-            Said::from("this is about every request")
-                .hint("say `routes`, `when`, `unless` or `networks`; routes = [\"/**\"] if all is meant")
+            Said::from("this is about every request").hint(
+                "say `routes`, `when`, `unless` or `networks`; routes = [\"/**\"] if all is meant",
+            )
         });
     }
 }

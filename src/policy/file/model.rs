@@ -2,11 +2,11 @@
 //! comments are also what editors show.
 
 use super::{
+    problem::Problems,
     read::{
         Fields, List, Named, Read, Tables, Value, Whole, one_of, table, text, unexpected, whole,
         words,
     },
-    problem::Problems,
     source::At,
     standin as units,
 };
@@ -493,9 +493,10 @@ impl Read for Quotas {
         }
         quotas.each.0.sort_by_key(|(name, _)| name.span.start);
         if quotas.by.is_none() {
-            problems.miss(value.span().into(), || {
-                "`by` is missing: the attribute whose value chooses a quota"
-            });
+            problems.miss(
+                value.span().into(),
+                || "`by` is missing: the attribute whose value chooses a quota",
+            );
         }
         quotas
     }

@@ -109,12 +109,7 @@ impl<'d> Scope<'d> {
         }
     }
 
-    pub(super) fn key(
-        &self,
-        key: &List<Name>,
-        routes: &Routes<'_>,
-        problems: &mut Problems<'_>,
-    ) {
+    pub(super) fn key(&self, key: &List<Name>, routes: &Routes<'_>, problems: &mut Problems<'_>) {
         for name in key.iter() {
             self.name(name, routes, problems);
         }
@@ -146,17 +141,12 @@ impl<'d> Scope<'d> {
         }
     }
 
-    pub(super) fn networks(
-        &self,
-        networks: &Named<String, Networks>,
-        problems: &mut Problems<'_>,
-    ) {
+    pub(super) fn networks(&self, networks: &Named<String, Networks>, problems: &mut Problems<'_>) {
         for (name, networks) in networks.iter() {
             self.attribute(name, name.span, problems);
             if self.attributes.get(name.as_str()).is_some_and(|a| a.kind != Kind::Ip) {
-                problems.say(name.span, || {
-                    format!("`{}` is no address: `kind = \"ip\"`", shown(name))
-                });
+                problems
+                    .say(name.span, || format!("`{}` is no address: `kind = \"ip\"`", shown(name)));
             }
             let span = networks.span.start..networks.span.end;
             let list = At::new(networks.0.clone(), span);
