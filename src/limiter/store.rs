@@ -65,6 +65,12 @@ impl<R: Ruled> Store<R> {
         (hash, spot, spot.find())
     }
 
+    /// Asks for the memory of a key's slot.
+    #[cfg(feature = "policy")]
+    pub(crate) fn prefetch(&self, hash: Hash) {
+        self.table.spot(hash).prefetch();
+    }
+
     /// Decides. `clock` is read where a state looks like a fault.
     #[inline(always)]
     pub(crate) fn ask(

@@ -206,6 +206,30 @@ impl<C: Clock> LeaseLimiter<C> {
         ticks(now, self.epoch, self.last)
     }
 
+    /// Asks for a lease by a quota's numbers, or only looks how that would end: for
+    /// policies, which hash their own keys.
+    #[cfg(feature = "policy")]
+    pub(crate) fn ask_by(
+        &self,
+        ask: Ask,
+        hash: Hash,
+        numbers: [u64; 3],
+        n: u64,
+        now: Nanos,
+    ) -> (Decision, Option<LeaseId>) {
+        let rule = self.table.rule().with_numbers(numbers);
+        let request = Request::new(self.ticks(now), n).asking(ask);
+        let (decision, id) = protocol::acquire(&self.table, &rule, hash, &request)
+            .unwrap_or_else(|refused| self.refused(&rule, hash, request, refused));
+        (decision.to(0, now), id)
+    }
+
+    /// Asks for the memory of a key's slot.
+    #[cfg(feature = "policy")]
+    pub(crate) fn prefetch(&self, hash: Hash) {
+        self.table.spot(hash).prefetch();
+    }
+
     /// The rule for another quota.
     fn fit(&self, leases: u64, ttl: Duration) -> Result<Leases, RoomError> {
         let rule = self.table.rule();
