@@ -1,7 +1,7 @@
 //! Document 001, a file library: tiers, sessions, sensitive calls, bulk, uploads, months.
 
 use crate::support::{
-    Api, BEGIN, DAY, HOUR, MINUTE, Outcome, Reply, Request, assert_wait_told, saturate,
+    Api, BEGIN, DAY, HOUR, MINUTE, Outcome, Reply, Request, assert_wait_told, just_under, saturate,
 };
 use std::time::Duration;
 
@@ -255,7 +255,7 @@ fn uploads_that_nobody_ended_are_over_after_an_hour_for_three_hours() {
         }
         let denial = upload(&api, by);
         assert_eq!((denial.outcome, denial.retry_after), (Outcome::Later, Some(HOUR)));
-        api.advance(HOUR.checked_sub(Duration::from_nanos(1)).unwrap());
+        api.advance(just_under(HOUR));
         assert!(!upload(&api, by).allowed);
         api.advance(Duration::from_nanos(1));
     }
@@ -367,7 +367,7 @@ fn months(api: &Api, path: &str, limit: &str, tier: &str, most: u64) {
         assert_eq!((denial.outcome, denial.violated()), (Outcome::Later, vec![limit]));
         assert_wait_told(&denial);
         assert_eq!(api.now() + denial.retry_after.unwrap(), ends * DAY, "before {month}");
-        api.at((ends * DAY).checked_sub(Duration::from_nanos(1)).unwrap());
+        api.at(just_under(ends * DAY));
         assert!(!send().allowed);
         api.at(ends * DAY);
     }

@@ -1,6 +1,8 @@
 //! Document 002, document rewriting: three limits, and nothing for whoever hammers.
 
-use crate::support::{Api, HOUR, MINUTE, Outcome, Reply, assert_wait_told, saturate_politely};
+use crate::support::{
+    Api, HOUR, MINUTE, Outcome, Reply, assert_wait_told, just_under, saturate_politely,
+};
 use std::time::Duration;
 
 const FILE: &str = "002-document-rewriting.toml";
@@ -206,7 +208,7 @@ fn who_waits_retry_after_passes_and_a_nanosecond_less_is_not_enough() {
     }
     let api = Api::new(FILE);
     let wait = exceed(|| auth(&api, "/auth/login", HERE)).retry_after.unwrap();
-    api.advance(wait.checked_sub(Duration::from_nanos(1)).unwrap());
+    api.advance(just_under(wait));
     assert!(!auth(&api, "/auth/login", HERE).allowed);
     // That denial empties once more, and is to be waited out in turn.
     api.advance(wait);
@@ -227,7 +229,7 @@ fn hammering_keeps_the_bucket_at_zero_and_never_below() {
         }
         api.advance(SECOND);
     }
-    api.advance(MINUTE - SECOND);
+    api.advance(MINUTE.saturating_sub(SECOND));
     for _ in 0..10 {
         assert!(auth(&api, "/auth/login", HERE).allowed);
     }

@@ -55,6 +55,11 @@ fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap()
 }
 
+/// One nanosecond less.
+pub(crate) fn just_under(span: Duration) -> Duration {
+    span.checked_sub(Duration::from_nanos(1)).unwrap()
+}
+
 /// A policy of `examples/policies`, as text.
 pub(crate) fn policy(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies").join(file);
@@ -264,7 +269,10 @@ impl Passed {
     /// In no `(a, a + period]` more than `n`.
     fn assert_never_more(&self, n: usize, period: Duration) {
         for (first, last) in self.0.iter().zip(self.0.iter().skip(n)) {
-            assert!(*last - *first >= period, "{n} and one more from {first:?} to {last:?}");
+            assert!(
+                last.saturating_sub(*first) >= period,
+                "{n} and one more from {first:?} to {last:?}"
+            );
         }
     }
 }

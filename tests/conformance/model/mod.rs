@@ -88,7 +88,7 @@ pub(crate) struct Model {
 /// The unix nanosecond at which the month of `wall` is over, in UTC.
 fn month_end(wall: u64) -> u64 {
     let (mut day, mut year) = (wall / SECOND / 86_400, 1970);
-    let leap = |y: u64| y % 4 == 0 && y % 100 != 0 || y % 400 == 0;
+    let leap = |y: u64| y.is_multiple_of(4) && !y.is_multiple_of(100) || y.is_multiple_of(400);
     while day >= 365 + u64::from(leap(year)) {
         day -= 365 + u64::from(leap(year));
         year += 1;
