@@ -118,23 +118,22 @@ pub(crate) fn amount_in(text: &str, own: &str) -> Result<u64, String> {
     let end = trimmed.bytes().take_while(|b| b.is_ascii_digit() || b"_.".contains(b)).count();
     let (digits, word) = trimmed.split_at_checked(end).unwrap_or((trimmed, ""));
     let word = word.trim_start();
-    let factor = match word {
-        "" | "B" | "bytes" | "byte" => 1,
-        _ if !own.is_empty() && word == own => 1,
-        _ => match SIZES.iter().find(|(name, _)| *name == word) {
-            Some((_, factor)) => *factor,
-            None => {
-                // Whether `mb` is bits or bytes is anybody's guess.
-                let near = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-                let near =
-                    near.map_or(String::new(), |(name, _)| format!("; did you mean {name}?"));
-                let own = match own {
-                    "" | "requests" | "bytes" => String::new(),
-                    own => format!(", or in {own}, the limit's unit"),
-                };
-                return Err(refused(&format!("{EXPECTED}{own}{near}"), text));
-            }
-        },
+    let own_word = !own.is_empty() && word == own;
+    let known = SIZES.iter().find(|(name, _)| *name == word).map(|(_, factor)| *factor);
+    let factor = match (word, known) {
+        (_, Some(factor)) => factor,
+        ("" | "B" | "byte" | "bytes", _) => 1,
+        _ if own_word => 1,
+        _ => {
+            // Whether `mb` is bits or bytes is anybody's guess.
+            let near = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+            let near = near.map_or(String::new(), |(name, _)| format!("; did you mean {name}?"));
+            let own = match own {
+                "" | "requests" | "bytes" => String::new(),
+                own => format!(", or in {own}, the limit's unit"),
+            };
+            return Err(refused(&format!("{EXPECTED}{own}{near}"), text));
+        }
     };
     let (mantissa, decimals) = decimal(digits, EXPECTED, text)?;
     let scale = 10_u128
