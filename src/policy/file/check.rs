@@ -1,7 +1,10 @@
 //! Whether a file makes sense: what can be told without building anything.
 
 use super::{
-    model::{Algorithm, Block, Conditions, Document, Exempt, Headers, Limit, Missing, Name, Penalty, Refuse, Report},
+    model::{
+        Algorithm, Block, Conditions, Document, Exempt, Headers, Limit, Missing, Name, Penalty,
+        Refuse, Report,
+    },
     problem::{Problems, Said},
     quotas,
     scope::{Routes, Scope, not_empty, once},
@@ -152,7 +155,8 @@ fn by_algorithm(limit: &At<Limit>, problems: &mut Problems<'_>) {
     }
     if !limit.key.is_given() && !size {
         problems.miss(limit.span, || {
-            Said::from("`key` is missing").hint("say who is limited; [] is one bucket for everybody")
+            Said::from("`key` is missing")
+                .hint("say who is limited; [] is one bucket for everybody")
         });
     }
     if leases && limit.ttl.is_none() {
@@ -194,8 +198,9 @@ fn somewhere(
     if given == [false, false] && conditions.iter().all(|c| c.is_empty()) && !problems.within(span)
     {
         problems.miss(span, || {
-            Said::from("this is about every request")
-                .hint("say `routes`, `when`, `unless` or `networks`; routes = [\"/**\"] if all is meant")
+            Said::from("this is about every request").hint(
+                "say `routes`, `when`, `unless` or `networks`; routes = [\"/**\"] if all is meant",
+            )
         });
     }
 }
@@ -264,7 +269,7 @@ fn one_penalty(
     let _ = Routes::of(penalty.covers.as_ref(), problems);
     if let Some(counts) = &penalty.counts {
         not_empty(counts, "no denial counts: leave it out to mean all", problems);
-        once(counts, |name| name.as_str(), problems);
+        once(counts, String::as_str, problems);
         for name in counts.iter() {
             limits.get(name, problems);
         }

@@ -3,11 +3,11 @@
 #![allow(dead_code)] // until evaluate.rs uses it
 
 use super::{
+    problem::Problems,
     read::{
         Fields, List, Named, Read, Tables, Value, Whole, one_of, table, text, unexpected, whole,
         words,
     },
-    problem::Problems,
     source::At,
     standin as units,
 };
@@ -487,18 +487,13 @@ pub(crate) struct Given {
     pub(crate) means: Amount,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Written {
     Text(String),
     Whole(u64),
     /// Something else, which was reported.
+    #[default]
     Wrong,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self::Wrong
-    }
 }
 
 /// How much a quota allows.
@@ -574,9 +569,10 @@ impl Read for Quotas {
         }
         quotas.each.0.sort_by_key(|(name, _)| name.span.start);
         if quotas.by.is_none() {
-            problems.miss(value.span().into(), || {
-                "`by` is missing: the attribute whose value chooses a quota"
-            });
+            problems.miss(
+                value.span().into(),
+                || "`by` is missing: the attribute whose value chooses a quota",
+            );
         }
         quotas
     }
@@ -626,10 +622,8 @@ impl Read for Missing {
             unexpected(value, "`deny`, `skip` or { limit = \"...\" }", problems);
             return Self::default();
         }
-        match one_of(value, &[("deny", false), ("skip", true)], problems) {
-            true => Self::Skip,
-            false => Self::Deny,
-        }
+        let skip = one_of(value, &[("deny", false), ("skip", true)], problems);
+        if skip { Self::Skip } else { Self::Deny }
     }
 
     #[cfg(test)]

@@ -69,7 +69,9 @@ fn printable(c: char) -> char {
     match c {
         '\t' => ' ',
         // Some turn the line around.
-        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => char::REPLACEMENT_CHARACTER,
+        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            char::REPLACEMENT_CHARACTER
+        }
         c => c,
     }
 }

@@ -109,8 +109,10 @@ fn amount(algorithm: Algorithm, written: &Written) -> Result<Amount, Said> {
                 .hint(format!("such as \"{number}/month\"")))
         }
         (Written::Text(text), Algorithm::Calendar) => calendar(text),
-        (Written::Whole(number), _) => Err(Said::from(format!("the number {number} lacks a period"))
-            .hint(format!("such as \"{number}/min\""))),
+        (Written::Whole(number), _) => {
+            Err(Said::from(format!("the number {number} lacks a period"))
+                .hint(format!("such as \"{number}/min\"")))
+        }
         (Written::Text(text), _) => rate(algorithm, text),
     }
 }

@@ -66,8 +66,7 @@ mod tests {
     /// `TOLLGATE_WRITE_SCHEMA=1 cargo test --features policy schema` renews the file.
     #[test]
     fn the_schema_in_the_repository_is_that_of_the_model() {
-        let path =
-            concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/policy.schema.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/policy.schema.json");
         let schema = serde_json::to_string_pretty(&whole()).unwrap() + "\n";
         if std::env::var_os("TOLLGATE_WRITE_SCHEMA").is_some() {
             std::fs::write(path, &schema).unwrap();
@@ -86,7 +85,12 @@ mod tests {
         fields(&whole(), &mut names);
         assert!(names.len() > 60, "{}", names.len());
         for name in names {
-            let known = [format!("`{name}`"), format!("[{name}"), format!("[[{name}]]"), format!("{{ {name} =")];
+            let known = [
+                format!("`{name}`"),
+                format!("[{name}"),
+                format!("[[{name}]]"),
+                format!("{{ {name} ="),
+            ];
             assert!(known.iter().any(|known| reference.contains(known.as_str())), "{name}");
         }
     }
@@ -99,7 +103,10 @@ mod tests {
         assert_eq!(limit["algorithm"]["default"], "sliding-log");
         assert_eq!(limit["share"]["default"], "100%");
         assert_eq!(limit["missing"]["default"], "deny");
-        assert_eq!(schema["properties"]["penalty"]["items"]["properties"]["decay"]["default"], "1 d");
+        assert_eq!(
+            schema["properties"]["penalty"]["items"]["properties"]["decay"]["default"],
+            "1 d"
+        );
         assert_eq!(schema["properties"]["limit"]["items"]["required"], json!(["name", "quota"]));
         for (name, field) in limit.as_object().unwrap() {
             assert!(field["description"].as_str().unwrap().ends_with('.'), "{name}");

@@ -41,10 +41,7 @@ pub(super) fn did_you_mean<'a>(
 }
 
 /// The known name that the fewest slips of the pen turn into `name`.
-pub(super) fn nearest<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = letters(name)?;
     known
         .into_iter()
