@@ -3,7 +3,7 @@
 use super::{
     model::{
         Algorithm, Block, Conditions, Document, Exempt, Headers, Limit, Missing, Name, Penalty,
-        Refuse,
+        Refuse, Report,
     },
     problem::{Problems, Said},
     quotas,
@@ -11,7 +11,7 @@ use super::{
     source::{At, Span},
     texts::{did_you_mean, shown},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A block's number has four bits, of which one value is kept back.
 const MOST_BLOCKS: usize = 8;
@@ -65,7 +65,7 @@ pub(super) fn check(document: &mut Document, problems: &mut Problems<'_>) {
 
 /// Names are unique, also across limits, refusals, exemptions and penalties.
 fn names(document: &Document, problems: &mut Problems<'_>) {
-    let Document { limit, refuse, exempt, penalty, response, .. } = document;
+    let Document { limit, refuse, exempt, penalty, .. } = document;
     let limits = limit.iter().map(|limit| (&limit.name, "limit"));
     let refusals = refuse.iter().map(|refuse| (&refuse.name, "refusal"));
     let exemptions = exempt.iter().map(|exempt| (&exempt.name, "exemption"));
@@ -73,18 +73,13 @@ fn names(document: &Document, problems: &mut Problems<'_>) {
     let all = limits.chain(refusals).chain(exemptions).chain(penalties);
     let mut all: Vec<(&At<String>, &str)> = all.filter(|(name, _)| name.is_given()).collect();
     all.sort_by_key(|(name, _)| name.span.start);
-    let ascii = response.headers.value == Headers::Ratelimit;
     let mut seen: BTreeMap<&str, (Span, &str)> = BTreeMap::new();
     for (name, kind) in all {
         plain(name, problems);
-        if ascii && !name.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        if Report::WORDS.contains(&name.as_str()) {
             problems.say(name.span, || {
-                Said::from("the field `RateLimit` has names in plain ASCII only")
-                    .hint("name it otherwise, or choose other `headers`")
+                format!("`{}` is a word of `report`, and cannot be a name", name.value)
             });
-        }
-        if name.value == "binding" {
-            problems.say(name.span, || "`binding` is a word of `report`");
         }
         if let Some((first, what)) = seen.get(name.as_str()) {
             let line = problems.line(*first);
@@ -274,7 +269,7 @@ fn one_penalty(
     let _ = Routes::of(penalty.covers.as_ref(), problems);
     if let Some(counts) = &penalty.counts {
         not_empty(counts, "no denial counts: leave it out to mean all", problems);
-        once(counts, |name| name.as_str(), problems);
+        once(counts, String::as_str, problems);
         for name in counts.iter() {
             limits.get(name, problems);
         }
@@ -291,12 +286,40 @@ fn one_penalty(
 }
 
 fn response(document: &Document, limits: &Limits<'_>, problems: &mut Problems<'_>) {
-    let response = &document.response;
-    if response.report.value != "binding" {
-        limits.get(&response.report, problems);
+    let Document { limit, refuse, penalty, response, .. } = document;
+    let groups = || limit.iter().filter_map(|limit| limit.group.as_ref()).map(|g| g.as_str());
+    match &response.report.value {
+        Report::Limit(name) => {
+            limits.get(name, problems);
+        }
+        Report::Group(group) if group.is_given() && !groups().any(|g| g == group.value) => {
+            problems.say(group.span, || {
+                let hint = did_you_mean(group, groups());
+                Said::from(format!("no limit is of the group `{}`", shown(group))).maybe(hint)
+            });
+        }
+        Report::All if response.headers.value != Headers::Ratelimit => {
+            problems.say(response.report.span, || {
+                Said::from("`all` limits are told of by `headers = \"ratelimit\"` alone")
+                    .hint("the other fields have room for one: `binding`, or a limit's name")
+            });
+        }
+        Report::Group(_) | Report::Binding | Report::All => {}
     }
+    if let Some(bodies) = &response.bodies {
+        let others = refuse.iter().map(|r| &r.name).chain(penalty.iter().map(|p| &p.name));
+        let names = limits.by_name.keys().copied().chain(others.map(|name| name.as_str()));
+        let names: BTreeSet<&str> = names.collect();
+        for (name, _) in bodies.iter().filter(|(name, _)| !names.contains(name.as_str())) {
+            problems.say(name.span, || {
+                let hint = did_you_mean(name, names.iter().copied());
+                Said::from(format!("nothing that denies is called `{}`", shown(name))).maybe(hint)
+            });
+        }
+    }
+    let without = response.body.is_none() && response.body_never.is_none();
     if let Some(content_type) = &response.content_type {
-        if response.body.is_none() {
+        if without && response.bodies.is_none() {
             problems.say(content_type.span, || "there is no `body` that it would be the type of");
         }
         plain(content_type, problems);

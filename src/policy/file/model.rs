@@ -1,5 +1,6 @@
 //! The model: every field of a policy file, with its default and what it means. The
 //! comments are also what editors show.
+#![allow(dead_code)] // until evaluate.rs uses it
 
 use super::{
     problem::Problems,
@@ -15,6 +16,7 @@ use crate::quota::Quota;
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::{net::IpAddr, time::Duration};
+use toml::de::DeValue;
 
 pub(crate) use units::Unit;
 
@@ -268,19 +270,98 @@ table! {
     pub(crate) struct Response {
         /// The status of a denial, unless its limit has one.
         status: Status => or(Whole(429)),
+        /// The status of a denial that waiting does not help. Default: `status`.
+        status_never: Status => optional,
         /// The header fields.
         headers: Headers => or(Headers::XRatelimit),
         /// `X-RateLimit-Reset` in seconds since 1970, or from now.
         reset: Reset => or(Reset::Epoch),
         /// When the next unit is back, or when all are.
         reset_of: ResetOf => or(ResetOf::Next),
-        /// The limit that is reported: `binding` is the one that is nearest to denying.
-        report: String => or("binding".to_owned()),
-        /// The body of a denial; `{limit}`, `{remaining}`, `{retry_after}`, `{reset}` and
-        /// `{name}` stand for numbers. Default: none.
+        /// The limit that is told of: `binding` is the one nearest to denying, of all or of
+        /// one group; `all` is for `ratelimit`.
+        report: Report => or(Report::Binding),
+        /// Other names of header fields.
+        names: FieldNames => or(FieldNames::default()),
+        /// What `qu` of the IETF draft calls units, by ours.
+        units: Named<String, String> => optional,
+        /// The body of a denial, with `{limit}`, `{remaining}`, `{retry_after}`, `{reset}`,
+        /// `{name}`, `{status}` and `{unit}`; or `problem` (RFC 9457). Default: none.
         body: String => optional,
-        /// The type of that body.
+        /// The body where there is no time to wait. Default: `body`.
+        body_never: String => optional,
+        /// Bodies by the name of the limit, refusal or penalty that denies.
+        bodies: Named<String, String> => optional,
+        /// The type of these bodies. Default: JSON for what begins like it, else plain text.
         content_type: String => optional,
+    }
+}
+
+table! {
+    /// Other names of header fields.
+    pub(crate) struct FieldNames {
+        /// Default: `X-RateLimit-Limit`.
+        limit: String => optional,
+        /// Default: `X-RateLimit-Remaining`.
+        remaining: String => optional,
+        /// Default: `X-RateLimit-Reset`.
+        reset: String => optional,
+        /// Default: `Retry-After`.
+        retry_after: String => optional,
+        /// Default: `RateLimit-Policy`.
+        policy: String => optional,
+        /// Default: `RateLimit`.
+        ratelimit: String => optional,
+    }
+}
+
+/// The limit that a response tells of.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Report {
+    #[default]
+    Binding,
+    All,
+    Limit(At<String>),
+    /// The binding one of a group.
+    Group(At<String>),
+}
+
+impl Report {
+    /// What limits cannot be called.
+    pub(super) const WORDS: [&'static str; 2] = ["binding", "all"];
+}
+
+table! {
+    /// A group of limits.
+    pub(crate) struct OfGroup {
+        /// The group.
+        group: String => required,
+    }
+}
+
+impl Read for Report {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        match value.get_ref() {
+            DeValue::Table(_) => Self::Group(OfGroup::read(value, problems).group),
+            DeValue::String(text) if text == "binding" => Self::Binding,
+            DeValue::String(text) if text == "all" => Self::All,
+            DeValue::String(_) => Self::Limit(At::read(value, problems)),
+            _ => {
+                let expected = "`binding`, `all`, a limit's name or { group = \"...\" }";
+                unexpected(value, expected, problems);
+                Self::default()
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [{ "type": "string" }, OfGroup::schema()] })
+    }
+
+    #[cfg(test)]
+    fn written(&self) -> Option<serde_json::Value> {
+        Some("binding".into())
     }
 }
 
@@ -378,9 +459,9 @@ impl Default for Condition {
 impl Read for Condition {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         match value.get_ref() {
-            toml::de::DeValue::Boolean(present) => Self::Present(*present),
-            toml::de::DeValue::String(_) => Self::OneOf(List(vec![At::read(value, problems)])),
-            toml::de::DeValue::Array(_) => Self::OneOf(List::read(value, problems)),
+            DeValue::Boolean(present) => Self::Present(*present),
+            DeValue::String(_) => Self::OneOf(List(vec![At::read(value, problems)])),
+            DeValue::Array(_) => Self::OneOf(List::read(value, problems)),
             _ => {
                 let expected = "a text, a list of texts, true (any value) or false (none)";
                 unexpected(value, expected, problems);
@@ -406,18 +487,13 @@ pub(crate) struct Given {
     pub(crate) means: Amount,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Written {
     Text(String),
     Whole(u64),
     /// Something else, which was reported.
+    #[default]
     Wrong,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self::Wrong
-    }
 }
 
 /// How much a quota allows.
@@ -546,10 +622,8 @@ impl Read for Missing {
             unexpected(value, "`deny`, `skip` or { limit = \"...\" }", problems);
             return Self::default();
         }
-        match one_of(value, &[("deny", false), ("skip", true)], problems) {
-            true => Self::Skip,
-            false => Self::Deny,
-        }
+        let skip = one_of(value, &[("deny", false), ("skip", true)], problems);
+        if skip { Self::Skip } else { Self::Deny }
     }
 
     #[cfg(test)]

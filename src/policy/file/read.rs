@@ -40,7 +40,7 @@ pub(super) fn unexpected(value: &Value<'_>, expected: &str, problems: &mut Probl
 fn found(value: &Value<'_>) -> String {
     match value.get_ref() {
         DeValue::String(text) => format!("the text `{}`", shown(text)),
-        DeValue::Integer(number) => format!("the number {}", shown(number.as_str())),
+        DeValue::Integer(number) => format!("the number {}", shown(&number.to_string())),
         DeValue::Float(number) => format!("the number {}", shown(number.as_str())),
         DeValue::Boolean(value) => value.to_string(),
         DeValue::Datetime(_) => "a date or a time".to_owned(),

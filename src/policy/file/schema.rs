@@ -85,7 +85,12 @@ mod tests {
         fields(&whole(), &mut names);
         assert!(names.len() > 60, "{}", names.len());
         for name in names {
-            let known = [format!("`{name}`"), format!("[{name}"), format!("[[{name}]]")];
+            let known = [
+                format!("`{name}`"),
+                format!("[{name}"),
+                format!("[[{name}]]"),
+                format!("{{ {name} ="),
+            ];
             assert!(known.iter().any(|known| reference.contains(known.as_str())), "{name}");
         }
     }

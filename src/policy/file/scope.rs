@@ -38,7 +38,7 @@ impl<'d> Scope<'d> {
             let ip = attribute.kind.value == Kind::Ip;
             if let Some(list) = &attribute.values {
                 not_empty(list, "no value is possible", problems);
-                once(list, |value| value.as_str(), problems);
+                once(list, String::as_str, problems);
                 for value in list.iter().filter(|value| RESERVED.contains(&value.as_str())) {
                     problems.say(value.span, || {
                         format!("`{}` is a word of quotas, and cannot be a value", value.value)
@@ -127,7 +127,7 @@ impl<'d> Scope<'d> {
             let Condition::OneOf(list) = &condition.value else { continue };
             let list = At::new(list.clone(), condition.span.start..condition.span.end);
             not_empty(&list, "no value is allowed", problems);
-            once(&list, |value| value.as_str(), problems);
+            once(&list, String::as_str, problems);
             let Some(declared) = self.declared(name) else { continue };
             if declared.kind == Kind::Ip {
                 problems.say(condition.span, || {
@@ -255,7 +255,7 @@ fn attribute_name(name: &At<String>, problems: &mut Problems<'_>) {
 
 /// The parameters that the routes of a limit have.
 pub(super) struct Routes<'d> {
-    routes: &'d [At<String>],
+    list: &'d [At<String>],
     having: BTreeMap<&'d str, usize>,
     known: Known,
 }
@@ -273,10 +273,10 @@ impl<'d> Routes<'d> {
     pub(super) fn of(routes: Option<&'d At<List<String>>>, problems: &mut Problems<'_>) -> Self {
         let mut having = BTreeMap::new();
         let Some(list) = routes else {
-            return Self { routes: &[], having, known: Known::All };
+            return Self { list: &[], having, known: Known::All };
         };
         not_empty(list, "no request is meant: leave it out to mean every request", problems);
-        once(list, |route| route.as_str(), problems);
+        once(list, String::as_str, problems);
         for route in list.iter() {
             if route.trim().is_empty() {
                 problems.say(route.span, || "a route is a text such as `POST /v1/scans/{id}`");
@@ -286,12 +286,12 @@ impl<'d> Routes<'d> {
             }
         }
         let known = if problems.within(list.span) { Known::Wrong } else { Known::All };
-        Self { routes: list, having, known }
+        Self { list, having, known }
     }
 
     /// For keys that are of no route.
     pub(super) fn none() -> Self {
-        Self { routes: &[], having: BTreeMap::new(), known: Known::None }
+        Self { list: &[], having: BTreeMap::new(), known: Known::None }
     }
 
     fn parameter(&self, name: &str, span: Span, problems: &mut Problems<'_>) {
@@ -303,10 +303,10 @@ impl<'d> Routes<'d> {
             return;
         }
         let having = self.having.get(name).copied().unwrap_or_default();
-        if having > 0 && having == self.routes.len() {
+        if having > 0 && having == self.list.len() {
             return;
         }
-        let without = self.routes.iter().find(|route| !parameters(route).contains(name));
+        let without = self.list.iter().find(|route| !parameters(route).contains(name));
         let line = without.map(|route| problems.line(route.span));
         problems.say(span, || {
             let shown = shown(name);

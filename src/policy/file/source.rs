@@ -84,6 +84,9 @@ impl Source {
 
     /// A line without its end, by its number from 1.
     pub(super) fn line(&self, line: usize) -> &str {
+        if line > self.lines.len() {
+            return "";
+        }
         let end = self.lines.get(line).copied().unwrap_or(self.text.len());
         let line = self.text.get(self.start(line)..end).unwrap_or_default();
         let line = line.strip_suffix('\n').unwrap_or(line);
