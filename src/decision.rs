@@ -136,7 +136,8 @@ pub enum Outcome {
 const NEVER: u64 = u64::MAX;
 
 impl Decision {
-    const NOTHING: Self = Self {
+    /// No limit, nothing left, allowed.
+    pub(crate) const NOTHING: Self = Self {
         limit: 0,
         retry: 0,
         reset: 0,

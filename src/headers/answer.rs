@@ -112,7 +112,7 @@ impl<'a> Answer<'a> {
     /// ([`unix_now`]): denied if any of them denies it, after the longest of
     /// the waits; and *never* if any says so.
     pub fn new(limits: &'a [Reported<'a>], now: Nanos) -> Self {
-        let binding = binding(limits);
+        let binding = binding(limits, |_| true);
         let denied = binding.and_then(|at| limits.get(at)).filter(|limit| limit.is_violated());
         let outcome = denied.map_or(Outcome::Allowed, |limit| limit.outcome);
         let retry_after = denied.and_then(wait);
@@ -167,6 +167,14 @@ impl<'a> Answer<'a> {
         self.binding.and_then(|at| self.limits.get(at))
     }
 
+    /// The one that binds of those that `are_meant`.
+    pub(super) fn binding_of(
+        &self,
+        are_meant: impl Fn(&Reported<'_>) -> bool,
+    ) -> Option<&'a Reported<'a>> {
+        binding(self.limits, are_meant).and_then(|at| self.limits.get(at))
+    }
+
     /// Every limit that was asked.
     pub const fn limits(&self) -> &'a [Reported<'a>] {
         self.limits
@@ -212,10 +220,10 @@ fn wait(limit: &Reported<'_>) -> Option<Duration> {
 }
 
 /// Which limit binds: see [`Answer::binding`].
-fn binding(limits: &[Reported<'_>]) -> Option<usize> {
+fn binding(limits: &[Reported<'_>], are_meant: impl Fn(&Reported<'_>) -> bool) -> Option<usize> {
     let mut best: Option<(usize, &Reported<'_>)> = None;
     for (at, limit) in limits.iter().enumerate() {
-        if limit.shadow || !(limit.is_violated() || limit.limit.is_some()) {
+        if limit.shadow || !(limit.is_violated() || limit.limit.is_some()) || !are_meant(limit) {
             continue;
         }
         if best.is_none_or(|(_, other)| binds_before(limit, other)) {

@@ -118,6 +118,9 @@ pub enum Report {
     All,
     /// The limit of this name, a shadow too. Where it was not asked, nothing is told.
     Limit(String),
+    /// Of the limits of these names, the one that binds. Where none of them was asked,
+    /// nothing is told.
+    Among(Vec<String>),
 }
 
 impl From<String> for Report {

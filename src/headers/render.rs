@@ -164,6 +164,9 @@ impl Dialect {
         match &self.report {
             Report::Binding | Report::All => answer.binding(),
             Report::Limit(name) => answer.limits().iter().find(|limit| limit.name == name),
+            Report::Among(names) => {
+                answer.binding_of(|limit| names.iter().any(|n| n == limit.name))
+            }
         }
     }
 

@@ -3,10 +3,13 @@
 use crate::{
     algorithm::{Block, BlockState, BlockStep, Standing},
     table::{
+        Hash, Refused, Table,
+        geometry::{Layout, Wide},
         rule::{Ask, Request, Rule, Seen, Step},
+        storage::Heap,
         words::Ring,
     },
-    time::SLACK,
+    time::{Nanos, SLACK, epoch_within, ticks},
 };
 
 /// What the table answers about a block.
@@ -95,13 +98,55 @@ impl Rule for Block {
     }
 }
 
+/// Blocks of many keys, and the time they count in.
+pub(crate) struct Blocks {
+    table: Table<Block, Heap, Wide>,
+    epoch: Nanos,
+    last: u64,
+}
+
+impl Blocks {
+    /// `None` for more keys than can be addressed, or no memory.
+    pub(crate) fn try_new(rule: Block, keys: usize, epoch: Nanos) -> Option<Self> {
+        let last = rule.last_now();
+        let layout = Layout::for_keys::<Wide>(keys, 0)?;
+        let table = Table::on_heap(rule, layout).ok()?;
+        Some(Self { table, epoch: epoch_within(epoch, last), last })
+    }
+
+    /// How a key stands. A key for which there is no room is free.
+    pub(crate) fn look(&self, hash: Hash, now: Nanos) -> Standing {
+        self.ask(Ask::Charge, 0, hash, now).map_or(Standing::Free, |answer| answer.standing)
+    }
+
+    /// Begins the next block, unless one holds. Whether it did.
+    pub(crate) fn strike(&self, hash: Hash, now: Nanos) -> bool {
+        self.ask(Ask::Charge, 1, hash, now).is_some_and(|answer| answer.struck)
+    }
+
+    /// Ends a block, and forgets those before. How the key stood.
+    pub(crate) fn lift(&self, hash: Hash, now: Nanos) -> Standing {
+        let stood = self.look(hash, now);
+        self.ask(Ask::Forget, 1, hash, now);
+        stood
+    }
+
+    fn ask(&self, ask: Ask, cost: u64, hash: Hash, now: Nanos) -> Option<Answer> {
+        let now = ticks(now, self.epoch, self.last);
+        let request = Request::new(now, cost).asking(ask);
+        let rule = self.table.rule();
+        match self.table.decide_by(rule, hash, &request) {
+            Ok(answer) => Some(answer),
+            // The state is further ahead of now than any block there can be.
+            Err(Refused::Fault) => self.table.decide_by(rule, hash, &request.repairing(now)).ok(),
+            Err(Refused::Saturated { .. }) => None,
+        }
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::table::{
-        Hash, Refused, Table,
-        geometry::{Layout, Wide},
-    };
 
     const MS: u64 = 16_000_000;
 

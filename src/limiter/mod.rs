@@ -2,7 +2,8 @@
 //! table of leases ([`LeaseLimiter`]).
 
 mod batch;
-mod blocks; // until the policies' penalties use it: its rule has no caller yet
+#[cfg(feature = "policy")]
+mod blocks;
 mod builder;
 pub(crate) mod current;
 mod error;
@@ -15,14 +16,22 @@ mod single;
 mod store;
 mod watch;
 
+#[cfg(feature = "policy")]
+pub(crate) use blocks::Blocks;
 pub use builder::KeyedBuilder;
 pub use error::{BuildError, RoomError};
+#[cfg(feature = "policy")]
+pub(crate) use hash::{KeyHasher, PartsHasher};
 pub use key::Key;
 pub use keyed::{KeyedLimiter, OnSaturation};
 pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
 pub use single::{Limiter, LimiterBuilder};
+#[cfg(feature = "policy")]
+pub(crate) use store::Store;
 pub use watch::{Counts, DeniedKey, Gauges};
 
+#[cfg(feature = "policy")]
+use crate::algorithm::Calendar;
 use crate::{
     algorithm::{Gcra, MAX_COUNTED, MAX_UNITS, SHORTEST, SlidingCounter, SlidingLog},
     decision::{Charge, Decision},
@@ -205,6 +214,27 @@ impl Ruled for SlidingCounter {
     }
 }
 
+#[cfg(feature = "policy")]
+impl Ruled for Calendar {
+    #[inline(always)]
+    fn numbers(&self) -> [u64; 3] {
+        self.numbers()
+    }
+
+    #[inline(always)]
+    fn with_numbers(&self, numbers: [u64; 3]) -> Self {
+        self.with_numbers(numbers)
+    }
+
+    fn last_now(&self) -> u64 {
+        self.last_now()
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit()
+    }
+}
+
 impl Engine for SlidingCounter {
     fn build(quota: &Quota, others: &[Quota], _: Option<Duration>) -> Result<Self, BuildError> {
         let mut most = 0;
@@ -250,7 +280,7 @@ impl Engine for SlidingCounter {
 
 /// Makes `charge` one of `units`: gives units `back`, or `force`s as many of the
 /// missing ones as there is room for, with debts of at most `largest`.
-fn settle(
+pub(crate) fn settle(
     charge: &mut Charge,
     units: u64,
     largest: u64,

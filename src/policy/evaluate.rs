@@ -10,54 +10,41 @@
 
 use super::{
     Policy,
+    attribute::{AttributeId, DimensionId},
     key::{Lacking, Part, Source},
-    limit::{Keeper, Missing},
+    limit::{Keeper, Limit, Missing},
     moment::Moment,
+    path::Scratch,
     quotas::Chosen,
     request::Request,
-    route::Picked,
+    route_table::{Matched, Question},
+    select::Met,
     verdict::{AllAsked, Asked, Cause, PolicyDecision},
 };
 use crate::{
     decision::{Charge, Decision, Outcome},
+    limiter::settle,
     table::rule::Ask,
 };
+use smallvec::SmallVec;
 use std::{cell::RefCell, time::Duration};
 
 thread_local! {
-    /// Where paths are made normal that are not: grows to the longest seen.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where paths are made normal that are not.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// A limit that could not be asked: an attribute is missing.
-struct Unasked {
-    limit: usize,
-    lacks: Lacks,
-}
-
+/// What a limit needs, and a request lacks.
 enum Lacks {
     Part(Lacking),
-    Attribute(super::attribute::AttributeId),
+    Attribute(AttributeId),
     Cost,
 }
 
 impl Policy {
     /// Decides one request at one moment.
     pub(super) fn decide(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
-        let mut decision = self.nothing_said(moment);
-        SCRATCH.with(|scratch| {
-            // Taken for as long as this lasts: nothing here decides another request.
-            let mut scratch = scratch.take();
-            let path = self.paths.normal(request.path, &mut scratch);
-            let method = if request.method == "HEAD" { "GET" } else { request.method };
-            self.decide_normal(request, method, path, &mut decision);
-            SCRATCH.with(|place| place.replace(scratch));
-        });
-        decision
-    }
-
-    fn nothing_said(&self, moment: Moment) -> PolicyDecision<'_> {
-        PolicyDecision {
+        let mut decision = PolicyDecision {
             policy: self,
             moment,
             asked: AllAsked::new(),
@@ -65,47 +52,46 @@ impl Policy {
             retry_after: None,
             cause: Cause::Limits,
             status: None,
-        }
+        };
+        with_scratch(|scratch| {
+            let path = self.paths.normal(request.path, scratch);
+            let question = Question::new(Some(request.method), request.host, path);
+            self.decide_question(request, question, &mut decision);
+        });
+        decision
     }
 
-    fn decide_normal<'p>(
+    fn decide_question<'p>(
         &'p self,
         request: &Request<'_>,
-        method: &str,
-        path: &str,
+        question: Question<'_>,
         decision: &mut PolicyDecision<'p>,
     ) {
         let met = self.conditions.met(&self.attributes, request);
-        if let Some(rule) = self.refusals.find(self, request, method, path, &met) {
+        if let Some(rule) = self.refusals.find(&self.attributes, request, question, &met) {
             decision.outcome = Outcome::Never;
             decision.cause = Cause::Refused(&rule.name);
             decision.status = rule.status;
             return;
         }
-        if let Some(rule) = self.exemptions.find(self, request, method, path, &met) {
+        if let Some(rule) = self.exemptions.find(&self.attributes, request, question, &met) {
             decision.cause = Cause::Exempt(&rule.name);
             return;
         }
-        if self.blocked(request, method, path, &met, decision) {
+        let apart =
+            Source { method: question.method(), path: question.path(), ..Source::of(request) };
+        if !self.penalties.is_empty() && self.is_blocked(&apart, question, decision) {
             return;
         }
-        for group in &self.groups {
-            let picked = group.routes.pick(method, request.host, path, |number| met.holds(number));
-            let picked = picked.or_else(|| {
-                let (limit, conditions) = group.fallback?;
-                met.holds(conditions).then(|| Picked::everywhere(limit))
-            });
-            let Some(picked) = picked else { continue };
-            let found = self.prepare(request, method, path, &picked);
-            match found {
+        for matched in self.applying(question, &met) {
+            match self.prepare(request, question, matched) {
                 Ok(Some(asked)) => decision.asked.push(asked),
                 Ok(None) => {}
-                Err(unasked) => {
-                    let limit = self.limit(unasked.limit);
+                Err((limit, lacks)) => {
                     decision.outcome = Outcome::Never;
                     decision.cause = Cause::Missing {
                         limit: &limit.name,
-                        attribute: self.lacking(&unasked),
+                        attribute: self.lacking(limit, &lacks),
                     };
                     decision.status = limit.status;
                     decision.asked.clear();
@@ -114,45 +100,75 @@ impl Policy {
             }
         }
         self.ask_all(decision);
-        if decision.is_denied() {
-            self.denied(request, method, path, &met, decision);
+        if !self.penalties.is_empty() && decision.is_denied() {
+            self.count_denial(&apart, decision);
         }
+    }
+
+    /// The limits that apply, in the order of the file, each with the route that matched.
+    pub(super) fn applying(&self, question: Question<'_>, met: &Met) -> SmallVec<[Matched; 8]> {
+        let mut applying = SmallVec::new();
+        self.ungrouped.each(
+            question,
+            |number| met.holds(number),
+            // The most specific of a limit's routes comes first.
+            |matched| {
+                if !applying.iter().any(|known: &Matched| known.limit == matched.limit) {
+                    applying.push(matched);
+                }
+            },
+        );
+        let groups = self.groups.iter();
+        applying
+            .extend(groups.filter_map(|group| group.find(question, |number| met.holds(number))));
+        applying.sort_unstable_by_key(|matched| matched.limit);
+        applying
     }
 
     /// Which key, quota and cost a limit is asked for: `None` where it is to be skipped.
     fn prepare(
         &self,
         request: &Request<'_>,
-        method: &str,
-        path: &str,
-        picked: &Picked<'_, '_>,
-    ) -> Result<Option<Asked>, Unasked> {
-        let parameter = |name: &str| picked.parameter(name);
-        let source =
-            Source { request, path, method, route: picked.route(), parameter: &parameter };
-        let mut number = picked.limit();
+        question: Question<'_>,
+        matched: Matched,
+    ) -> Result<Option<Asked>, (&Limit, Lacks)> {
+        let path = question.path();
+        let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
+        let parameter = |name: &str| route.and_then(|route| route.parameter(name, path));
+        let source = Source {
+            request,
+            path,
+            method: question.method(),
+            route: matched.route,
+            parameter: &parameter,
+        };
+        let mut number = matched.limit;
         // A circle of limits that stand in for one another is an error of the file.
         loop {
             let limit = self.limit(number);
-            let lacks = match self.ask_for(number, &source) {
-                Ok(asked) => {
+            match (self.ask_for(number, &source), limit.missing) {
+                (Ok(asked), _) => {
                     limit.keeper.prefetch(asked.hash);
                     return Ok(Some(asked));
                 }
-                Err(lacks) => lacks,
-            };
-            match limit.missing {
-                Missing::Skip => return Ok(None),
-                Missing::Deny => return Err(Unasked { limit: number, lacks }),
-                Missing::Other(other) => number = other,
+                (Err(_), Missing::Skip) => return Ok(None),
+                (Err(lacks), Missing::Deny) => return Err((limit, lacks)),
+                (Err(_), Missing::Other(other)) => number = other,
             }
         }
     }
 
+    pub(super) fn ask_for_key(
+        &self,
+        number: usize,
+        source: &Source<'_, '_>,
+    ) -> Result<crate::table::Hash, Lacking> {
+        self.limit(number).key.hash(&self.hasher, &self.attributes, source)
+    }
+
     fn ask_for(&self, number: usize, source: &Source<'_, '_>) -> Result<Asked, Lacks> {
         let limit = self.limit(number);
-        let hash =
-            limit.key.hash(&self.hasher, &self.attributes, source).map_err(Lacks::Part)?;
+        let hash = self.ask_for_key(number, source).map_err(Lacks::Part)?;
         let numbers = match limit.quotas.choose(&self.attributes, source.request) {
             Ok(Chosen::Unlimited) => None,
             Ok(Chosen::Numbers(numbers)) => Some(numbers),
@@ -162,7 +178,7 @@ impl Policy {
             None => 1,
             Some(dimension) => source.request.units(dimension).ok_or(Lacks::Cost)?,
         };
-        let shadow = limit.shadow || !limit.share.takes(&limit.key, &self.attributes, source);
+        let shadow = limit.shadow || !limit.enforces(&self.attributes, source);
         Ok(Asked {
             limit: number,
             hash,
@@ -170,18 +186,17 @@ impl Policy {
             units,
             shadow,
             violated: false,
-            decision: Decision::NOTHING_ASKED,
+            decision: Decision::NOTHING,
             charge: None,
             lease: None,
         })
     }
 
-    fn lacking(&self, unasked: &Unasked) -> &str {
-        let limit = self.limit(unasked.limit);
-        match unasked.lacks {
-            Lacks::Attribute(id) => self.attribute_name(id),
+    fn lacking<'p>(&'p self, limit: &'p Limit, lacks: &Lacks) -> &'p str {
+        match lacks {
+            Lacks::Attribute(id) => self.attribute_name(*id),
             Lacks::Cost => limit.cost.map_or("", |dimension| self.dimension_name(dimension)),
-            Lacks::Part(Lacking(nth)) => match limit.key.0.get(nth) {
+            Lacks::Part(Lacking(nth)) => match limit.key.0.get(*nth) {
                 Some(Part::Attribute(id)) => self.attribute_name(*id),
                 Some(Part::Parameter(name)) => name,
                 Some(Part::Host) => "host",
@@ -194,38 +209,23 @@ impl Policy {
     fn ask_all(&self, decision: &mut PolicyDecision<'_>) {
         let moment = decision.moment;
         let asked = &mut decision.asked;
-        // With one limit to ask there is nothing that could have to be undone.
+        // With one limit there is nothing that could have to be undone.
         if asked.len() > 1 {
             for one in asked.iter_mut() {
                 self.put(Ask::Look, one, moment);
             }
         }
-        if !asked.iter().any(|one| one.violated && !one.shadow) {
-            let mut lost = false;
-            for nth in 0..asked.len() {
-                let Some(one) = asked.get_mut(nth) else { break };
-                if one.violated {
-                    continue;
-                }
-                self.charge(one, moment);
-                if one.violated && !one.shadow {
-                    lost = true;
-                    for before in asked.iter_mut().take(nth) {
-                        self.give_back(before, moment);
-                    }
-                    break;
-                }
-            }
-            if !lost {
-                return;
-            }
+        let denies = |one: &Asked| one.violated && !one.shadow;
+        if !asked.iter().any(denies) && self.charge_all(asked, moment) {
+            return;
         }
         let mut retry = Some(Duration::ZERO);
         for one in asked.iter_mut() {
-            if one.violated && !one.shadow {
+            if denies(one) {
                 if self.limit(one.limit).charge_denied {
                     self.put(Ask::Exhaust, one, moment);
                 }
+                // The units that nobody takes back do not make a wait.
                 let wait = one.decision.retry_after();
                 retry = retry.zip(wait).map(|(a, b)| a.max(b));
             } else if !one.violated {
@@ -239,6 +239,22 @@ impl Policy {
         decision.retry_after = retry;
     }
 
+    /// Charges every limit that is not in violation. If one that is enforced says no
+    /// after all, those before it are given back what they were charged.
+    fn charge_all(&self, asked: &mut AllAsked, moment: Moment) -> bool {
+        for nth in 0..asked.len() {
+            let Some(one) = asked.get_mut(nth).filter(|one| !one.violated) else { continue };
+            self.charge(one, moment);
+            if one.violated && !one.shadow {
+                for before in asked.iter_mut().take(nth) {
+                    self.give_back(before, moment);
+                }
+                return false;
+            }
+        }
+        true
+    }
+
     /// Asks a limit, and notes what it says.
     fn put(&self, ask: Ask, one: &mut Asked, moment: Moment) {
         let Some(numbers) = one.numbers else { return };
@@ -248,21 +264,36 @@ impl Policy {
     }
 
     fn charge(&self, one: &mut Asked, moment: Moment) {
-        self.put(Ask::Charge, one, moment);
+        let Some(numbers) = one.numbers else { return };
+        let keeper = &self.limit(one.limit).keeper;
+        (one.decision, one.lease) = keeper.charge(one.hash, numbers, one.units, moment);
+        one.violated = one.decision.is_denied();
         one.charge = one.decision.charge();
     }
 
     /// Gives back what a limit was charged, and tells how the key stands then.
     pub(super) fn give_back(&self, one: &mut Asked, moment: Moment) {
-        let Some((charge, numbers)) = one.charge.take().zip(one.numbers) else { return };
+        let (charge, lease) = (one.charge.take(), one.lease.take());
         let keeper = &self.limit(one.limit).keeper;
-        one.decision = back(keeper, one, numbers, charge.units(), &charge, moment);
+        if let Some(lease) = lease {
+            keeper.release(lease, moment);
+        }
+        if let Some((charge, numbers)) = charge.zip(one.numbers) {
+            one.decision = back(keeper, one, numbers, charge.units(), &charge, moment);
+        }
+    }
+
+    /// Ends the leases that a limit gave.
+    pub(super) fn release(&self, one: &mut Asked, moment: Moment) {
+        if let Some(lease) = one.lease.take() {
+            self.limit(one.limit).keeper.release(lease, moment);
+        }
     }
 
     pub(super) fn settle(
         &self,
         one: &mut Asked,
-        dimension: super::attribute::DimensionId,
+        dimension: DimensionId,
         units: u64,
         moment: Moment,
     ) {
@@ -272,16 +303,26 @@ impl Policy {
             return;
         }
         let keeper = &limit.keeper;
-        one.decision = crate::limiter::settle(
+        let decision = settle(
             &mut charge,
             units,
             keeper.largest_debt(),
             |n, charge| back(keeper, one, numbers, n, charge, moment),
             |n| keeper.ask(Ask::Force, one.hash, numbers, n, moment),
         );
+        one.decision = decision;
         one.charge = Some(charge);
         one.units = charge.units();
     }
+}
+
+/// Lends this thread's scratch.
+fn with_scratch<T>(run: impl FnOnce(&mut Scratch) -> T) -> T {
+    // A thread that is ending has none any more.
+    let mut scratch = SCRATCH.try_with(RefCell::take).unwrap_or_default();
+    let value = run(&mut scratch);
+    let _ = SCRATCH.try_with(|place| place.replace(scratch));
+    value
 }
 
 fn back(
@@ -292,6 +333,7 @@ fn back(
     charge: &Charge,
     moment: Moment,
 ) -> Decision {
-    let ask = Ask::GiveBack { charged: keeper.ticks(charge.at()), weight: charge.weight_of(units) };
+    let charged = keeper.ticks(charge.at());
+    let ask = Ask::GiveBack { charged, weight: charge.weight_of(units) };
     keeper.ask(ask, one.hash, numbers, units, moment)
 }

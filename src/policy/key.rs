@@ -38,6 +38,13 @@ pub(super) struct Source<'a, 'r> {
     pub(super) parameter: &'a dyn Fn(&str) -> Option<&'a str>,
 }
 
+impl<'a, 'r> Source<'a, 'r> {
+    /// A request apart from any route.
+    pub(super) fn of(request: &'a Request<'r>) -> Self {
+        Self { request, path: "", method: request.method, route: 0, parameter: &|_| None }
+    }
+}
+
 /// A part that a request lacks: its place in the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lacking(pub(super) usize);
@@ -50,6 +57,29 @@ trait Sink {
 impl Sink for PartsHasher {
     fn part(&mut self, bytes: &[u8]) {
         self.write(bytes);
+    }
+}
+
+/// A hash that is the same in every process: FNV-1a (Fowler, Noll, Vo), its bits mixed.
+struct Lot(u64);
+
+impl Lot {
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    }
+
+    /// A number below a million.
+    fn draw(self) -> u32 {
+        let z = (self.0 ^ self.0 >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let z = u128::from(z ^ z >> 32);
+        u32::try_from((z * 1_000_000) >> 64).unwrap_or(0)
+    }
+}
+
+impl Sink for Lot {
+    fn part(&mut self, bytes: &[u8]) {
+        (bytes.len() as u64).to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
+        bytes.iter().for_each(|byte| self.byte(*byte));
     }
 }
 
@@ -72,6 +102,15 @@ impl KeyParts {
         let mut parts = hasher.parts();
         self.write(attributes, source, &mut parts)?;
         Ok(parts.finish())
+    }
+
+    /// The lot that a key draws, below a million: the same in every process, and for
+    /// every limit that has these key parts.
+    pub(super) fn lot(&self, attributes: &Attributes, source: &Source<'_, '_>) -> u32 {
+        let mut lot = Lot(0xCBF2_9CE4_8422_2325);
+        // Who lacks a part is answered before.
+        let _ = self.write(attributes, source, &mut lot);
+        lot.draw()
     }
 
     /// The key as bytes, part by part: for `explain`.

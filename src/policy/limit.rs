@@ -1,18 +1,18 @@
 //! One limit: its algorithm over a table of its own.
 
 use super::{
-    attribute::DimensionId,
-    key::KeyParts,
+    attribute::{Attributes, DimensionId},
+    key::{KeyParts, Source},
     moment::Moment,
     quotas::Quotas,
     windows::Windows,
 };
 use crate::{
-    algorithm::{Calendar, Gcra, Lease, SlidingCounter, SlidingLog},
+    algorithm::{Calendar, Gcra, SlidingCounter, SlidingLog},
     decision::Decision,
-    limiter::Store,
+    limiter::{LeaseId, LeaseLimiter, Ruled, Store},
     table::{Hash, rule::Ask},
-    time::Nanos,
+    time::{Nanos, nanos_up},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -53,8 +53,11 @@ pub(super) enum Keeper {
     Gcra(Store<Gcra>),
     SlidingLog(Store<SlidingLog>),
     SlidingCounter(Store<SlidingCounter>),
-    Calendar { store: Store<Calendar>, windows: Windows },
-    Leases(Store<Lease>),
+    Calendar {
+        store: Store<Calendar>,
+        windows: Windows,
+    },
+    Leases(LeaseLimiter),
     /// Nothing: each request for itself.
     Size,
 }
@@ -82,15 +85,33 @@ pub(super) struct Limit {
     /// Parts per million of the keys that are enforced.
     pub(super) share: u32,
     pub(super) charge_denied: bool,
-    /// The window or period of the first quota, for headers.
-    pub(super) window: Option<Duration>,
     pub(super) status: Option<u16>,
-    /// How long a lease lasts.
-    pub(super) ttl: Option<Duration>,
+}
+
+impl Limit {
+    /// Whether a key is among those that are enforced.
+    pub(super) fn enforces(&self, attributes: &Attributes, source: &Source<'_, '_>) -> bool {
+        self.share >= ALL || self.key.lot(attributes, source) < self.share
+    }
+}
+
+/// The share of all keys, in parts per million.
+pub(super) const ALL: u32 = 1_000_000;
+
+impl Algorithm {
+    /// The time in which all units of a quota come back, where it is always the same.
+    pub(super) fn window(self, [_, second, third]: [u64; 3]) -> Option<Duration> {
+        let ticks = match self {
+            Self::Gcra => third,
+            Self::SlidingLog | Self::SlidingCounter => second,
+            Self::Calendar | Self::Leases | Self::Size => return None,
+        };
+        Some(Duration::from_nanos(nanos_up(ticks)))
+    }
 }
 
 impl Keeper {
-    /// Asks for `n` units of a key, by a quota's numbers.
+    /// Asks for `n` units of a key, by a quota's numbers. Leases are only looked at.
     #[inline]
     pub(super) fn ask(
         &self,
@@ -100,24 +121,63 @@ impl Keeper {
         n: u64,
         moment: Moment,
     ) -> Decision {
+        let now = moment.monotonic();
         match self {
-            Self::Gcra(store) => in_store(store, ask, hash, numbers, n, moment.monotonic()),
-            Self::SlidingLog(store) => in_store(store, ask, hash, numbers, n, moment.monotonic()),
-            Self::SlidingCounter(store) => {
-                in_store(store, ask, hash, numbers, n, moment.monotonic())
-            }
-            Self::Leases(store) => in_store(store, ask, hash, numbers, n, moment.monotonic()),
+            Self::Gcra(store) => in_store(store, ask, hash, numbers, n, now),
+            Self::SlidingLog(store) => in_store(store, ask, hash, numbers, n, now),
+            Self::SlidingCounter(store) => in_store(store, ask, hash, numbers, n, now),
+            Self::Leases(limiter) => limiter.ask_by(Ask::Look, hash, numbers, n, now).0,
             Self::Calendar { store, windows } => {
-                let [units, ..] = numbers;
-                let (start, end) = windows.containing(moment.wall());
-                let numbers = [units, store.ticks(start), store.ticks(end)];
-                in_store(store, ask, hash, numbers, n, moment.wall())
+                on_calendar(store, windows, ask, hash, numbers, n, moment.wall())
             }
             Self::Size => {
                 let [largest, ..] = numbers;
                 let retry = if n <= largest { 0 } else { Decision::NEVER };
                 Decision::from_count(largest, largest, 0, 0, retry)
             }
+        }
+    }
+
+    /// Charges `n` units; of leases, takes one.
+    #[inline]
+    pub(super) fn charge(
+        &self,
+        hash: Hash,
+        numbers: [u64; 3],
+        n: u64,
+        moment: Moment,
+    ) -> (Decision, Option<LeaseId>) {
+        match self {
+            Self::Leases(limiter) => {
+                limiter.ask_by(Ask::Charge, hash, numbers, n, moment.monotonic())
+            }
+            _ => (self.ask(Ask::Charge, hash, numbers, n, moment), None),
+        }
+    }
+
+    pub(super) fn release(&self, lease: LeaseId, moment: Moment) -> bool {
+        match self {
+            Self::Leases(limiter) => limiter.release_at(lease, moment.monotonic()),
+            _ => false,
+        }
+    }
+
+    /// The time of a charge as its table counts it.
+    pub(super) fn ticks(&self, at: Nanos) -> u64 {
+        match self {
+            Self::Gcra(store) => store.ticks(at),
+            Self::SlidingLog(store) => store.ticks(at),
+            Self::SlidingCounter(store) => store.ticks(at),
+            Self::Calendar { store, .. } => store.ticks(at),
+            Self::Leases(_) | Self::Size => 0,
+        }
+    }
+
+    /// The largest debt that a key may be brought into.
+    pub(super) fn largest_debt(&self) -> u64 {
+        match self {
+            Self::Gcra(store) => store.room().largest_debt(),
+            _ => 0,
         }
     }
 
@@ -129,14 +189,14 @@ impl Keeper {
             Self::SlidingLog(store) => store.prefetch(hash),
             Self::SlidingCounter(store) => store.prefetch(hash),
             Self::Calendar { store, .. } => store.prefetch(hash),
-            Self::Leases(store) => store.prefetch(hash),
+            Self::Leases(limiter) => limiter.prefetch(hash),
             Self::Size => {}
         }
     }
 }
 
 #[inline]
-fn in_store<R: crate::limiter::Ruled>(
+fn in_store<R: Ruled>(
     store: &Store<R>,
     ask: Ask,
     hash: Hash,
@@ -147,4 +207,30 @@ fn in_store<R: crate::limiter::Ruled>(
     let rule = store.room().with_numbers(numbers);
     let request = store.request(n, now).asking(ask);
     store.ask(&rule, store.look_up(hash), request, now, &|| now)
+}
+
+/// Asks by the window of now. A new key whose slot somebody took from another one in a
+/// later window than ours is denied although it has enough left, which nobody else
+/// is: by the time of that window, which has begun, it is asked again.
+fn on_calendar(
+    store: &Store<Calendar>,
+    windows: &Windows,
+    ask: Ask,
+    hash: Hash,
+    [units, ..]: [u64; 3],
+    n: u64,
+    wall: Nanos,
+) -> Decision {
+    let mut now = wall;
+    let mut tries = 0;
+    loop {
+        let (start, end) = windows.containing(now.as_u64());
+        let numbers = [units, store.ticks(Nanos::new(start)), store.ticks(Nanos::new(end))];
+        let decision = in_store(store, ask, hash, numbers, n, now);
+        tries += 1;
+        match decision.retry_after() {
+            Some(wait) if decision.remaining() >= n && tries < 4 => now = now.after(wait),
+            _ => return decision,
+        }
+    }
 }

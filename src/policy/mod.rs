@@ -1,14 +1,250 @@
 //! Limits written as a file: routes, keys, tiers, groups, and one answer for all of them.
+//!
+//! A [`Policy`] is read from a text or a file ([what may stand in it](file)), and asked
+//! about each [`Request`]. All limits that apply are asked together: a request that one
+//! of them denies is charged by none, and the [`PolicyDecision`] names every limit, what
+//! it has left, which one binds, and the header fields and body to send.
+//!
+//! ```
+//! use tollgate::policy::Policy;
+//!
+//! let policy = Policy::from_toml(
+//!     r#"
+//!     [attribute.ip]
+//!     kind = "ip"
+//!
+//!     [attribute.user]
+//!
+//!     [[limit]]
+//!     name = "everything"
+//!     key = ["ip"]
+//!     quota = "60/min"
+//!
+//!     [[limit]]
+//!     name = "uploads"
+//!     routes = ["POST /documents/**"]
+//!     when = { user = true }
+//!     key = ["user"]
+//!     quota = "2/h"
+//!
+//!     [response]
+//!     body = '{"detail": "Rate limit exceeded"}'
+//!     "#,
+//! )?;
+//! let upload = policy
+//!     .request("POST", "/documents/upload")
+//!     .attribute("ip", "203.0.113.7")
+//!     .attribute("user", "alice");
+//! assert!(policy.check(&upload).is_allowed());
+//! assert!(policy.check(&upload).is_allowed());
+//!
+//! let denied = policy.check(&upload);
+//! assert_eq!(denied.binding().map(|limit| limit.name()), Some("uploads"));
+//! // A denied request is charged by no limit.
+//! assert_eq!(denied.limit("everything").unwrap().decision().remaining(), 58);
+//!
+//! let response = denied.response();
+//! assert_eq!(response.status, Some(429));
+//! assert_eq!(response.field("Retry-After"), Some("3600"));
+//! assert_eq!(response.body.as_deref(), Some(r#"{"detail": "Rate limit exceeded"}"#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Refusals
+//!
+//! A `[[refuse]]` turns requests away whatever their number: an outcome of its own
+//! ([`Cause::Refused`]) with a status of its own, by attributes, routes or networks.
+//!
+//! # Exemptions
+//!
+//! A `[[exempt]]` lets requests through that no limit is to count
+//! ([`Cause::Exempt`]). Refusals go before.
+//!
+//! # Penalties
+//!
+//! A `[[penalty]]` blocks a key that was denied too often, for longer each time
+//! ([`Cause::Blocked`]). Denials during a block, and those of limits in shadow, do not
+//! count. [`Policy::unblock`] lifts a block.
+//!
+//! # Cost
+//!
+//! The path is made normal (borrowed if it is), the routes are walked once, each key is
+//! hashed, the slots of all limits are fetched together; then each limit is asked twice,
+//! once to look and once to charge, or once if it is the only one. Nothing is allocated
+//! for requests with up to eight limits, twelve attributes and paths that were seen to
+//! be as long before.
 
+mod attribute;
+mod compile;
+mod evaluate;
 pub mod file;
 mod forwarded;
+mod key;
+mod limit;
+mod moment;
 mod path;
+mod penalty;
+mod quotas;
+mod request;
 mod route;
 mod route_table;
+mod rules;
+mod select;
 mod units;
+mod verdict;
 mod windows;
 
+pub use attribute::{AttributeId, DimensionId};
 pub use file::{PolicyError, PolicyFile, Problem};
+pub use limit::Algorithm;
+pub use moment::Moment;
+pub use request::Request;
+pub use verdict::{Cause, LimitDecision, PolicyDecision};
 
 #[doc = include_str!("design.md")]
 pub mod design {}
+
+use crate::{
+    headers::Dialect,
+    limiter::{BuildError, KeyHasher},
+    time::MonotonicClock,
+};
+use attribute::{Attributes, Names};
+use limit::Limit;
+use path::PathRules;
+use penalty::Penalty;
+use route_table::RouteTable;
+use rules::Rules;
+use select::AllConditions;
+use std::fmt;
+
+/// Limits that were read from a file, with the memory in which they keep their keys.
+///
+/// Share it by reference, or in an `Arc`; every method takes `&self`. See
+/// [the module's page](self).
+pub struct Policy {
+    name: Box<str>,
+    clock: MonotonicClock,
+    hasher: KeyHasher,
+    paths: PathRules,
+    names: Names,
+    dimensions: Names,
+    attributes: Attributes,
+    conditions: AllConditions,
+    refusals: Rules,
+    exemptions: Rules,
+    limits: Vec<Limit>,
+    /// Limits without a group: all that match apply.
+    ungrouped: RouteTable,
+    /// Of each group one applies at most.
+    groups: Vec<RouteTable>,
+    /// The routes of each limit, for the names of their parameters.
+    routes: Vec<Vec<route::Route>>,
+    penalties: Vec<Penalty>,
+    dialect: Dialect,
+}
+
+impl Policy {
+    /// Reads a policy from a text.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with line and column.
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        Self::from_file(&PolicyFile::parse("policy", text.as_bytes())?)
+    }
+
+    /// Makes a policy of a file that was read, counting from now.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong beyond single fields: routes, groups that are ambiguous, sizes
+    /// for which there is no memory.
+    pub fn from_file(file: &PolicyFile) -> Result<Self, PolicyError> {
+        let clock = MonotonicClock::new();
+        let moment = Moment::read(&clock);
+        compile::compile(file, clock, moment)
+    }
+
+    /// As [`from_file`](Self::from_file), for moments that the caller gives
+    /// ([`check_at`](Self::check_at)): the limits count from `epoch`, and tell instants
+    /// apart for 18 years after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_file`](Self::from_file).
+    pub fn from_file_at(file: &PolicyFile, epoch: Moment) -> Result<Self, PolicyError> {
+        compile::compile(file, MonotonicClock::new(), epoch)
+    }
+
+    /// What the file calls it; empty if it does not.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A request by its method and path, to be told more about.
+    pub fn request<'r>(
+        &'r self,
+        method: &'r str,
+        path: &'r (impl AsRef<[u8]> + ?Sized),
+    ) -> Request<'r> {
+        Request::new(self, method, path.as_ref())
+    }
+
+    /// Decides a request now: it is charged by all limits that apply, or by none.
+    pub fn check(&self, request: &Request<'_>) -> PolicyDecision<'_> {
+        self.check_at(request, self.now())
+    }
+
+    /// As [`check`](Self::check), at `moment`.
+    pub fn check_at(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
+        self.decide(request, moment)
+    }
+
+    /// Now, by the policy's clocks.
+    pub fn now(&self) -> Moment {
+        Moment::read(&self.clock)
+    }
+
+    /// The number of an attribute's name; `None` if the policy does not name it.
+    pub fn attribute_id(&self, name: &str) -> Option<AttributeId> {
+        self.names.find(name).map(AttributeId)
+    }
+
+    /// The number of a cost dimension; `None` if no limit counts it.
+    pub fn dimension_id(&self, name: &str) -> Option<DimensionId> {
+        self.dimensions.find(name).map(DimensionId)
+    }
+
+    /// The names of its limits, in the order of the file.
+    pub fn limits(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.limits.iter().map(|limit| &*limit.name)
+    }
+
+    fn limit(&self, number: usize) -> &Limit {
+        // Numbers are made where limits are, and limits are never taken away.
+        &self.limits[number]
+    }
+
+    fn attribute_name(&self, id: AttributeId) -> &str {
+        self.names.name(id.0)
+    }
+
+    fn dimension_name(&self, id: DimensionId) -> &str {
+        self.dimensions.name(id.0)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("name", &self.name)
+            .field("limits", &self.limits().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why memory could not be had, as a problem of the file.
+fn no_room(error: BuildError) -> String {
+    error.to_string()
+}

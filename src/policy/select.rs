@@ -3,7 +3,6 @@
 use super::{
     attribute::{AttributeId, Attributes, Value},
     request::Request,
-    route::RouteTable,
 };
 use smallvec::SmallVec;
 
@@ -60,9 +59,8 @@ impl Conditions {
         attributes: &Attributes,
         request: &Request<'_>,
     ) -> Option<(AttributeId, &Wanted)> {
-        let failing = |(id, wanted): &&(AttributeId, Wanted)| {
-            !wanted.holds(attributes.value(*id, request))
-        };
+        let failing =
+            |(id, wanted): &&(AttributeId, Wanted)| !wanted.holds(attributes.value(*id, request));
         self.0.iter().find(failing).map(|(id, wanted)| (*id, wanted))
     }
 
@@ -115,11 +113,4 @@ impl Met {
     pub(super) fn holds(&self, number: usize) -> bool {
         self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
-}
-
-/// Limits of which one applies at most.
-pub(super) struct Group {
-    pub(super) routes: RouteTable,
-    /// The limit that applies where no other does, and its conditions' number.
-    pub(super) fallback: Option<(usize, usize)>,
 }

@@ -268,11 +268,26 @@ impl<'d> LimitDecision<'d> {
     fn reported(&self) -> Reported<'d> {
         let (limit, d) = (self.of(), &self.asked.decision);
         if self.is_unlimited() {
-            return Reported { unit: &limit.unit, ..Reported::unlimited(&limit.name) };
+            return Reported {
+                name: &limit.name,
+                limit: None,
+                remaining: 0,
+                reset_next: None,
+                reset_full: None,
+                window: None,
+                unit: &limit.unit,
+                outcome: Outcome::Allowed,
+                retry_after: None,
+                shadow: self.asked.shadow,
+            };
         }
         let mut reported = Reported::from_decision(&limit.name, d);
         reported.unit = &limit.unit;
-        reported.window = limit.window;
+        reported.window = self.asked.numbers.and_then(|numbers| limit.algorithm.window(numbers));
+        if limit.algorithm == Algorithm::Size {
+            // Each request is measured anew.
+            (reported.reset_next, reported.reset_full) = (None, None);
+        }
         reported.shadow = self.asked.shadow;
         reported
     }

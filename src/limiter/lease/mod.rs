@@ -15,7 +15,12 @@ use super::{Gauges, OnSaturation, RoomError, hash::KeyHasher};
 use crate::{
     algorithm::Leases,
     decision::Decision,
-    table::{Hash, Refused, Table, geometry::Wide, rule::Request, storage::Heap},
+    table::{
+        Hash, Refused, Table,
+        geometry::Wide,
+        rule::{Ask, Request},
+        storage::Heap,
+    },
     time::{Clock, MonotonicClock, Nanos, nanos_up, ticks, ticks_of},
 };
 use std::{fmt, sync::Arc, time::Duration};

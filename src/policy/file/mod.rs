@@ -1,7 +1,7 @@
 #![doc = include_str!("format.md")]
 
 mod check;
-mod model;
+pub(super) mod model;
 mod problem;
 mod quotas;
 mod read;
@@ -15,7 +15,10 @@ mod texts;
 pub use problem::{PolicyError, Problem};
 
 use model::Document;
-use problem::{Problems, Said};
+pub(super) use problem::{Problems, Said};
+pub(super) use read::{List, Named};
+pub(super) use source::At;
+
 use read::Read;
 use source::{Source, Span};
 use toml::de::{DeTable, DeValue};
@@ -30,6 +33,11 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
+    /// The text that was read.
+    pub(super) fn text(&self) -> &str {
+        &self.source.text
+    }
+
     /// Reads a file. `name` is what messages call it.
     ///
     /// ```

@@ -541,7 +541,7 @@ pub(crate) struct Quotas {
 }
 
 impl Quotas {
-    pub(super) fn all(&self) -> impl Iterator<Item = &At<Given>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &At<Given>> {
         self.each.iter().map(|(_, given)| given).chain(&self.otherwise)
     }
 

@@ -10,8 +10,6 @@
 //! conditions of that one do not hold, the next best cannot be asked for. It refuses
 //! `/a/{x}` beside `/a/**`; and it allocates where a literal stands beside a parameter,
 //! and for the fourth parameter. The tests compare the two where both have an answer.
-#![allow(dead_code)] // until evaluate.rs uses it
-
 use super::route::{Host, Methods, Route, Segment, bare_host, counted_as};
 use std::{cmp::Reverse, collections::HashMap, ops::ControlFlow};
 
@@ -43,6 +41,15 @@ impl<'a> Question<'a> {
     /// names what a request does not tell is not the request's.
     pub(crate) fn new(method: Option<&'a str>, host: Option<&'a str>, path: &'a str) -> Self {
         Self { method: method.map(counted_as), host: host.map(bare_host), path }
+    }
+
+    /// The method that counts; empty if none was told.
+    pub(crate) fn method(&self) -> &'a str {
+        self.method.unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self) -> &'a str {
+        self.path
     }
 }
 

@@ -1,0 +1,119 @@
+//! Penalties: denials of a key are counted, and too many of them block it.
+
+use super::{
+    Policy,
+    key::{KeyParts, Source},
+    moment::Moment,
+    route_table::{Question, RouteTable},
+    verdict::{Cause, PolicyDecision},
+};
+use crate::{
+    algorithm::{SlidingLog, Standing},
+    decision::Outcome,
+    limiter::{Blocks, Store},
+    table::{Hash, rule::Ask},
+    time::nanos_up,
+};
+use std::time::Duration;
+
+/// One ladder of blocks.
+pub(super) struct Penalty {
+    pub(super) name: Box<str>,
+    pub(super) key: KeyParts,
+    /// The limits whose denials count; `None`: all.
+    pub(super) counts: Option<Vec<usize>>,
+    /// Denials, exact in every window.
+    pub(super) denials: Store<SlidingLog>,
+    pub(super) blocks: Blocks,
+    /// `None`: everywhere.
+    pub(super) covers: Option<RouteTable>,
+    pub(super) status: u16,
+}
+
+impl Penalty {
+    /// Counts a denial; enough of them begin the next block, and are counted anew.
+    fn denied(&self, hash: Hash, moment: Moment) {
+        let now = moment.monotonic();
+        let ask = |ask| {
+            let request = self.denials.request(1, now).asking(ask);
+            let found = self.denials.look_up(hash);
+            self.denials.ask(self.denials.room(), found, request, now, &|| now)
+        };
+        let counted = ask(Ask::Charge);
+        if counted.is_accounted() && (counted.is_denied() || counted.remaining() == 0) {
+            self.blocks.strike(hash, now);
+            let _ = ask(Ask::Forget);
+        }
+    }
+}
+
+impl Policy {
+    /// Whether a penalty blocks the key of this request: then that is the decision.
+    pub(super) fn is_blocked<'p>(
+        &'p self,
+        source: &Source<'_, '_>,
+        question: Question<'_>,
+        decision: &mut PolicyDecision<'p>,
+    ) -> bool {
+        for penalty in &self.penalties {
+            let covers = penalty.covers.as_ref();
+            if covers.is_some_and(|covers| covers.find(question, |_| true).is_none()) {
+                continue;
+            }
+            // Who cannot be told from others is not blocked for them.
+            let Ok(hash) = penalty.key.hash(&self.hasher, &self.attributes, source) else {
+                continue;
+            };
+            let (outcome, retry_after) =
+                match penalty.blocks.look(hash, decision.moment.monotonic()) {
+                    Standing::Free => continue,
+                    Standing::Blocked { left, .. } => {
+                        (Outcome::Later, Some(Duration::from_nanos(nanos_up(left))))
+                    }
+                    Standing::UntilLifted { .. } => (Outcome::Never, None),
+                };
+            decision.outcome = outcome;
+            decision.retry_after = retry_after;
+            decision.cause = Cause::Blocked(&penalty.name);
+            decision.status = Some(penalty.status);
+            return true;
+        }
+        false
+    }
+
+    /// Counts a denial by the penalties that count one of the limits that said no.
+    pub(super) fn count_denial(&self, source: &Source<'_, '_>, decision: &PolicyDecision<'_>) {
+        for penalty in &self.penalties {
+            let counts =
+                |limit: &usize| penalty.counts.as_ref().is_none_or(|counts| counts.contains(limit));
+            let counted = decision
+                .asked
+                .iter()
+                .any(|asked| asked.violated && !asked.shadow && counts(&asked.limit));
+            if !counted {
+                continue;
+            }
+            if let Ok(hash) = penalty.key.hash(&self.hasher, &self.attributes, source) {
+                penalty.denied(hash, decision.moment);
+            }
+        }
+    }
+
+    /// Ends the block of that penalty that holds for the key of `request`, and starts its
+    /// ladder over. Whether there was one.
+    pub fn unblock(&self, penalty: &str, request: &super::Request<'_>) -> bool {
+        self.unblock_at(penalty, request, self.now())
+    }
+
+    /// As [`unblock`](Self::unblock), at `moment`.
+    pub fn unblock_at(&self, penalty: &str, request: &super::Request<'_>, moment: Moment) -> bool {
+        let Some(penalty) = self.penalties.iter().find(|known| *known.name == *penalty) else {
+            return false;
+        };
+        let source = Source::of(request);
+        let Ok(hash) = penalty.key.hash(&self.hasher, &self.attributes, &source) else {
+            return false;
+        };
+        penalty.blocks.lift(hash, moment.monotonic()).is_blocked()
+    }
+}
