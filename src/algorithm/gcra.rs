@@ -134,6 +134,9 @@ impl Gcra {
         if self.is_fault(tat, latest) {
             return Verdict::Fault;
         }
+        if cost == 0 {
+            return Verdict::Answer(self.look(tat, now));
+        }
         let denied = self.answer(tat.saturating_sub(now), Decision::NEVER);
         if cost > denied.fits_within(self.largest) {
             return Verdict::Answer(denied);

@@ -54,6 +54,10 @@ mod scan;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+#[cfg(all(test, not(loom)))]
+#[path = "../../tests/rules/mod.rs"]
+mod oracles;
+
 #[cfg(all(test, loom))]
 #[path = "../../tests/loom/mod.rs"]
 mod models;

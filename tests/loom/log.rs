@@ -153,6 +153,85 @@ fn log_owners_are_told_apart() {
     });
 }
 
+/// Emptied at 8 or, after who is admitted at 11, at 11: never between.
+#[test]
+fn log_exhausted_against_hit() {
+    model(3, 2, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 5, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 11, 1)));
+        let ours = operate(&table, K, 8, 1, Ask::Exhaust).unwrap();
+        let admitted = theirs.join().unwrap() == 1;
+        let until = if admitted { 21 } else { 18 };
+        assert_eq!(ours.retry_after().unwrap().as_nanos(), until - 8);
+        let until = u64::try_from(until).unwrap();
+        assert_eq!(allowed(ask(&table, K, until - 1, 1)), 0);
+        assert_eq!(allowed(ask(&table, K, until, 2)), 1);
+        assert_eq!(allowed(ask(&table, K, until, 1)), 0);
+    });
+}
+
+/// Emptied once more, in the last moment: nobody passes who saw it as it was before.
+#[test]
+fn log_exhausted_again_against_hit() {
+    model(3, 3, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 2)), 1);
+        assert!(operate(&table, K, 8, 1, Ask::Exhaust).unwrap().is_denied());
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 18, 1)));
+        let ours = operate(&table, K, 17, 1, Ask::Exhaust).unwrap();
+        let admitted = theirs.join().unwrap() == 1;
+        // Beside one of 18 there is room, so then nothing was to be emptied.
+        assert_eq!(ours.is_allowed(), admitted);
+        assert_eq!(ask(&table, K, 18, 0).unwrap().remaining(), u64::from(admitted));
+        assert_eq!(allowed(ask(&table, K, 27, 2)), usize::from(!admitted));
+    });
+}
+
+/// A unit of an emptied log is given back while another wants one: it is had once,
+/// and the one that stays leaves when it was emptied to leave.
+#[test]
+fn log_exhausted_then_refund_against_hit() {
+    model(3, 2, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 2)), 1);
+        assert!(operate(&table, K, 5, 1, Ask::Exhaust).unwrap().is_denied());
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 9, 1)));
+        let back = Ask::GiveBack { charged: TICKS_PER_NANO, weight: 0 };
+        let _ = operate(&table, K, 8, 1, back).unwrap();
+        let theirs = theirs.join().unwrap();
+        let left = usize::try_from(ask(&table, K, 9, 0).unwrap().remaining()).unwrap();
+        assert_eq!(theirs + left, 1);
+        assert_eq!(allowed(ask(&table, K, 14, 2)), 0);
+        assert_eq!(ask(&table, K, 14, 0).unwrap().remaining(), 1 - theirs as u64);
+        assert_eq!(allowed(ask(&table, K, 15, 2)), 1 - theirs);
+    });
+}
+
+/// Who empties late empties nobody else's log.
+#[test]
+fn log_late_exhaustion_after_reclaim() {
+    model(2, 2, || {
+        let table = table::<_, 1>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 2)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || ask(&other, J, 12, 1));
+        let ours = operate(&table, K, 10, 1, Ask::Exhaust).unwrap();
+        assert!(ours.is_denied());
+        if allowed(theirs.join().unwrap()) == 1 {
+            assert_eq!(ask(&table, J, 12, 0).unwrap().remaining(), 1);
+            assert_eq!(allowed(ask(&table, J, 12, 1)), 1);
+        } else {
+            assert_eq!(allowed(ask(&table, K, 19, 1)), 0);
+            assert_eq!(allowed(ask(&table, K, 20, 2)), 1);
+        }
+    });
+}
+
 #[test]
 fn log_repair_is_full_debt() {
     model(0, 0, || {

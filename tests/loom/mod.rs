@@ -14,7 +14,9 @@
 //! 6. a full table denies the new and leaves the known alone;
 //! 7. what lowers a state (refunds, resets) lets nobody charge another's slot, and
 //!    nobody gets more than was given back;
-//! 8. a quota that is replaced is read whole.
+//! 8. a quota that is replaced is read whole;
+//! 9. no unit is lost on the way into a counter's next window, nor counted for another;
+//! 10. who was emptied is let in by nobody's older look.
 
 use super::{
     Hash, Place, Refused, Table,
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     Decision, Quota,
-    algorithm::{Gcra, SlidingLog},
+    algorithm::{Calendar, Gcra, SlidingCounter, SlidingLog, Unit},
     sync::{Ordering, model::LOADS_CONFLICT, thread},
     time::{SLACK, TICKS_PER_NANO},
 };
@@ -34,6 +36,7 @@ use loom::sync::Arc;
 
 mod log;
 mod lone;
+mod numbered;
 mod operations;
 mod slots;
 
@@ -160,17 +163,27 @@ fn late_after_reclaim<R: Rule<Answer = Decision> + 'static>(
     j: (usize, usize),
     other: (usize, usize),
 ) {
+    late_after_reclaim_by(rule, 1, j, other);
+}
+
+/// The same in times of so many nanoseconds.
+fn late_after_reclaim_by<R: Rule<Answer = Decision> + 'static>(
+    rule: R,
+    unit: u64,
+    j: (usize, usize),
+    other: (usize, usize),
+) {
     let table = table::<_, 1>(rule, 3);
     let [k, j, other] = [(0, 1), j, other].map(|(home, away)| key_in(&table, home, away));
-    assert_eq!(allowed(ask(&table, k, 1, 1)), 1);
-    assert_eq!(allowed(ask(&table, other, 5, 1)), 1);
+    assert_eq!(allowed(ask(&table, k, unit, 1)), 1);
+    assert_eq!(allowed(ask(&table, other, 5 * unit, 1)), 1);
     let gate = Arc::new(Gate::default());
     let (same, theirs) = (table.clone(), gate.clone());
     let theirs = spawn(move || {
         theirs.pass();
-        ask(&same, j, 12, 1)
+        ask(&same, j, 12 * unit, 1)
     });
     gate.pass();
-    assert_eq!(allowed(ask(&table, k, 5, 1)), 0);
+    assert_eq!(allowed(ask(&table, k, 5 * unit, 1)), 0);
     assert_eq!(allowed(theirs.join().unwrap()), 1);
 }

@@ -165,6 +165,25 @@ fn forced_charges_are_not_lost() {
     });
 }
 
+/// A denial empties what another is about to take: it is had, or it is gone.
+#[test]
+fn exhausted_against_hit() {
+    model(3, 2, || {
+        let table = table::<_, 1>(gcra("1/10ns burst 2"), 1);
+        assert_eq!(allowed(ask(&table, K, 1, 2)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 11, 1)));
+        let ours = operate(&table, K, 5, 1, Ask::Exhaust).unwrap();
+        let admitted = theirs.join().unwrap() == 1;
+        // Whoever came first: the debt at 5 is that of the charge until 31, or of the
+        // burst at 5 until 25; and one unit more must wait for room.
+        let debt = if admitted { 26 } else { 20 };
+        assert_eq!(ask(&table, K, 5, 0).unwrap().full_after().as_nanos(), debt);
+        assert!(!admitted || ours.retry_after().unwrap().as_nanos() >= 10);
+        assert_eq!(slots_of(&table, K), 1);
+    });
+}
+
 /// Units of a log are given back while another charges.
 #[test]
 fn log_refund_against_hit() {
