@@ -32,6 +32,7 @@ use crate::{
 };
 use loom::sync::Arc;
 
+mod leases;
 mod log;
 mod lone;
 mod operations;
