@@ -34,6 +34,7 @@ use crate::{
 };
 use loom::sync::Arc;
 
+mod leases;
 mod log;
 mod lone;
 mod numbered;
