@@ -18,12 +18,12 @@ use super::{
     windows::Windows,
 };
 use crate::{
-    algorithm::{Block, Calendar, Gcra, SlidingCounter, SlidingLog, Unit},
+    algorithm::{Block, Calendar, Gcra, SlidingCounter, SlidingLog},
     headers::{Dialect, Report},
     limiter::{Blocks, BuildError, Engine, KeyHasher, LeaseLimiter, OnSaturation, Ruled, Store},
     quota::Quota,
     table::geometry::{Layout, Wide},
-    time::{Clock, MonotonicClock, Nanos, ticks_of},
+    time::{MonotonicClock, Nanos, ticks_of},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -410,7 +410,7 @@ impl Compiler<'_> {
             }
             model::Algorithm::Calendar => {
                 let unit = amounts.iter().find_map(|amount| match amount {
-                    model::Amount::Calendar(_, unit) => Some(calendar_unit(*unit)),
+                    model::Amount::Calendar(_, unit) => Some(*unit),
                     _ => None,
                 });
                 let Some(unit) = unit else { return Ok(Keeper::Size) };
@@ -518,17 +518,6 @@ fn algorithm(algorithm: model::Algorithm) -> Algorithm {
         model::Algorithm::Calendar => Algorithm::Calendar,
         model::Algorithm::Leases => Algorithm::Leases,
         model::Algorithm::Size => Algorithm::Size,
-    }
-}
-
-fn calendar_unit(unit: model::Unit) -> Unit {
-    match unit {
-        model::Unit::Minute => Unit::Minute,
-        model::Unit::Hour => Unit::Hour,
-        model::Unit::Day => Unit::Day,
-        model::Unit::Week => Unit::Week,
-        model::Unit::Month => Unit::Month,
-        model::Unit::Year => Unit::Year,
     }
 }
 

@@ -1,16 +1,18 @@
 //! One limit: its algorithm over a table of its own.
 
 use super::{
+    OverrideError,
     attribute::{Attributes, DimensionId},
     key::{KeyParts, Source},
     moment::Moment,
-    quotas::Quotas,
+    quotas::{Chosen, Quotas},
+    units,
     windows::Windows,
 };
 use crate::{
     algorithm::{Calendar, Gcra, SlidingCounter, SlidingLog},
     decision::Decision,
-    limiter::{LeaseId, LeaseLimiter, Ruled, Store},
+    limiter::{Engine, LeaseId, LeaseLimiter, RoomError, Ruled, Store},
     table::{Hash, rule::Ask},
     time::{Nanos, nanos_up},
 };
@@ -97,6 +99,46 @@ impl Limit {
 
 /// The share of all keys, in parts per million.
 pub(super) const ALL: u32 = 1_000_000;
+
+impl Limit {
+    /// The numbers of a quota as a file would say it, if there is room for it.
+    pub(super) fn read_quota(&self, text: &str) -> Result<Chosen, OverrideError> {
+        if text.trim() == "unlimited" {
+            return Ok(Chosen::Unlimited);
+        }
+        let wrong = |message: String| OverrideError::Quota { message };
+        let no_room = |room: u64| wrong(format!("there is room for quotas up to {room}"));
+        let rate = || units::quota(text).map_err(wrong);
+        let unfit = |error: RoomError| wrong(error.to_string());
+        Ok(Chosen::Numbers(match &*self.keeper {
+            Keeper::Gcra(store) => store.room().fit(&rate()?).map_err(unfit)?,
+            Keeper::SlidingLog(store) => store.room().fit(&rate()?).map_err(unfit)?,
+            Keeper::SlidingCounter(store) => store.room().fit(&rate()?).map_err(unfit)?,
+            Keeper::Calendar { windows, .. } => {
+                let (units, unit) = units::calendar(text).map_err(wrong)?;
+                let most = Calendar::max_units(windows.unit());
+                if unit != windows.unit() {
+                    return Err(wrong(
+                        "the limit counts by another unit of the calendar".to_owned(),
+                    ));
+                }
+                if units > most {
+                    return Err(no_room(most));
+                }
+                [units, 0, 0]
+            }
+            Keeper::Leases(limiter) => {
+                let n = units::count(text).map_err(wrong)?;
+                limiter.numbers_of(n).map_err(unfit)?
+            }
+            Keeper::Size => match self.algorithm {
+                Algorithm::Size => [units::amount_in(text, &self.unit).map_err(wrong)?, 0, 0],
+                // All its quotas are unlimited, so there is no table.
+                _ => return Err(no_room(0)),
+            },
+        }))
+    }
+}
 
 impl Algorithm {
     /// The time in which all units of a quota come back, where it is always the same.

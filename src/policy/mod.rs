@@ -221,6 +221,52 @@ impl Policy {
         self.limits.iter().map(|limit| &*limit.name)
     }
 
+    /// Gives a value of the attribute that a limit's `overrides` go by a quota of its own,
+    /// or with `None` takes it away. It holds from the next decision on, and what was
+    /// charged before stays charged.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.customer]
+    ///     [[limit]]
+    ///     name = "api"
+    ///     key = ["customer"]
+    ///     quota = "10/min"
+    ///     overrides = { by = "customer", acme = "50/min" }
+    ///     largest = "100/min"
+    ///     "#,
+    /// )?;
+    /// policy.set_override("api", "globex", Some("100/min"))?;
+    /// let request = policy.request("GET", "/").attribute("customer", "globex");
+    /// assert_eq!(policy.check(&request).limit("api").unwrap().decision().remaining(), 99);
+    ///
+    /// // There is no room for more than `largest`.
+    /// assert!(policy.set_override("api", "globex", Some("200/min")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No such limit, a limit without `overrides`, a text that is no quota of its
+    /// algorithm, or a quota that it has no room for.
+    pub fn set_override(
+        &self,
+        limit: &str,
+        value: &(impl AsRef<[u8]> + ?Sized),
+        quota: Option<&str>,
+    ) -> Result<(), OverrideError> {
+        let found = self.limits.iter().find(|known| *known.name == *limit);
+        let Some(limit) = found.filter(|limit| limit.quotas.has_overrides()) else {
+            return Err(OverrideError::NoOverrides { limit: limit.to_owned() });
+        };
+        let chosen = quota.map(|quota| limit.read_quota(quota)).transpose()?;
+        limit.quotas.set(value.as_ref(), chosen);
+        Ok(())
+    }
+
     fn limit(&self, number: usize) -> &Limit {
         // Numbers are made where limits are, and limits are never taken away.
         &self.limits[number]
@@ -243,6 +289,35 @@ impl fmt::Debug for Policy {
             .finish_non_exhaustive()
     }
 }
+
+/// Why a value got no quota of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OverrideError {
+    /// No limit of that name has `overrides`.
+    NoOverrides {
+        /// The name that was asked for.
+        limit: String,
+    },
+    /// It is no quota of the limit's algorithm, or one it has no room for.
+    Quota {
+        /// What was expected, or what there is room for.
+        message: String,
+    },
+}
+
+impl fmt::Display for OverrideError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOverrides { limit } => {
+                write!(f, "there is no limit `{limit}` with `overrides`")
+            }
+            Self::Quota { message } => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for OverrideError {}
 
 /// Why memory could not be had, as a problem of the file.
 fn no_room(error: BuildError) -> String {

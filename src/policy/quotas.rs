@@ -71,15 +71,14 @@ impl Quotas {
         }
     }
 
-    /// The attribute whose values may have quotas of their own.
-    pub(super) fn overridden_by(&self) -> Option<AttributeId> {
-        self.overrides.as_ref().map(|(by, _)| *by)
+    /// Whether single values may have quotas of their own.
+    pub(super) fn has_overrides(&self) -> bool {
+        self.overrides.is_some()
     }
 
-    /// Gives a value a quota of its own, or takes it away. `false` if the limit has no
-    /// attribute for that.
-    pub(super) fn set(&self, value: &[u8], quota: Option<Chosen>) -> bool {
-        let Some((_, overrides)) = &self.overrides else { return false };
+    /// Gives a value a quota of its own, or takes it away.
+    pub(super) fn set(&self, value: &[u8], quota: Option<Chosen>) {
+        let Some((_, overrides)) = &self.overrides else { return };
         overrides.rcu(|present| {
             let mut next = ByValue::clone(present);
             match quota {
@@ -88,6 +87,5 @@ impl Quotas {
             };
             Arc::new(next)
         });
-        true
     }
 }

@@ -2,47 +2,23 @@
 //!
 //! Each parser says what it expected, and shows what it found. Numbers may have
 //! underscores between their digits, as everywhere in TOML.
-#![allow(dead_code)] // until the file and evaluate.rs use it
 
 use crate::quota::{Quota, QuotaError, number, period_parts};
 use std::{fmt, time::Duration};
 
-/// A unit of the calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Minute,
-    Hour,
-    Day,
-    Week,
-    Month,
-    Year,
-}
+pub(crate) use crate::algorithm::Unit;
 
-impl Unit {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "minute" | "min" => Self::Minute,
-            "hour" | "h" => Self::Hour,
-            "day" | "d" => Self::Day,
-            "week" => Self::Week,
-            "month" => Self::Month,
-            "year" => Self::Year,
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::Year => "year",
-        })
-    }
+/// A unit as a quota names it.
+fn unit(text: &str) -> Option<Unit> {
+    Some(match text {
+        "minute" | "min" => Unit::Minute,
+        "hour" | "h" => Unit::Hour,
+        "day" | "d" => Unit::Day,
+        "week" => Unit::Week,
+        "month" => Unit::Month,
+        "year" => Unit::Year,
+        _ => return None,
+    })
 }
 
 /// `10/min`, `100/s burst 20`: as [`Quota`] reads it, with words for those who write a
@@ -76,7 +52,7 @@ pub(crate) fn calendar(text: &str) -> Result<(u64, Unit), String> {
         return Err(refused(EXPECTED, text));
     };
     let units = whole(units, EXPECTED, text)?;
-    match Unit::parse(unit) {
+    match self::unit(unit) {
         Some(unit) => Ok((units, unit)),
         None if unit.starts_with(|c: char| c.is_ascii_digit()) => {
             Err(refused("a window of the calendar is one unit long, as in 500/month", text))

@@ -165,13 +165,24 @@ impl<'p> PolicyDecision<'p> {
         render(&answer)
     }
 
+    /// Ends the leases that the request holds, because it is over. Whoever never does waits
+    /// for their time to run out.
+    pub fn release(&mut self) {
+        self.release_at(self.policy.now());
+    }
+
+    /// As [`release`](Self::release), at `moment`.
+    pub fn release_at(&mut self, moment: Moment) {
+        let policy = self.policy;
+        for asked in &mut self.asked {
+            policy.release(asked, moment);
+        }
+    }
+
     /// Gives back what the request was charged by every limit, because it was not
     /// served after all, and ends its leases. Once: a second time gives nothing back.
     pub fn refund(&mut self) {
-        let (policy, moment) = (self.policy, self.policy.now());
-        for asked in &mut self.asked {
-            policy.give_back(asked, moment);
-        }
+        self.refund_at(self.policy.now());
     }
 
     /// As [`refund`](Self::refund), at `moment`.

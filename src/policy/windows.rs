@@ -38,6 +38,10 @@ impl Windows {
         Self { unit, zone, last: Current::new([0; 3]), writer: Mutex::new(()) }
     }
 
+    pub(crate) fn unit(&self) -> Unit {
+        self.unit
+    }
+
     /// When the window that contains an instant begins and ends, in nanoseconds since
     /// 1970. What lies before 1970 is then 0, what can no more be told is `u64::MAX`.
     #[inline]

@@ -229,6 +229,17 @@ impl<C: Clock> LeaseLimiter<C> {
         (decision.to(0, now), id)
     }
 
+    /// The numbers of so many leases at a time, of the limiter's time.
+    #[cfg(feature = "policy")]
+    pub(crate) fn numbers_of(&self, leases: u64) -> Result<[u64; 3], RoomError> {
+        let [_, ttl, _] = self.table.rule().numbers();
+        let (entries, _) = self.table.rule().room();
+        if leases > entries {
+            return Err(RoomError::Leases { leases, room: entries });
+        }
+        Ok([leases, ttl, 0])
+    }
+
     /// Asks for the memory of a key's slot.
     #[cfg(feature = "policy")]
     pub(crate) fn prefetch(&self, hash: Hash) {

@@ -9,7 +9,6 @@ mod read;
 mod schema;
 mod scope;
 mod source;
-mod standin;
 mod texts;
 
 pub use problem::{PolicyError, Problem};

@@ -9,7 +9,6 @@ use super::{
         words,
     },
     source::At,
-    standin as units,
 };
 use crate::algorithm::MAX_UNITS;
 use crate::quota::Quota;
@@ -17,6 +16,8 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::{net::IpAddr, time::Duration};
 use toml::de::DeValue;
+
+use crate::policy::units;
 
 pub(crate) use units::Unit;
 

@@ -4,10 +4,9 @@ use super::{
     model::{Algorithm, Amount, Given, Limit, Unit, Written},
     problem::{Problems, Said},
     source::At,
-    standin as units,
     texts::shown,
 };
-use crate::{algorithm::MAX_UNITS, quota::Quota};
+use crate::{algorithm::MAX_UNITS, policy::units, quota::Quota};
 use std::time::Duration;
 
 /// The sliding counter has 33 bits for units, and windows of a second or more.
