@@ -72,6 +72,22 @@ fn whoever_exceeds_a_limit_is_answered_429() {
         let (_, reply) = until_denied(|| send(&api));
         assert_eq!(reply.status, 429);
         assert_wait_told(&reply);
+        assert_eq!(reply.header("x-ratelimit-limit"), None);
+    }
+}
+
+#[test]
+fn every_limit_is_an_accounts() {
+    let api = Api::new(FILE);
+    for (host, path) in [
+        (ID, "/v3/account/login/api"),
+        (API, "/v3/downloads/s/export/e"),
+        (API, "/v1/ai-image-detector/s/check"),
+        (API, "/v3/x"),
+    ] {
+        let theirs = || api.request("POST", path).host(host).attr("account", "globex").send();
+        until_denied(|| send(&api, host, path));
+        assert!(theirs().allowed, "{path}");
     }
 }
 
@@ -330,9 +346,14 @@ fn one_export_for_each_finished_scan_passes() {
 fn without_an_account_the_address_counts_on_every_call() {
     let api = Api::new(FILE);
     let send = |host, path, ip| api.request("POST", path).host(host).attr("ip", ip).send();
-    let calls = [(ID, "/v3/account/login/api"), (API, "/v3/x"), (API, "/v3/downloads/s/export/e")];
+    let calls = [
+        (ID, "/v3/account/login/api"),
+        (API, "/v3/x"),
+        (API, "/v3/downloads/s/export/e"),
+        (API, "/v1/ai-image-detector/s/check"),
+    ];
     for i in 0..12 {
-        let (host, path) = calls[i % 3];
+        let (host, path) = calls[i % 4];
         let reply = send(host, path, "192.0.2.1");
         assert!(reply.allowed);
         assert_eq!(reply.asked(), ["no-account"]);
@@ -341,6 +362,9 @@ fn without_an_account_the_address_counts_on_every_call() {
         assert!(!send(host, path, "192.0.2.1").allowed);
         assert!(send(host, path, "192.0.2.2").allowed);
     }
+    // A network of IPv6 is one address.
+    while send(API, "/v3/x", "2001:db8::1").allowed {}
+    assert!(!send(API, "/v3/x", "2001:db8::2").allowed);
     // It spends nothing of any account.
     assert_eq!(login(&api).remaining("login"), 11);
 }

@@ -73,8 +73,13 @@ fn three_limits_with_three_scopes_cover_everything() {
     assert_eq!(api.limit_names(), names);
     assert_eq!(auth(&api, "/auth/login", HERE).asked(), ["auth"]);
     assert_eq!(upload(&api, "ann", HERE).asked(), ["uploads"]);
+    let nobody = api.request("POST", "/api/v1/documents/upload").attr("ip", HERE).send();
+    assert_eq!(nobody.asked(), ["uploads-without-user"]);
     for (method, path) in [("GET", "/"), ("DELETE", "/api/v1/documents/7"), ("PURGE", "/x/y")] {
         assert_eq!(api.request(method, path).attr("ip", HERE).send().asked(), ["reads"]);
+        // Who is logged in is still an address here.
+        let user = api.request(method, path).attr("ip", HERE).attr("user", "ann").send();
+        assert_eq!(user.asked(), ["reads"]);
     }
 }
 
@@ -232,6 +237,28 @@ fn hammering_keeps_the_bucket_at_zero_and_never_below() {
     api.advance(MINUTE.saturating_sub(SECOND));
     for _ in 0..10 {
         assert!(auth(&api, "/auth/login", HERE).allowed);
+    }
+}
+
+#[test]
+fn a_denial_empties_the_bucket_of_every_limit() {
+    type Send = fn(&Api) -> Reply;
+    let sends: [(Send, u64, Duration); 4] = [
+        (|api| auth(api, "/auth/login", HERE), 10, MINUTE),
+        (|api| upload(api, "ann", HERE), 20, HOUR),
+        (|api| api.request("POST", "/api/v1/documents/upload").attr("ip", HERE).send(), 20, HOUR),
+        (|api| read(api, "/", HERE), 60, MINUTE),
+    ];
+    for (send, n, period) in sends {
+        let api = Api::new(FILE);
+        // Spread over half the period: the first leaves soon, but for the denial.
+        for _ in 0..n {
+            assert!(send(&api).allowed);
+            api.advance(period / 2 / u32::try_from(n).unwrap());
+        }
+        assert_eq!(send(&api).retry_after, Some(period));
+        api.advance(just_under(period));
+        assert_eq!(send(&api).retry_after, Some(period));
     }
 }
 

@@ -50,6 +50,8 @@ fn operations_that_the_table_leaves_out_are_limited_too() {
         i += 1;
         api.request("PUT", &format!("/v1/x/{i}")).attr("org", "acme").send()
     });
+    exceed(|| api.request("PUT", "/v1/x").attr("org", "acme").send());
+    assert!(api.request("PUT", "/v1/x").attr("org", "globex").send().allowed);
 }
 
 #[test]

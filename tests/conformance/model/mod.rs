@@ -486,7 +486,7 @@ impl Model {
         };
         let at = answer.limits.iter().find(|asked| Some(asked.name.as_str()) == reported);
         let mut fields = Vec::new();
-        match (word("headers"), at) {
+        match (word("headers").or(Some("x-ratelimit")), at) {
             (Some("x-ratelimit"), Some(asked)) => {
                 let (next, full) = reset(&asked.name);
                 let reset = if word("reset_of") == Some("full") { full } else { next };
