@@ -11,6 +11,8 @@ mod scope;
 mod source;
 mod standin;
 mod texts;
+#[allow(dead_code)] // until evaluate.rs uses them
+mod values;
 
 pub use problem::{PolicyError, Problem};
 

@@ -1,11 +1,12 @@
 //! What the quotas of a limit mean to its algorithm, and whether it can keep them.
 
 use super::{
-    model::{Algorithm, Amount, Given, Limit, Unit, Written},
+    model::{Algorithm, Limit},
     problem::{Problems, Said},
     source::At,
     standin as units,
     texts::shown,
+    values::{Amount, Given, Unit, Written},
 };
 use crate::{algorithm::MAX_UNITS, quota::Quota};
 use std::time::Duration;
