@@ -3,7 +3,7 @@
 use super::{
     Policy, PolicyError, PolicyFile,
     attribute::{AttributeId, Attributes, DimensionId, Kind, Names},
-    file::{At, List, Named, Problems, Said, model},
+    file::{At, List, Named, Problems, Said, model, values},
     key::{KeyParts, Part},
     limit::{Algorithm, Keeper, Limit, Missing},
     moment::Moment,
@@ -225,20 +225,22 @@ impl Compiler<'_> {
 
     fn conditions(
         &mut self,
-        when: &At<model::Conditions>,
-        unless: &At<model::Conditions>,
+        when: &At<values::Conditions>,
+        unless: &At<values::Conditions>,
     ) -> usize {
         let mut all = Vec::new();
         for (list, holds) in [(when, true), (unless, false)] {
             for (name, condition) in list.value.iter() {
-                let model::Name::Attribute(name) = &name.value else { continue };
+                let values::Name::Attribute(name) = &name.value else { continue };
                 let texts =
                     |list: &List<String>| list.iter().map(|text| text.as_bytes().into()).collect();
                 let wanted = match (&condition.value, holds) {
-                    (model::Condition::Present(present), _) if *present == holds => Wanted::Present,
-                    (model::Condition::Present(_), _) => Wanted::Absent,
-                    (model::Condition::OneOf(values), true) => Wanted::OneOf(texts(values)),
-                    (model::Condition::OneOf(values), false) => Wanted::NoneOf(texts(values)),
+                    (values::Condition::Present(present), _) if *present == holds => {
+                        Wanted::Present
+                    }
+                    (values::Condition::Present(_), _) => Wanted::Absent,
+                    (values::Condition::OneOf(values), true) => Wanted::OneOf(texts(values)),
+                    (values::Condition::OneOf(values), false) => Wanted::NoneOf(texts(values)),
                 };
                 all.push((self.attribute_id(name), wanted));
             }
@@ -250,9 +252,9 @@ impl Compiler<'_> {
         &mut self,
         name: &str,
         routes: Option<&At<List<String>>>,
-        when: &At<model::Conditions>,
-        unless: &At<model::Conditions>,
-        networks: Option<&At<Named<String, model::Networks>>>,
+        when: &At<values::Conditions>,
+        unless: &At<values::Conditions>,
+        networks: Option<&At<Named<String, values::Networks>>>,
         status: Option<u64>,
     ) -> Rule {
         let networks = networks.iter().flat_map(|networks| networks.iter());
@@ -279,14 +281,14 @@ impl Compiler<'_> {
         RouteTable::of_each([entry])
     }
 
-    fn key(&mut self, key: &At<List<model::Name>>) -> KeyParts {
+    fn key(&mut self, key: &At<List<values::Name>>) -> KeyParts {
         let parts = key.iter().map(|name| match &name.value {
-            model::Name::Method => Part::Method,
-            model::Name::Host => Part::Host,
-            model::Name::Path => Part::Path,
-            model::Name::Route => Part::Route,
-            model::Name::Parameter(name) => Part::Parameter(name.as_str().into()),
-            model::Name::Attribute(name) => Part::Attribute(self.attribute_id(name)),
+            values::Name::Method => Part::Method,
+            values::Name::Host => Part::Host,
+            values::Name::Path => Part::Path,
+            values::Name::Route => Part::Route,
+            values::Name::Parameter(name) => Part::Parameter(name.as_str().into()),
+            values::Name::Attribute(name) => Part::Attribute(self.attribute_id(name)),
         });
         KeyParts(parts.collect())
     }
@@ -328,9 +330,9 @@ impl Compiler<'_> {
             quotas,
             cost,
             missing: match &limit.missing.value {
-                model::Missing::Deny => Missing::Deny,
-                model::Missing::Skip => Missing::Skip,
-                model::Missing::Limit(name) => {
+                values::Missing::Deny => Missing::Deny,
+                values::Missing::Skip => Missing::Skip,
+                values::Missing::Limit(name) => {
                     by_name.get(name.as_str()).map_or(Missing::Deny, |other| Missing::Other(*other))
                 }
             },
@@ -344,13 +346,13 @@ impl Compiler<'_> {
     fn quotas(&mut self, limit: &model::Limit) -> Quotas {
         let ttl = limit.ttl.as_ref().map_or(0, |ttl| ticks_of(ttl.value.0));
         let algorithm = limit.algorithm.value;
-        let chosen = |given: &model::Given| chosen(algorithm, given.means, ttl);
-        let each = |quotas: &model::Quotas| {
+        let chosen = |given: &values::Given| chosen(algorithm, given.means, ttl);
+        let each = |quotas: &values::Quotas| {
             let each = quotas.each.iter();
             each.map(|(value, given)| (Box::from(value.as_bytes()), chosen(given))).collect()
         };
-        let named = |compiler: &mut Self, by: &Option<At<model::Name>>| match by.as_deref() {
-            Some(model::Name::Attribute(name)) => Some(compiler.attribute_id(name)),
+        let named = |compiler: &mut Self, by: &Option<At<values::Name>>| match by.as_deref() {
+            Some(values::Name::Attribute(name)) => Some(compiler.attribute_id(name)),
             _ => None,
         };
         let otherwise = limit.quota.otherwise.as_ref().map(|given| chosen(given));
@@ -369,7 +371,7 @@ impl Compiler<'_> {
     fn keeper(&mut self, limit: &model::Limit) -> Result<Keeper, String> {
         let overrides = limit.overrides.iter().flat_map(|overrides| overrides.all());
         let all = limit.quota.all().chain(overrides).chain(&limit.largest);
-        let amounts: Vec<model::Amount> = all.map(|given| given.means).collect();
+        let amounts: Vec<values::Amount> = all.map(|given| given.means).collect();
         let keys = usize::try_from(limit.capacity.value.0).unwrap_or(usize::MAX);
         let when_full = match limit.when_full.value {
             model::WhenFull::Allow => OnSaturation::Allow,
@@ -378,7 +380,7 @@ impl Compiler<'_> {
         let rates: Vec<Quota> = amounts
             .iter()
             .filter_map(|amount| match amount {
-                model::Amount::Rate(quota) => Some(*quota),
+                values::Amount::Rate(quota) => Some(*quota),
                 _ => None,
             })
             .collect();
@@ -394,7 +396,7 @@ impl Compiler<'_> {
             model::Algorithm::Size => Ok(Keeper::Size),
             model::Algorithm::Leases => {
                 let most = amounts.iter().filter_map(|amount| match amount {
-                    model::Amount::Count(n) => Some(*n),
+                    values::Amount::Count(n) => Some(*n),
                     _ => None,
                 });
                 let Some(most) = most.max() else { return Ok(Keeper::Size) };
@@ -410,7 +412,7 @@ impl Compiler<'_> {
             }
             model::Algorithm::Calendar => {
                 let unit = amounts.iter().find_map(|amount| match amount {
-                    model::Amount::Calendar(_, unit) => Some(*unit),
+                    values::Amount::Calendar(_, unit) => Some(*unit),
                     _ => None,
                 });
                 let Some(unit) = unit else { return Ok(Keeper::Size) };
@@ -435,8 +437,8 @@ impl Compiler<'_> {
             .blocks
             .iter()
             .map(|block| match block.value {
-                model::Block::For(span) => ticks_of(span.0),
-                model::Block::UntilLifted => u64::MAX,
+                values::Block::For(span) => ticks_of(span.0),
+                values::Block::UntilLifted => u64::MAX,
             })
             .collect();
         let quota = Quota::new(penalty.denials.value.0, penalty.within.value.0)
@@ -522,15 +524,15 @@ fn algorithm(algorithm: model::Algorithm) -> Algorithm {
 }
 
 /// The numbers that the algorithm is given at each question.
-fn chosen(algorithm: model::Algorithm, amount: model::Amount, ttl: u64) -> Chosen {
+fn chosen(algorithm: model::Algorithm, amount: values::Amount, ttl: u64) -> Chosen {
     Chosen::Numbers(match amount {
-        model::Amount::Unlimited => return Chosen::Unlimited,
-        model::Amount::Rate(quota) => match algorithm {
+        values::Amount::Unlimited => return Chosen::Unlimited,
+        values::Amount::Rate(quota) => match algorithm {
             model::Algorithm::Gcra => Gcra::new(&quota, 0).numbers(),
             _ => [quota.units(), quota.period_ticks().unwrap_or(u64::MAX), 0],
         },
-        model::Amount::Calendar(units, _) => [units, 0, 0],
-        model::Amount::Count(n) => [n, ttl, 0],
+        values::Amount::Calendar(units, _) => [units, 0, 0],
+        values::Amount::Count(n) => [n, ttl, 0],
     })
 }
 

@@ -284,7 +284,7 @@ impl Policy {
     }
 
     /// Ends the leases that a limit gave.
-    pub(super) fn release(&self, one: &mut Asked, moment: Moment) {
+    pub(super) fn end_lease(&self, one: &mut Asked, moment: Moment) {
         if let Some(lease) = one.lease.take() {
             self.limit(one.limit).keeper.release(lease, moment);
         }

@@ -106,7 +106,7 @@ pub mod design {}
 
 use crate::{
     headers::Dialect,
-    limiter::{BuildError, KeyHasher},
+    limiter::{BuildError, KeyHasher, LeaseId},
     time::MonotonicClock,
 };
 use attribute::{Attributes, Names};
@@ -219,6 +219,19 @@ impl Policy {
     /// The names of its limits, in the order of the file.
     pub fn limits(&self) -> impl ExactSizeIterator<Item = &str> {
         self.limits.iter().map(|limit| &*limit.name)
+    }
+
+    /// Ends a lease of that limit, as [`LimitDecision::lease`] told it: for whoever ends it
+    /// elsewhere than where it was had. Whether it was live until then; ending it twice
+    /// does no harm.
+    pub fn release(&self, limit: &str, lease: LeaseId) -> bool {
+        self.release_at(limit, lease, self.now())
+    }
+
+    /// As [`release`](Self::release), at `moment`.
+    pub fn release_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
+        let found = self.limits.iter().find(|known| *known.name == *limit);
+        found.is_some_and(|limit| limit.keeper.release(lease, moment))
     }
 
     /// Gives a value of the attribute that a limit's `overrides` go by a quota of its own,

@@ -175,7 +175,7 @@ impl<'p> PolicyDecision<'p> {
     pub fn release_at(&mut self, moment: Moment) {
         let policy = self.policy;
         for asked in &mut self.asked {
-            policy.release(asked, moment);
+            policy.end_lease(asked, moment);
         }
     }
 

@@ -260,7 +260,7 @@ fn whoever_keeps_on_is_blocked_for_longer_and_longer_and_then_for_good() {
     api.advance(400 * DAY);
     assert_eq!(other(&api).outcome, Outcome::Blocked);
     // Until somebody lifts it.
-    assert!(api.unblock("ladder", &["acme"]));
+    assert!(api.unblock("ladder", "account", "acme"));
     assert!(other(&api).allowed);
 }
 

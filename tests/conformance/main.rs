@@ -10,5 +10,4 @@ mod doc003;
 mod doc004;
 mod logs;
 mod manifests;
-mod model;
 mod support;

@@ -1,16 +1,12 @@
-//! What the suites ask, in one place: a policy under simulated time. Whatever
-//! answers stands behind [`Api`], and only there. Now that is the model beside
-//! this file; the engine takes its place here when it can be asked.
+//! What the suites ask, in one place: a policy under simulated time.
 
-use crate::model::{Model, Question, SECOND};
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    fs,
-    path::Path,
-    rc::Rc,
-    time::Duration,
+use std::{cell::Cell, fs, path::Path, rc::Rc, time::Duration};
+use tollgate::{
+    LeaseId, Nanos,
+    policy::{Cause, Moment, Policy, PolicyFile},
 };
+
+const SECOND: u64 = 1_000_000_000;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -44,7 +40,7 @@ pub(crate) struct Asked {
 
 /// A policy and its clocks. Requests come one after the other.
 pub(crate) struct Api {
-    model: Rc<RefCell<Model>>,
+    policy: Rc<Policy>,
     begin: u64,
     now: Cell<u64>,
     /// By how many seconds the wall clock was stepped.
@@ -100,17 +96,16 @@ impl Api {
     }
 
     fn of(text: &str, begin: u64) -> Self {
-        Self {
-            model: Rc::new(RefCell::new(Model::read(text))),
-            begin,
-            now: Cell::new(0),
-            stepped: Cell::new(0),
-        }
+        let file = PolicyFile::parse("policy.toml", text.as_bytes());
+        let file = file.unwrap_or_else(|e| panic!("{e}"));
+        let epoch = Moment::new(Nanos::ZERO, Duration::from_secs(begin));
+        let policy = Policy::from_file_at(&file, epoch).unwrap_or_else(|e| panic!("{e}"));
+        Self { policy: Rc::new(policy), begin, now: Cell::new(0), stepped: Cell::new(0) }
     }
 
     /// The names of all limits, in the order of the file.
     pub(crate) fn limit_names(&self) -> Vec<String> {
-        self.model.borrow().limit_names().into_iter().map(str::to_owned).collect()
+        self.policy.limits().map(str::to_owned).collect()
     }
 
     /// How long it runs.
@@ -144,59 +139,101 @@ impl Api {
     pub(crate) fn request(&self, method: &str, path: &str) -> Request<'_> {
         Request {
             api: self,
-            question: Question {
-                method: method.to_owned(),
-                host: String::new(),
-                path: path.to_owned(),
-                segments: Vec::new(),
-                attributes: HashMap::new(),
-                costs: HashMap::new(),
-            },
+            method: method.to_owned(),
+            host: None,
+            path: path.to_owned(),
+            attributes: Vec::new(),
+            costs: Vec::new(),
         }
     }
 
-    /// Lifts a block: the penalty's name, and its key's parts.
-    pub(crate) fn unblock(&self, penalty: &str, key: &[&str]) -> bool {
-        self.model.borrow_mut().unblock(penalty, key)
+    /// Lifts a block: the penalty's name, and the attribute that is its key.
+    pub(crate) fn unblock(&self, penalty: &str, attribute: &str, value: &str) -> bool {
+        let request = self.policy.request("", "").attribute(attribute, value);
+        self.policy.unblock_at(penalty, &request, self.moment())
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::new(Nanos::new(self.now.get()), Duration::from_nanos(self.wall()))
     }
 }
 
 #[must_use]
 pub(crate) struct Request<'a> {
     api: &'a Api,
-    question: Question,
+    method: String,
+    host: Option<String>,
+    path: String,
+    attributes: Vec<(String, String)>,
+    costs: Vec<(String, u64)>,
 }
 
 impl Request<'_> {
     pub(crate) fn host(mut self, host: &str) -> Self {
-        host.clone_into(&mut self.question.host);
+        self.host = Some(host.to_owned());
         self
     }
 
     pub(crate) fn attr(mut self, name: &str, value: &str) -> Self {
-        self.question.attributes.insert(name.to_owned(), value.to_owned());
+        self.attributes.push((name.to_owned(), value.to_owned()));
         self
     }
 
     pub(crate) fn cost(mut self, dimension: &str, units: u64) -> Self {
-        self.question.costs.insert(dimension.to_owned(), units);
+        self.costs.push((dimension.to_owned(), units));
         self
     }
 
     pub(crate) fn send(self) -> Reply {
-        let api = self.api;
-        let answer = api.model.borrow_mut().decide(self.question, api.now.get(), api.wall());
+        let policy = &self.api.policy;
+        let mut request = policy.request(&self.method, &self.path);
+        if let Some(host) = &self.host {
+            request = request.host(host);
+        }
+        for (name, value) in &self.attributes {
+            request = request.attribute(name, value);
+        }
+        for (dimension, units) in &self.costs {
+            request = request.cost(dimension, *units);
+        }
+        let decision = policy.check_at(&request, self.api.moment());
+        let response = decision.response();
+        let outcome = match (decision.cause(), decision.outcome()) {
+            (_, tollgate::Outcome::Allowed) => Outcome::Allowed,
+            (Cause::Blocked(_), _) => Outcome::Blocked,
+            (Cause::Refused(_), _) => Outcome::Refused,
+            (_, tollgate::Outcome::Later) => Outcome::Later,
+            _ => Outcome::Never,
+        };
+        let binding = match decision.cause() {
+            Cause::Blocked(name) | Cause::Refused(name) => Some(name.to_owned()),
+            Cause::Missing { limit, .. } => Some(limit.to_owned()),
+            _ => decision.binding().map(|limit| limit.name().to_owned()),
+        };
+        let leases = decision
+            .limits()
+            .filter_map(|limit| limit.lease().map(|lease| (limit.name().to_owned(), lease)));
+        let leases = leases.collect();
+        let limits = decision.limits().filter(|limit| !limit.is_unlimited());
+        let limits = limits.map(|limit| Asked {
+            name: limit.name().to_owned(),
+            limit: limit.decision().limit(),
+            remaining: limit.decision().remaining(),
+            violated: limit.is_violated(),
+            shadow: limit.is_shadow(),
+        });
         Reply {
-            status: answer.status,
-            headers: answer.headers,
-            body: answer.body,
-            allowed: answer.outcome == Outcome::Allowed,
-            outcome: answer.outcome,
-            limits: answer.limits,
-            binding: answer.binding,
-            retry_after: answer.retry_after.map(Duration::from_nanos),
-            leases: answer.leases,
-            model: Rc::clone(&api.model),
+            status: response.status.unwrap_or(200),
+            headers: response.fields,
+            body: response.body.unwrap_or_default(),
+            allowed: decision.is_allowed(),
+            outcome,
+            limits: limits.collect(),
+            binding,
+            retry_after: decision.retry_after(),
+            leases,
+            policy: Rc::clone(policy),
+            at: self.api.moment(),
         }
     }
 }
@@ -212,8 +249,9 @@ pub(crate) struct Reply {
     /// The limit, penalty or refusal that decided.
     pub(crate) binding: Option<String>,
     pub(crate) retry_after: Option<Duration>,
-    leases: Vec<u64>,
-    model: Rc<RefCell<Model>>,
+    leases: Vec<(String, LeaseId)>,
+    policy: Rc<Policy>,
+    at: Moment,
 }
 
 impl Reply {
@@ -248,8 +286,8 @@ impl Reply {
 
     /// The request is over: its leases end.
     pub(crate) fn end(&self) {
-        for lease in &self.leases {
-            self.model.borrow_mut().release(*lease);
+        for (limit, lease) in &self.leases {
+            self.policy.release_at(limit, *lease, self.at);
         }
     }
 }

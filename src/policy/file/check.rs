@@ -1,15 +1,13 @@
 //! Whether a file makes sense: what can be told without building anything.
 
 use super::{
-    model::{
-        Algorithm, Block, Conditions, Document, Exempt, Headers, Limit, Missing, Name, Penalty,
-        Refuse, Report,
-    },
+    model::{Algorithm, Document, Exempt, Headers, Limit, Penalty, Refuse, Report},
     problem::{Problems, Said},
     quotas,
     scope::{Routes, Scope, not_empty, once},
     source::{At, Span},
     texts::{did_you_mean, shown},
+    values::{Block, Conditions, Missing, Name},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

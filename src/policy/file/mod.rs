@@ -11,6 +11,8 @@ mod scope;
 mod source;
 mod texts;
 
+pub(super) mod values;
+
 pub use problem::{PolicyError, Problem};
 
 use model::Document;

@@ -201,10 +201,10 @@ impl<'s> Problems<'s> {
 
     fn push<S: Into<Said>>(&mut self, span: Span, wrong: bool, what: impl FnOnce() -> S) {
         // A hostile file must not fill the memory with complaints.
-        if self.found.len() < MOST {
-            self.found.push(Found { span, said: what().into(), wrong });
-        } else {
+        if self.is_full() {
             self.more += 1;
+        } else {
+            self.found.push(Found { span, said: what().into(), wrong });
         }
     }
 
@@ -213,6 +213,12 @@ impl<'s> Problems<'s> {
         self.more > 0 || self.found.iter().any(|found| found.wrong && span.holds(found.span))
     }
 
+    /// Whether whatever comes now is only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MOST
+    }
+
+    /// Whether anything is wrong.
     pub(crate) fn any(&self) -> bool {
         !self.found.is_empty()
     }

@@ -1,10 +1,11 @@
 //! What the quotas of a limit mean to its algorithm, and whether it can keep them.
 
 use super::{
-    model::{Algorithm, Amount, Given, Limit, Unit, Written},
+    model::{Algorithm, Limit},
     problem::{Problems, Said},
     source::At,
     texts::shown,
+    values::{Amount, Given, Unit, Written},
 };
 use crate::{algorithm::MAX_UNITS, policy::units, quota::Quota};
 use std::time::Duration;

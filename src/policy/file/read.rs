@@ -268,7 +268,9 @@ impl<'t, 'p, 's> Fields<'t, 'p, 's> {
             if known.contains(&name) {
                 continue;
             }
-            let near = nearest(name, known.iter().copied());
+            // Whatever is not told anyway costs no comparisons.
+            let near =
+                (!problems.is_full()).then(|| nearest(name, known.iter().copied())).flatten();
             // Not said of the key, whose place may be that of its value: `[limt.x]`.
             problems.miss(key.span().into(), || {
                 let hint = did_you_mean(name, near);
@@ -396,6 +398,7 @@ macro_rules! words {
             const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),*];
 
             /// The word of the file.
+            #[allow(dead_code)] // some are never told
             pub(crate) fn word(self) -> &'static str {
                 match self {
                     $( Self::$variant => $word, )*

@@ -1,11 +1,12 @@
 //! The names of a file: which attributes there are, and who may name them.
 
 use super::{
-    model::{Condition, Conditions, Document, Given, Kind, Limit, Name, Networks, Quotas},
+    model::{Document, Kind, Limit},
     problem::{Problems, Said},
     read::{List, Named},
     source::{At, Span},
     texts::{did_you_mean, listed, shown},
+    values::{Condition, Conditions, Given, Name, Networks, Quotas},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
