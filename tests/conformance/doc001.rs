@@ -834,6 +834,27 @@ fn an_upload_that_is_denied_takes_no_place_and_no_request() {
 }
 
 #[test]
+fn places_and_months_are_a_customers() {
+    let api = Api::new(FILE);
+    let send = |customer, path| call(&api, Session(customer, "FREE"), "POST", path).send();
+    for path in ["/files/upload", "/files/uploads", "/images/analyze"] {
+        assert!(send("ann", path).asked().contains(&"concurrent-uploads"), "{path}");
+    }
+    for (path, limit) in [
+        ("/files/upload", "concurrent-uploads"),
+        ("/images/analyze", "concurrent-uploads"),
+        ("/chat/messages", "messages"),
+    ] {
+        while send("ann", path).allowed {}
+        assert_eq!(send("ann", path).violated(), [limit], "{path}");
+        assert_eq!(send("bob", path).remaining(limit), 9 - u64::from(path == "/images/analyze"));
+    }
+    exceed(|| send("eve", "/images/analyze"));
+    assert_eq!(send("eve", "/images/analyze").violated(), ["descriptions"]);
+    assert_eq!(send("joe", "/images/analyze").remaining("descriptions"), 9);
+}
+
+#[test]
 fn exceeding_any_upload_limit_is_429() {
     let api = Api::new(FILE);
     for request in [
