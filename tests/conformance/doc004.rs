@@ -217,11 +217,12 @@ fn a_request_without_a_token_meets_the_licences_limits_too() {
 }
 
 #[test]
-fn an_empty_token_is_nobody_elses() {
+fn an_empty_token_is_no_token() {
     let api = Api::new(FILE);
     exceed(|| send(&api, "/v1/products", "192.0.2.1", ""));
     assert!(send(&api, "/v1/products", "192.0.2.1", "t").allowed);
-    assert!(api.request("GET", "/v1/products").attr("ip", "192.0.2.1").send().allowed);
+    let without = api.request("GET", "/v1/products").attr("ip", "192.0.2.1").send();
+    assert_eq!(without.violated(), ["no-token"]);
 }
 
 #[test]
