@@ -107,6 +107,14 @@ impl BlockState {
             _ => Standing::Free,
         }
     }
+
+    /// Forgets the block and the ladder.
+    pub(crate) const fn lift(self) -> BlockStep {
+        if self.until == 0 {
+            return BlockStep::Stay;
+        }
+        BlockStep::Become(Self { until: 0, step: 0, ..self })
+    }
 }
 
 impl Block {
@@ -166,18 +174,10 @@ impl Block {
             state.step.saturating_add(1).min(self.last)
         };
         let until = match self.lengths.get(usize::from(step)) {
-            Some(&length) if length != UNTIL_LIFTED => self.end(now, length),
+            Some(&length) if length != UNTIL_LIFTED => end(now, length),
             _ => LIFTED,
         };
         BlockStep::Become(BlockState { until, step, ..state })
-    }
-
-    /// Forgets the block and the ladder.
-    pub(crate) const fn lift(&self, state: BlockState) -> BlockStep {
-        if state.until == 0 {
-            return BlockStep::Stay;
-        }
-        BlockStep::Become(BlockState { until: 0, step: 0, ..state })
     }
 
     /// A timed block that ends further ahead than the longest, and a day: a broken
@@ -191,15 +191,16 @@ impl Block {
     pub(crate) fn repaired(&self, state: BlockState, latest: u64) -> BlockState {
         let step = state.step.min(self.last);
         let until = match self.lengths.get(usize::from(step)) {
-            Some(&length) if length != UNTIL_LIFTED => self.end(latest, length),
+            Some(&length) if length != UNTIL_LIFTED => end(latest, length),
             _ => LIFTED,
         };
         BlockState { until, step, ..state }
     }
+}
 
-    fn end(&self, now: u64, length: u64) -> u64 {
-        now.saturating_add(length).div_ceil(TICKS_PER_MS).min(LIFTED - 1)
-    }
+/// When a block of `now` ends, in milliseconds, rounded up.
+fn end(now: u64, length: u64) -> u64 {
+    now.saturating_add(length).div_ceil(TICKS_PER_MS).min(LIFTED - 1)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -252,13 +253,13 @@ mod tests {
         let end = 70 * min;
         assert_eq!(strike(end + day), Some(Standing::Blocked { left: 10 * min, step: 0 }));
         let end = end + day + 10 * min;
-        assert_eq!(strike(end + day - 1).map(|s| s.is_blocked()), Some(true));
+        assert_eq!(strike(end + day - 1).map(Standing::is_blocked), Some(true));
         assert_eq!(strike(end + day + 2 * hour), Some(Standing::UntilLifted { step: 2 }));
         assert_eq!(strike(1000 * day), None);
         assert_eq!(rule.free_at(state), u64::MAX);
-        let BlockStep::Become(lifted) = rule.lift(state) else { panic!() };
+        let BlockStep::Become(lifted) = state.lift() else { panic!() };
         assert_eq!((lifted.standing(0), rule.free_at(lifted)), (Standing::Free, 0));
-        assert_eq!(rule.lift(lifted), BlockStep::Stay);
+        assert_eq!(lifted.lift(), BlockStep::Stay);
     }
 
     #[test]
@@ -313,7 +314,7 @@ mod tests {
                 }
                 if what == 0 {
                     list.clear();
-                    if let BlockStep::Become(next) = rule.lift(state) { state = next; }
+                    if let BlockStep::Become(next) = state.lift() { state = next; }
                 } else if !blocked {
                     if list.last().is_some_and(|end| end + decay <= now) {
                         list.clear();

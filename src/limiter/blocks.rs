@@ -53,7 +53,7 @@ impl Rule for Block {
             // Whatever there was is forgotten by now.
             Ask::Charge if fresh => self.strike(BlockState { until: 0, ..state }, now, latest),
             Ask::Charge => self.strike(state, now, latest),
-            Ask::Forget if !fresh => self.lift(state),
+            Ask::Forget if !fresh => state.lift(),
             _ => BlockStep::Stay,
         };
         match step {
