@@ -89,6 +89,8 @@ fn then_hosts_then_methods_then_conditions() {
         ],
     );
 
+    check(&["GET *.x/a", "*.h.x/a"], &[("g.h.x/a", Some((1, 0))), ("h.x/a", Some((0, 0)))]);
+
     let routes = limits(&["/a", "/a", "/a"]);
     let counted = entries(&routes).map(|entry| Entry {
         conditions: entry.limit,
@@ -224,7 +226,7 @@ fn sets_that_exclude_each_other_do_not_conflict() {
 #[test]
 fn a_slash_at_the_end_that_counts() {
     let rules = PathRules { trailing_slash: TrailingSlash::Keep, ..PathRules::default() };
-    let limits: Vec<Vec<Route>> = ["/a/", "/a", "/a/{x}", "/b/**", "/{x}/"]
+    let limits: Vec<Vec<Route>> = ["/a/", "/a", "/a/{x}", "/b/**", "/{x}/", "/d/e/{x}"]
         .iter()
         .map(|text| vec![Route::parse(text, rules).unwrap()])
         .collect();
@@ -237,6 +239,7 @@ fn a_slash_at_the_end_that_counts() {
         ("/b/", Some(3)),
         ("/c/", Some(4)),
         ("/a/b/", None),
+        ("/d/e/", None),
         ("/", None),
     ] {
         let found = table.find(Question::new(None, None, path), |_| true);
