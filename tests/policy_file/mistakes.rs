@@ -14,6 +14,12 @@ fn names() {
          blocks = [\"1 s\"]",
         &["11:8 the limit in line 7", "14:8 the limit in line 7", "17:8 the limit in line 7"],
     );
+    // The later one in the file is told, whatever kinds they are.
+    after_head(
+        "[[refuse]]\nname = \"x\"\nroutes = [\"/\"]\n\
+         [[limit]]\nname = \"x\"\nkey = []\nquota = \"1/s\"",
+        &["14:8 the refusal in line 11 is also called `x`"],
+    );
     for (name, said) in [
         ("\" \"", "11:8 expected a text, found an empty one"),
         ("\"a\\r\\nb: c\"", "11:8 control characters are no part of a name"),

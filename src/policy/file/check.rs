@@ -193,8 +193,7 @@ fn somewhere(
     conditions: [&Conditions; 2],
     problems: &mut Problems<'_>,
 ) {
-    if given == [false, false] && conditions.iter().all(|c| c.is_empty()) && !problems.within(span)
-    {
+    if given == [false, false] && conditions.iter().all(|c| c.is_empty()) {
         problems.miss(span, || {
             Said::from("this is about every request").hint(
                 "say `routes`, `when`, `unless` or `networks`; routes = [\"/**\"] if all is meant",
