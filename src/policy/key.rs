@@ -78,8 +78,9 @@ impl Lot {
 
 impl Sink for Lot {
     fn part(&mut self, bytes: &[u8]) {
-        (bytes.len() as u64).to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
-        bytes.iter().for_each(|byte| self.byte(*byte));
+        for byte in (bytes.len() as u64).to_le_bytes().iter().chain(bytes) {
+            self.byte(*byte);
+        }
     }
 }
 

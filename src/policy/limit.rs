@@ -115,9 +115,9 @@ impl Limit {
             Keeper::SlidingLog(store) => store.room().fit(&rate()?).map_err(unfit)?,
             Keeper::SlidingCounter(store) => store.room().fit(&rate()?).map_err(unfit)?,
             Keeper::Calendar { windows, .. } => {
-                let (units, unit) = units::calendar(text).map_err(wrong)?;
+                let (units, each) = units::calendar(text).map_err(wrong)?;
                 let most = Calendar::max_units(windows.unit());
-                if unit != windows.unit() {
+                if each != windows.unit() {
                     return Err(wrong(
                         "the limit counts by another unit of the calendar".to_owned(),
                     ));

@@ -33,8 +33,8 @@ impl Wanted {
     /// Whether no value does both.
     fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Present, Self::Absent) | (Self::Absent, Self::Present) => true,
-            (Self::OneOf(_), Self::Absent) | (Self::Absent, Self::OneOf(_)) => true,
+            (Self::Present | Self::OneOf(_), Self::Absent)
+            | (Self::Absent, Self::Present | Self::OneOf(_)) => true,
             (Self::OneOf(a), Self::OneOf(b)) => !a.iter().any(|value| b.contains(value)),
             (Self::OneOf(a), Self::NoneOf(b)) | (Self::NoneOf(b), Self::OneOf(a)) => {
                 a.iter().all(|value| b.contains(value))
