@@ -209,7 +209,7 @@ fn problems_print_with_their_lines() {
          |          ^^^^^^^^^^^^^^"
     );
     // Of a long line, the part that matters.
-    let text = format!("a = 1 {}b{}", " ".repeat(5000), "c".repeat(5000));
+    let text = format!("path = {{ {}bogus = '{}' }}", " ".repeat(5000), "c".repeat(5000));
     let text = parse(&text).unwrap_err().to_string();
     let lines: Vec<&str> = text.lines().collect();
     let caret = lines[2].find('^').unwrap();
