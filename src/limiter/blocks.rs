@@ -1,5 +1,7 @@
 //! Blocks as the table's rule.
 
+use std::sync::Arc;
+
 use crate::{
     algorithm::{Block, BlockState, BlockStep, Standing},
     table::{
@@ -100,7 +102,8 @@ impl Rule for Block {
 
 /// Blocks of many keys, and the time they count in.
 pub(crate) struct Blocks {
-    table: Table<Block, Heap, Wide>,
+    table: Arc<Table<Block, Heap, Wide>>,
+    rule: Block,
     epoch: Nanos,
     last: u64,
 }
@@ -111,7 +114,15 @@ impl Blocks {
         let last = rule.last_now();
         let layout = Layout::for_keys::<Wide>(keys, 0)?;
         let table = Table::on_heap(rule, layout).ok()?;
-        Some(Self { table, epoch: epoch_within(epoch, last), last })
+        let epoch = epoch_within(epoch, last);
+        Some(Self { table: Arc::new(table), rule, epoch, last })
+    }
+
+    /// The same blocks, from now on by another ladder: those that hold go on as they
+    /// were. (A key that was not blocked for the decay of the first ladder may lose its
+    /// slot, and so begin the new one at its first step.)
+    pub(crate) fn by(&self, rule: Block) -> Self {
+        Self { table: Arc::clone(&self.table), rule, ..*self }
     }
 
     /// How a key stands. A key for which there is no room is free.
@@ -134,7 +145,7 @@ impl Blocks {
     fn ask(&self, ask: Ask, cost: u64, hash: Hash, now: Nanos) -> Option<Answer> {
         let now = ticks(now, self.epoch, self.last);
         let request = Request::new(now, cost).asking(ask);
-        let rule = self.table.rule();
+        let rule = &self.rule;
         match self.table.decide_by(rule, hash, &request) {
             Ok(answer) => Some(answer),
             // The state is further ahead of now than any block there can be.

@@ -33,6 +33,8 @@ const GRAIN: u64 = 900_000_000_000;
 const DAY: u64 = 86_400_000_000_000;
 
 struct Compiler<'f> {
+    /// The policy that this one replaces.
+    before: Option<&'f Policy>,
     text: &'f str,
     problems: Problems<'f>,
     names: Names,
@@ -48,13 +50,16 @@ pub(super) fn compile(
     file: &PolicyFile,
     clock: MonotonicClock,
     epoch: Moment,
+    before: Option<&Policy>,
 ) -> Result<Policy, PolicyError> {
     let document = &file.document;
     let mut compiler = Compiler {
+        before,
         text: file.text(),
         problems: Problems::new(&file.source),
-        names: Names::default(),
-        dimensions: Names::default(),
+        // Numbers that a host looked up hold on.
+        names: before.map_or_else(Names::default, |before| before.names.clone()),
+        dimensions: before.map_or_else(Names::default, |before| before.dimensions.clone()),
         attributes: Attributes::default(),
         conditions: AllConditions::default(),
         paths: paths(&document.path),
@@ -165,7 +170,8 @@ impl Compiler<'_> {
         Policy {
             name: document.name.as_ref().map_or("", |name| name.as_str()).into(),
             clock: self.clock.clone(),
-            hasher: KeyHasher::random(),
+            epoch: self.epoch,
+            hasher: self.before.map_or_else(KeyHasher::random, |before| before.hasher.clone()),
             paths: self.paths,
             names: std::mem::take(&mut self.names),
             dimensions: std::mem::take(&mut self.dimensions),
@@ -315,17 +321,28 @@ impl Compiler<'_> {
             .cost
             .as_ref()
             .and_then(|cost| self.dimensions.find_or_add(&cost.value).map(DimensionId));
-        let quotas = self.quotas(limit);
-        let keeper = self.keeper(limit).unwrap_or_else(|said| {
+        let mut quotas = self.quotas(limit);
+        let algorithm = algorithm(limit.algorithm.value);
+        let before = self.before.and_then(|policy| policy.find(&limit.name));
+        // By another algorithm, or of other keys, it is another limit.
+        let before = before.filter(|before| before.algorithm == algorithm && before.key == key);
+        let made = match before {
+            Some(before) => {
+                quotas.inherit(&before.quotas);
+                self.kept(limit, before)
+            }
+            None => self.keeper(limit).map(Arc::new),
+        };
+        let keeper = made.unwrap_or_else(|said| {
             self.problems.say(limit.name.span, || said);
-            Keeper::Size
+            Arc::new(Keeper::Size)
         });
         let unit = limit.unit.as_ref().or(limit.cost.as_ref());
         Limit {
             name: limit.name.as_str().into(),
             unit: unit.map_or("requests", |unit| unit.as_str()).into(),
-            algorithm: algorithm(limit.algorithm.value),
-            keeper: Arc::new(keeper),
+            algorithm,
+            keeper,
             key,
             quotas,
             cost,
@@ -365,6 +382,31 @@ impl Compiler<'_> {
             .as_ref()
             .and_then(|overrides| named(self, &overrides.by).map(|by| (by, each(overrides))));
         Quotas::new(base, overrides)
+    }
+
+    /// The table of a limit as it was, if there is room in it for all that is new.
+    fn kept(&mut self, limit: &model::Limit, before: &Limit) -> Result<Arc<Keeper>, String> {
+        if matches!(*before.keeper, Keeper::Size) && before.algorithm != Algorithm::Size {
+            // It was unlimited for everybody, so nothing was kept.
+            return self.keeper(limit).map(Arc::new);
+        }
+        let overrides = limit.overrides.iter().flat_map(|overrides| overrides.all());
+        let all = limit.quota.all().chain(overrides).chain(&limit.largest);
+        for given in all {
+            before.keeper.has_room(given.means).map_err(|why| {
+                format!(
+                    "`{}` cannot take over its keys: {why}; say `largest` from the beginning, \
+                     or call it something else, and it begins anew",
+                    limit.name.value,
+                )
+            })?;
+        }
+        if let (Keeper::Calendar { windows, .. }, Some(zone)) = (&*before.keeper, &limit.zone)
+            && !windows.is_in(&zone.value.0)
+        {
+            return Err("a limit on the calendar keeps its zone: call it something else".to_owned());
+        }
+        Ok(Arc::clone(&before.keeper))
     }
 
     /// The table of a limit, with room for all of its quotas.
@@ -448,11 +490,18 @@ impl Compiler<'_> {
             // Who has no room there is not counted.
             store(rule, keys, epoch, OnSaturation::Allow)
         });
-        let blocks = Block::new(&lengths, ticks_of(penalty.decay.value.0))
-            .and_then(|rule| Blocks::try_new(rule, keys, epoch))
-            .ok_or_else(|| {
-                "these blocks are too many or too long, or there is no memory".to_owned()
-            });
+        let said = "these blocks are too many or too long, or there is no memory".to_owned();
+        let blocks = match Block::new(&lengths, ticks_of(penalty.decay.value.0)) {
+            Some(rule) => Ok((rule, said)),
+            None => Err(said),
+        };
+        let before = self.before.and_then(|policy| policy.penalty(&penalty.name));
+        let key = self.key(&penalty.key);
+        let blocks = match before.filter(|before| before.key == key) {
+            // Blocks that hold go on.
+            Some(before) => blocks.map(|(rule, _)| before.blocks.by(rule)),
+            None => blocks.and_then(|(rule, said)| Blocks::try_new(rule, keys, epoch).ok_or(said)),
+        };
         let (denials, blocks) = match (denials, blocks) {
             (Ok(denials), Ok(blocks)) => (denials, blocks),
             (denials, blocks) => {
@@ -465,7 +514,7 @@ impl Compiler<'_> {
         let covers = penalty.covers.as_ref();
         Some(Penalty {
             name: penalty.name.as_str().into(),
-            key: self.key(&penalty.key),
+            key,
             counts: penalty.counts.as_ref().map(|names| {
                 names.iter().filter_map(|name| by_name.get(name.as_str()).copied()).collect()
             }),

@@ -3,6 +3,7 @@
 use super::{
     OverrideError,
     attribute::{Attributes, DimensionId},
+    file::values::Amount,
     key::{KeyParts, Source},
     moment::Moment,
     quotas::{Chosen, Quotas},
@@ -137,6 +138,33 @@ impl Limit {
                 _ => return Err(no_room(0)),
             },
         }))
+    }
+}
+
+impl Keeper {
+    /// Whether a quota of a new file fits in the table that there is; if not, why.
+    pub(super) fn has_room(&self, amount: Amount) -> Result<(), String> {
+        let said = |error: RoomError| error.to_string();
+        match (self, amount) {
+            (Self::Gcra(store), Amount::Rate(quota)) => {
+                store.room().fit(&quota).map(|_| ()).map_err(said)
+            }
+            (Self::SlidingLog(store), Amount::Rate(quota)) => {
+                store.room().fit(&quota).map(|_| ()).map_err(said)
+            }
+            (Self::SlidingCounter(store), Amount::Rate(quota)) => {
+                store.room().fit(&quota).map(|_| ()).map_err(said)
+            }
+            (Self::Leases(limiter), Amount::Count(n)) => {
+                limiter.numbers_of(n).map(|_| ()).map_err(said)
+            }
+            (Self::Calendar { windows, .. }, Amount::Calendar(_, unit))
+                if unit != windows.unit() =>
+            {
+                Err("it counts by another unit of the calendar".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

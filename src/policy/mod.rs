@@ -81,6 +81,7 @@ pub mod file;
 mod forwarded;
 mod key;
 mod limit;
+mod live;
 mod moment;
 mod path;
 mod penalty;
@@ -97,6 +98,7 @@ mod windows;
 pub use attribute::{AttributeId, DimensionId};
 pub use file::{PolicyError, PolicyFile, Problem};
 pub use limit::Algorithm;
+pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
 pub use request::Request;
 pub use verdict::{Cause, LimitDecision, PolicyDecision};
@@ -125,6 +127,8 @@ use std::fmt;
 pub struct Policy {
     name: Box<str>,
     clock: MonotonicClock,
+    /// From when on its tables count.
+    epoch: Moment,
     hasher: KeyHasher,
     paths: PathRules,
     names: Names,
@@ -163,7 +167,7 @@ impl Policy {
     pub fn from_file(file: &PolicyFile) -> Result<Self, PolicyError> {
         let clock = MonotonicClock::new();
         let moment = Moment::read(&clock);
-        compile::compile(file, clock, moment)
+        compile::compile(file, clock, moment, None)
     }
 
     /// As [`from_file`](Self::from_file), for moments that the caller gives
@@ -174,7 +178,18 @@ impl Policy {
     ///
     /// As [`from_file`](Self::from_file).
     pub fn from_file_at(file: &PolicyFile, epoch: Moment) -> Result<Self, PolicyError> {
-        compile::compile(file, MonotonicClock::new(), epoch)
+        compile::compile(file, MonotonicClock::new(), epoch, None)
+    }
+
+    /// A policy of another file that takes over what this one keeps: see
+    /// [`LivePolicy::replace`].
+    ///
+    /// # Errors
+    ///
+    /// As [`from_file`](Self::from_file), and quotas for which a limit of the same name
+    /// has no room.
+    pub fn succeeded_by(&self, file: &PolicyFile) -> Result<Self, PolicyError> {
+        compile::compile(file, self.clock.clone(), self.epoch, Some(self))
     }
 
     /// What the file calls it; empty if it does not.
@@ -230,8 +245,7 @@ impl Policy {
 
     /// As [`release`](Self::release), at `moment`.
     pub fn release_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
-        let found = self.limits.iter().find(|known| *known.name == *limit);
-        found.is_some_and(|limit| limit.keeper.release(lease, moment))
+        self.find(limit).is_some_and(|limit| limit.keeper.release(lease, moment))
     }
 
     /// Gives a value of the attribute that a limit's `overrides` go by a quota of its own,
@@ -271,13 +285,20 @@ impl Policy {
         value: &(impl AsRef<[u8]> + ?Sized),
         quota: Option<&str>,
     ) -> Result<(), OverrideError> {
-        let found = self.limits.iter().find(|known| *known.name == *limit);
-        let Some(limit) = found.filter(|limit| limit.quotas.has_overrides()) else {
+        let Some(limit) = self.find(limit).filter(|limit| limit.quotas.has_overrides()) else {
             return Err(OverrideError::NoOverrides { limit: limit.to_owned() });
         };
         let chosen = quota.map(|quota| limit.read_quota(quota)).transpose()?;
         limit.quotas.set(value.as_ref(), chosen);
         Ok(())
+    }
+
+    fn find(&self, name: &str) -> Option<&Limit> {
+        self.limits.iter().find(|limit| *limit.name == *name)
+    }
+
+    fn penalty(&self, name: &str) -> Option<&Penalty> {
+        self.penalties.iter().find(|penalty| *penalty.name == *name)
     }
 
     fn limit(&self, number: usize) -> &Limit {

@@ -107,9 +107,7 @@ impl Policy {
 
     /// As [`unblock`](Self::unblock), at `moment`.
     pub fn unblock_at(&self, penalty: &str, request: &super::Request<'_>, moment: Moment) -> bool {
-        let Some(penalty) = self.penalties.iter().find(|known| *known.name == *penalty) else {
-            return false;
-        };
+        let Some(penalty) = self.penalty(penalty) else { return false };
         let source = Source::of(request);
         let Ok(hash) = penalty.key.hash(&self.hasher, &self.attributes, &source) else {
             return false;

@@ -36,14 +36,37 @@ pub(super) enum Base {
 #[derive(Debug)]
 pub(super) struct Quotas {
     base: Base,
-    /// Quotas of single values of an attribute, those set at run time among them.
-    overrides: Option<(AttributeId, ArcSwap<ByValue>)>,
+    overrides: Option<Overrides>,
+}
+
+/// Quotas of single values of an attribute.
+#[derive(Debug)]
+struct Overrides {
+    by: AttributeId,
+    /// Of the file.
+    written: ByValue,
+    /// Of the run time, which go before, also before those of a file that replaces this
+    /// one.
+    set: Arc<ArcSwap<ByValue>>,
 }
 
 impl Quotas {
     pub(super) fn new(base: Base, overrides: Option<(AttributeId, ByValue)>) -> Self {
-        let overrides = overrides.map(|(by, values)| (by, ArcSwap::from_pointee(values)));
+        let overrides = overrides.map(|(by, written)| Overrides {
+            by,
+            written,
+            set: Arc::new(ArcSwap::from_pointee(ByValue::default())),
+        });
         Self { base, overrides }
+    }
+
+    /// Takes over what was set at run time, where it goes by the same attribute.
+    pub(super) fn inherit(&mut self, before: &Self) {
+        if let (Some(own), Some(before)) = (&mut self.overrides, &before.overrides)
+            && own.by == before.by
+        {
+            own.set = Arc::clone(&before.set);
+        }
     }
 
     /// The quota of a request, or the attribute that would have said which, and which
@@ -53,11 +76,13 @@ impl Quotas {
         attributes: &Attributes,
         request: &Request<'_>,
     ) -> Result<Chosen, AttributeId> {
-        if let Some((by, overrides)) = &self.overrides
+        if let Some(Overrides { by, written, set }) = &self.overrides
             && let Some(Value::Text(value)) = attributes.value(*by, request)
-            && let Some(chosen) = overrides.load().get(value)
         {
-            return Ok(*chosen);
+            let set = set.load().get(value).copied();
+            if let Some(chosen) = set.or_else(|| written.get(value).copied()) {
+                return Ok(chosen);
+            }
         }
         match &self.base {
             Base::One(chosen) => Ok(*chosen),
@@ -76,10 +101,10 @@ impl Quotas {
         self.overrides.is_some()
     }
 
-    /// Gives a value a quota of its own, or takes it away.
+    /// Gives a value a quota at run time, or takes that away.
     pub(super) fn set(&self, value: &[u8], quota: Option<Chosen>) {
-        let Some((_, overrides)) = &self.overrides else { return };
-        overrides.rcu(|present| {
+        let Some(Overrides { set, .. }) = &self.overrides else { return };
+        set.rcu(|present| {
             let mut next = ByValue::clone(present);
             match quota {
                 Some(quota) => next.insert(value.into(), quota),

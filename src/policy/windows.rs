@@ -38,6 +38,10 @@ impl Windows {
         Self { unit, zone, last: Current::new([0; 3]), writer: Mutex::new(()) }
     }
 
+    pub(crate) fn is_in(&self, zone: &TimeZone) -> bool {
+        self.zone == *zone
+    }
+
     pub(crate) fn unit(&self) -> Unit {
         self.unit
     }

@@ -1,0 +1,100 @@
+//! [`LivePolicy`]: a policy that can be replaced under traffic.
+
+use super::{Policy, PolicyError, PolicyFile};
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+use std::{fmt, ops::Deref, sync::Arc};
+
+/// A policy that can be replaced while requests are decided.
+///
+/// ```
+/// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+///
+/// let file = |quota: &str| {
+///     let text = format!("[[limit]]\nname = 'all'\nkey = []\nquota = '{quota}'\n");
+///     PolicyFile::parse("policy.toml", text.as_bytes())
+/// };
+/// let live = LivePolicy::new(Policy::from_file(&file("5/min")?)?);
+/// let left = || {
+///     let policy = live.load();
+///     let decision = policy.check(&policy.request("GET", "/"));
+///     decision.limit("all").unwrap().decision().remaining()
+/// };
+/// assert_eq!((left(), left()), (4, 3));
+///
+/// // What was charged stays charged.
+/// live.replace(&file("3/min")?)?;
+/// assert_eq!(left(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LivePolicy {
+    current: ArcSwap<Policy>,
+    /// Who replaces it: one at a time, or what one takes over another would lose.
+    replacing: Mutex<()>,
+}
+
+impl LivePolicy {
+    /// Begins with this policy.
+    pub fn new(policy: Policy) -> Self {
+        Self { current: ArcSwap::from_pointee(policy), replacing: Mutex::new(()) }
+    }
+
+    /// The policy that holds now. It stays what it is for as long as it is borrowed,
+    /// so load it for each request. Costs some loads, and waits for nobody.
+    pub fn load(&self) -> Loaded {
+        Loaded(self.current.load())
+    }
+
+    /// Replaces the policy by one of another file, from the next [`load`](Self::load) on.
+    ///
+    /// A limit that is called the same, with the same key and algorithm, keeps its keys;
+    /// a penalty that is called the same, with the same key, its blocks, while denials
+    /// are counted anew. Nothing is applied to the past: what a key was charged, it was
+    /// charged, and the new quota judges it.
+    ///
+    /// | algorithm | what a new quota finds |
+    /// |---|---|
+    /// | `gcra` | the debt, as time |
+    /// | `sliding-log` | the units, with their stamps; a longer period finds those that the old one kept |
+    /// | `sliding-counter` | the counts of this window and the last |
+    /// | `calendar` | the units of the running window |
+    /// | `leases` | the leases; while there are too many, none is given |
+    ///
+    /// Quotas that were [set](Policy::set_override) at run time go on, and so do the numbers of
+    /// attributes and dimensions. Room does not grow: a quota larger than a limit was
+    /// made for (its largest quota, or `largest`) is an error. A capacity, or what
+    /// happens when it is full, holds from the next start.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file; the present policy then stays.
+    pub fn replace(&self, file: &PolicyFile) -> Result<(), PolicyError> {
+        let _one_at_a_time = self.replacing.lock();
+        let next = self.current.load().succeeded_by(file)?;
+        self.current.store(Arc::new(next));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LivePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LivePolicy").field(&*self.load()).finish()
+    }
+}
+
+/// A policy that was loaded from a [`LivePolicy`].
+pub struct Loaded(Guard<Arc<Policy>>);
+
+impl Deref for Loaded {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
