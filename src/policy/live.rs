@@ -11,14 +11,14 @@ use std::{fmt, ops::Deref, sync::Arc};
 /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
 ///
 /// let file = |quota: &str| {
-///     let text = format!("[[limit]]\nname = 'all'\nkey = []\nquota = '{quota}'\n");
+///     let text = format!("[[limit]]\nname = 'everyone'\nkey = []\nquota = '{quota}'\n");
 ///     PolicyFile::parse("policy.toml", text.as_bytes())
 /// };
 /// let live = LivePolicy::new(Policy::from_file(&file("5/min")?)?);
 /// let left = || {
 ///     let policy = live.load();
 ///     let decision = policy.check(&policy.request("GET", "/"));
-///     decision.limit("all").unwrap().decision().remaining()
+///     decision.limit("everyone").unwrap().decision().remaining()
 /// };
 /// assert_eq!((left(), left()), (4, 3));
 ///
