@@ -323,3 +323,52 @@ fn lowered_states_do_not_return_under_clocks_that_differ() {
     let (at, left) = left.get();
     assert_eq!(ask(&table, j, at, 0, Ask::Charge).unwrap().remaining(), left, "J's at {at}");
 }
+
+/// Leases and blocks among garbage: no panic and no hang, and never more leases than N
+/// beside those that the garbage may have meant.
+#[test]
+fn garbage_in_leases_and_blocks_is_survived() {
+    use crate::{
+        algorithm::{Block, Leases},
+        limiter::lease::protocol,
+    };
+    let mut random = 1_u64;
+    let mut next = || {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random ^ random >> 29
+    };
+    for _ in 0..50 {
+        let leases = table(Leases::new(3, SECOND, 4, 0).unwrap(), 30);
+        let blocks = table(Block::new(&[SECOND, u64::MAX], SECOND).unwrap(), 30);
+        for words in [leases.storage.words(), blocks.storage.words()] {
+            for word in words {
+                let garbage = [0, next() >> 8, next() | 0xFF << 56, next() >> 30, next()];
+                word.store(garbage[usize::try_from(next() % 5).unwrap()], Ordering::Relaxed);
+            }
+        }
+        for key in 0..40_u64 {
+            let hash = Hash(key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            for now in [1, 1 << 40, 1 << 60] {
+                let mut had = 0;
+                for cost in [0, 1, 1, 1, 1, 1, 2, u64::MAX] {
+                    let request = Request::new(now, cost);
+                    for request in [request, request.repairing(1)] {
+                        let _ = blocks.decide(hash, &request);
+                        let _ = blocks.decide(hash, &request.asking(Ask::Forget));
+                        let answer = protocol::acquire(&leases, leases.rule(), hash, &request);
+                        if let Ok((decision, Some(id))) = answer {
+                            assert!(decision.is_allowed());
+                            had += 1;
+                            if had == 2 {
+                                let _ = protocol::renew(&leases, leases.rule(), id, now);
+                            }
+                        }
+                    }
+                }
+                assert!(had <= 3, "{had} leases");
+                let _ = protocol::release_all(&leases, hash, now);
+            }
+        }
+    }
+}

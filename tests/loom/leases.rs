@@ -144,6 +144,21 @@ fn lease_stalled_acquirer() {
     });
 }
 
+/// K's lease is over, and J wants its slot, while K is granted another.
+#[test]
+fn lease_reclaim_against_acquire() {
+    model(3, 2, || {
+        let table = table::<_, 1>(leases(1, 1), 1);
+        let _ = acquire(&table, K, 1).unwrap().unwrap();
+        let other = table.clone();
+        let theirs = spawn(move || got(acquire(&other, J, 12_000)));
+        let ours = got(acquire(&table, K, 12_000));
+        assert_eq!(ours + theirs.join().unwrap(), 1);
+        let holder = if ours == 1 { K } else { J };
+        assert_eq!((slots_of(&table, holder), left(&table, holder, 12_001)), (1, 0));
+    });
+}
+
 /// The last lease is given back, so that the slot is free early, while another asks
 /// for one of the same key, and J for the slot: no lease loses its slot.
 #[test]
