@@ -53,12 +53,22 @@ impl Policy {
             cause: Cause::Limits,
             status: None,
         };
-        with_scratch(|scratch| {
-            let path = self.paths.normal(request.path, scratch);
-            let question = Question::new(Some(request.method), request.host, path);
+        self.with_question(request, |question| {
             self.decide_question(request, question, &mut decision);
         });
         decision
+    }
+
+    /// What routes are asked about a request: its path is made normal.
+    pub(super) fn with_question<T>(
+        &self,
+        request: &Request<'_>,
+        run: impl FnOnce(Question<'_>) -> T,
+    ) -> T {
+        with_scratch(|scratch| {
+            let path = self.paths.normal(request.path, scratch);
+            run(Question::new(Some(request.method), request.host, path))
+        })
     }
 
     fn decide_question<'p>(
@@ -78,14 +88,22 @@ impl Policy {
             decision.cause = Cause::Exempt(&rule.name);
             return;
         }
-        let apart =
-            Source { method: question.method(), path: question.path(), ..Source::of(request) };
+        let apart = Source::apart(request, question);
         if !self.penalties.is_empty() && self.is_blocked(&apart, question, decision) {
             return;
         }
         for matched in self.applying(question, &met) {
             match self.prepare(request, question, matched) {
-                Ok(Some(asked)) => decision.asked.push(asked),
+                Ok(Some(asked)) => {
+                    let known = decision.asked.iter_mut().find(|one| one.limit == asked.limit);
+                    match known {
+                        None => decision.asked.push(asked),
+                        // A limit applies once, and by its own route rather than by
+                        // that of one it stands in for.
+                        Some(known) if asked.limit == matched.limit => *known = asked,
+                        Some(_) => {}
+                    }
+                }
                 Ok(None) => {}
                 Err((limit, lacks)) => {
                     decision.outcome = Outcome::Never;
@@ -223,7 +241,12 @@ impl Policy {
         for one in asked.iter_mut() {
             if denies(one) {
                 if self.limit(one.limit).charge_denied {
+                    let said = one.decision;
                     self.put(Ask::Exhaust, one, moment);
+                    // Units that came back since it said no change nothing about that.
+                    if !one.violated {
+                        (one.decision, one.violated) = (said, true);
+                    }
                 }
                 // The units that nobody takes back do not make a wait.
                 let wait = one.decision.retry_after();
@@ -268,7 +291,10 @@ impl Policy {
         let keeper = &self.limit(one.limit).keeper;
         (one.decision, one.lease) = keeper.charge(one.hash, numbers, one.units, moment);
         one.violated = one.decision.is_denied();
-        one.charge = one.decision.charge();
+        // Who is charged nothing yet may be corrected, too.
+        let nothing = one.units == 0 && !one.violated && one.decision.is_accounted();
+        let at = keeper.time(moment).filter(|_| nothing);
+        one.charge = one.decision.charge().or(at.map(|at| Charge::new(0, at)));
     }
 
     /// Gives back what a limit was charged, and tells how the key stands then.

@@ -4,6 +4,8 @@ use super::{
     attribute::{AttributeId, Attributes, Kind, Value},
     forwarded,
     request::Request,
+    route::bare_host,
+    route_table::Question,
 };
 use crate::{
     limiter::{KeyHasher, PartsHasher},
@@ -40,8 +42,9 @@ pub(super) struct Source<'a, 'r> {
 
 impl<'a, 'r> Source<'a, 'r> {
     /// A request apart from any route.
-    pub(super) fn of(request: &'a Request<'r>) -> Self {
-        Self { request, path: "", method: request.method, route: 0, parameter: &|_| None }
+    pub(super) fn apart(request: &'a Request<'r>, question: Question<'a>) -> Self {
+        let (path, method) = (question.path(), question.method());
+        Self { request, path, method, route: 0, parameter: &|_| None }
     }
 }
 
@@ -88,6 +91,19 @@ impl Sink for Lot {
 impl Sink for Vec<Vec<u8>> {
     fn part(&mut self, bytes: &[u8]) {
         self.push(bytes.to_vec());
+    }
+}
+
+/// A host in lower case, as no name that is longer than this is one of DNS.
+fn host_part(host: &[u8], sink: &mut impl Sink) {
+    let mut lower = [0; 255];
+    match lower.get_mut(..host.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(host);
+            lower.make_ascii_lowercase();
+            sink.part(lower);
+        }
+        None => sink.part(host),
     }
 }
 
@@ -152,7 +168,10 @@ impl KeyParts {
                 }
                 Part::Route => sink.part(&source.route.to_le_bytes()),
                 Part::Method => sink.part(source.method.as_bytes()),
-                Part::Host => sink.part(source.request.host.ok_or(lacking)?.as_bytes()),
+                Part::Host => {
+                    let host = source.request.host.map(bare_host).filter(|host| !host.is_empty());
+                    host_part(host.ok_or(lacking)?.as_bytes(), sink);
+                }
                 Part::Path => sink.part(source.path.as_bytes()),
             }
         }

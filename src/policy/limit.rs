@@ -232,6 +232,17 @@ impl Keeper {
         }
     }
 
+    /// The time that charges are noted by, where units are counted.
+    pub(super) fn time(&self, moment: Moment) -> Option<Nanos> {
+        match self {
+            Self::Gcra(_) | Self::SlidingLog(_) | Self::SlidingCounter(_) => {
+                Some(moment.monotonic())
+            }
+            Self::Calendar { .. } => Some(moment.wall()),
+            Self::Leases(_) | Self::Size => None,
+        }
+    }
+
     /// The time of a charge as its table counts it.
     pub(super) fn ticks(&self, at: Nanos) -> u64 {
         match self {

@@ -55,6 +55,7 @@ impl Policy {
         question: Question<'_>,
         decision: &mut PolicyDecision<'p>,
     ) -> bool {
+        let mut longest = None;
         for penalty in &self.penalties {
             let covers = penalty.covers.as_ref();
             if covers.is_some_and(|covers| covers.find(question, |_| true).is_none()) {
@@ -64,21 +65,24 @@ impl Policy {
             let Ok(hash) = penalty.key.hash(&self.hasher, &self.attributes, source) else {
                 continue;
             };
-            let (outcome, retry_after) =
-                match penalty.blocks.look(hash, decision.moment.monotonic()) {
-                    Standing::Free => continue,
-                    Standing::Blocked { left, .. } => {
-                        (Outcome::Later, Some(Duration::from_nanos(nanos_up(left))))
-                    }
-                    Standing::UntilLifted { .. } => (Outcome::Never, None),
-                };
-            decision.outcome = outcome;
-            decision.retry_after = retry_after;
-            decision.cause = Cause::Blocked(&penalty.name);
-            decision.status = Some(penalty.status);
-            return true;
+            let left = match penalty.blocks.look(hash, decision.moment.monotonic()) {
+                Standing::Free => continue,
+                Standing::Blocked { left, .. } => left,
+                Standing::UntilLifted { .. } => u64::MAX,
+            };
+            // Of several blocks, the one that ends last.
+            if longest.is_none_or(|(longest, _)| left > longest) {
+                longest = Some((left, penalty));
+            }
         }
-        false
+        let Some((left, penalty)) = longest else { return false };
+        (decision.outcome, decision.retry_after) = match left {
+            u64::MAX => (Outcome::Never, None),
+            left => (Outcome::Later, Some(Duration::from_nanos(nanos_up(left)))),
+        };
+        decision.cause = Cause::Blocked(&penalty.name);
+        decision.status = Some(penalty.status);
+        true
     }
 
     /// Counts a denial by the penalties that count one of the limits that said no.
@@ -108,10 +112,10 @@ impl Policy {
     /// As [`unblock`](Self::unblock), at `moment`.
     pub fn unblock_at(&self, penalty: &str, request: &super::Request<'_>, moment: Moment) -> bool {
         let Some(penalty) = self.penalty(penalty) else { return false };
-        let source = Source::of(request);
-        let Ok(hash) = penalty.key.hash(&self.hasher, &self.attributes, &source) else {
-            return false;
-        };
-        penalty.blocks.lift(hash, moment.monotonic()).is_blocked()
+        self.with_question(request, |question| {
+            let source = Source::apart(request, question);
+            let hash = penalty.key.hash(&self.hasher, &self.attributes, &source);
+            hash.is_ok_and(|hash| penalty.blocks.lift(hash, moment.monotonic()).is_blocked())
+        })
     }
 }

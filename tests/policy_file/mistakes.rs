@@ -77,7 +77,19 @@ fn names_of_attributes() {
         "when = { methd = \"GET\" }",
         &["14:10 no attribute is called `methd` | did you mean `method`?"],
     );
-    in_limit("when = { method = \"GET\", host = \"a\", path = \"/\", route = \"/\" }", &[]);
+    let by = "is by an attribute | `routes` say which methods, hosts and paths are meant";
+    in_limit(
+        "when = { method = \"GET\", host = \"a\", path = \"/\", route = \"/\" }",
+        &[10, 26, 38, 50].map(|at| format!("14:{at} a condition {by}")).each_ref().map(|s| &**s),
+    );
+    in_limit(
+        "overrides = { by = \"method\", GET = \"1/s\" }",
+        &[&*format!("14:20 a table of quotas {by}")],
+    );
+    in_limit(
+        "overrides = { by = \"ip\", a = \"1/s\" }",
+        &["14:20 quotas are by the values of a text"],
+    );
     in_limit("overrides = { by = \"og\", a = \"1/s\" }", &["14:20 no attribute is called `og`"]);
     after_head(
         "[[limit]]\nname = \"x\"\nkey = [\"org\", \"orgg\",\n\"org\"]\nquota = \"1/s\"",
@@ -146,7 +158,7 @@ fn routes_and_their_parameters() {
     after_head(&limit("\"path.id\"", "routes = [1]"), &["14:11 expected a text"]);
     in_limit(
         "routes = [\"/a\"]\nwhen = { \"path.id\" = \"1\" }",
-        &["15:10 the route in line 14 has no `{id}`"],
+        &["15:10 a condition is by an attribute"],
     );
 }
 

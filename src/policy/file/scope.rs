@@ -99,6 +99,25 @@ impl<'d> Scope<'d> {
         }
     }
 
+    /// Whether the name is an attribute's. What a route says is compared by routes: left
+    /// out here, it would hold for everybody.
+    fn only_attribute(
+        &self,
+        name: &At<Name>,
+        routes: &Routes<'_>,
+        what: &str,
+        problems: &mut Problems<'_>,
+    ) {
+        if matches!(name.value, Name::Attribute(_)) {
+            self.name(name, routes, problems);
+        } else {
+            problems.say(name.span, || {
+                Said::from(format!("{what} is by an attribute"))
+                    .hint("`routes` say which methods, hosts and paths are meant")
+            });
+        }
+    }
+
     fn attribute(&self, name: &str, span: Span, problems: &mut Problems<'_>) {
         if !self.attributes.contains_key(name) {
             problems.say(span, || {
@@ -124,7 +143,7 @@ impl<'d> Scope<'d> {
         problems: &mut Problems<'_>,
     ) {
         for (name, condition) in conditions.iter() {
-            self.name(name, routes, problems);
+            self.only_attribute(name, routes, "a condition", problems);
             let Condition::OneOf(list) = &condition.value else { continue };
             let list = At::new(list.clone(), condition.span.start..condition.span.end);
             not_empty(&list, "no value is allowed", problems);
@@ -218,8 +237,14 @@ impl<'d> Scope<'d> {
         routes: &Routes<'_>,
         problems: &mut Problems<'_>,
     ) {
-        self.name(by, routes, problems);
+        self.only_attribute(by, routes, "a table of quotas", problems);
         if let Some(declared) = self.declared(by) {
+            only(
+                declared.kind != Kind::Ip,
+                by.span,
+                "quotas are by the values of a text, not by addresses",
+                problems,
+            );
             let entries: &[(At<String>, At<Given>)] = &quotas.each;
             for (value, _) in entries {
                 declared.value(value, problems);

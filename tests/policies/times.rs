@@ -1,0 +1,77 @@
+//! Clocks: months that end, and wall clocks that are set.
+
+use crate::{NEW_YEAR, left, policy};
+use std::time::Duration;
+use tollgate::{Nanos, Outcome, policy::Moment};
+
+const MONTHLY: &str = r#"
+    [attribute.org]
+    [[limit]]
+    name = "month"
+    key = ["org"]
+    algorithm = "calendar"
+    quota = "3/month"
+    [[limit]]
+    name = "rate"
+    key = ["org"]
+    quota = "100/h"
+"#;
+
+const DAY: u64 = 86_400;
+
+/// So many seconds by each clock after the policy's beginning.
+fn at(monotonic: u64, wall: u64) -> Moment {
+    Moment::new(Nanos::from_secs(5 + monotonic), NEW_YEAR + Duration::from_secs(wall))
+}
+
+#[test]
+fn a_wall_clock_that_steps_over_the_end_of_a_month() {
+    let policy = policy(MONTHLY);
+    let request = policy.request("GET", "/").attribute("org", "acme");
+    let february = 31 * DAY;
+    for nth in 0..3 {
+        let decision = policy.check_at(&request, at(nth, february - 10 + nth));
+        assert_eq!((decision.is_allowed(), left(&decision, "month")), (true, 2 - nth));
+    }
+    let denied = policy.check_at(&request, at(3, february - 7));
+    assert_eq!(denied.retry_after(), Some(Duration::from_secs(7)));
+    let denied = policy.check_at(&request, at(10, february).after(Duration::ZERO));
+    assert!(denied.is_allowed(), "the month begins");
+    // Back into January: February's window holds still, and nothing is admitted twice.
+    for nth in 0..2 {
+        assert!(policy.check_at(&request, at(11 + nth, february - 3600)).is_allowed());
+    }
+    let denied = policy.check_at(&request, at(13, february - 3600));
+    assert_eq!(denied.outcome(), Outcome::Later);
+    assert_eq!(denied.retry_after(), Some(Duration::from_secs(28 * DAY + 3600)));
+    assert!(policy.check_at(&request, at(14, february + 28 * DAY - 1)).is_denied());
+    assert!(policy.check_at(&request, at(15, february + 28 * DAY)).is_allowed());
+    // The hour goes by the other clock.
+    assert_eq!(left(&policy.check_at(&request, at(16, february + 28 * DAY)), "rate"), 92);
+}
+
+#[test]
+fn a_refund_is_of_its_own_month() {
+    let policy = policy(MONTHLY);
+    let request = policy.request("GET", "/").attribute("org", "acme");
+    let february = 31 * DAY;
+    let mut january = policy.check_at(&request, at(0, february - 1));
+    let _ = policy.check_at(&request, at(1, february));
+    january.refund_at(at(2, february + 1));
+    assert_eq!(left(&policy.check_at(&request, at(3, february + 2)), "month"), 1);
+}
+
+/// Moments from before the beginning, and from the end of time.
+#[test]
+fn no_moment_is_too_early_or_too_late() {
+    let policy = policy(MONTHLY);
+    let request = policy.request("GET", "/").attribute("org", "acme");
+    for monotonic in [Nanos::ZERO, Nanos::new(1), Nanos::from_secs(5), Nanos::new(u64::MAX)] {
+        for wall in [Duration::ZERO, NEW_YEAR, Duration::from_secs(1 << 33), Duration::MAX] {
+            let mut decision = policy.check_at(&request, Moment::new(monotonic, wall));
+            let _ = decision.response();
+            decision.refund_at(Moment::default());
+            decision.release_at(Moment::default());
+        }
+    }
+}
