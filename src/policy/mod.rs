@@ -77,6 +77,7 @@
 mod attribute;
 mod compile;
 mod evaluate;
+mod explain;
 pub mod file;
 mod forwarded;
 mod key;
@@ -95,6 +96,7 @@ mod verdict;
 mod windows;
 
 pub use attribute::{AttributeId, DimensionId};
+pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
 pub use file::{PolicyError, PolicyFile, Problem};
 pub use limit::Algorithm;
 pub use moment::Moment;
@@ -221,6 +223,26 @@ impl Policy {
         self.limits.iter().map(|limit| &*limit.name)
     }
 
+    /// How the limit of that name counts; `None` if there is none.
+    pub fn algorithm(&self, limit: &str) -> Option<Algorithm> {
+        self.find(limit).map(|limit| limit.algorithm)
+    }
+
+    /// Whether the limit of that name only reports, for all of its keys.
+    pub fn is_shadow(&self, limit: &str) -> bool {
+        self.find(limit).is_some_and(|limit| limit.shadow)
+    }
+
+    /// The attributes that it declares.
+    pub fn attributes(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter()
+    }
+
+    /// The cost dimensions that its limits count.
+    pub fn dimensions(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.dimensions.iter()
+    }
+
     /// Gives a value of the attribute that a limit's `overrides` go by a quota of its own,
     /// or with `None` takes it away. It holds from the next decision on, and what was
     /// charged before stays charged.
@@ -258,13 +280,16 @@ impl Policy {
         value: &(impl AsRef<[u8]> + ?Sized),
         quota: Option<&str>,
     ) -> Result<(), OverrideError> {
-        let found = self.limits.iter().find(|known| *known.name == *limit);
-        let Some(limit) = found.filter(|limit| limit.quotas.has_overrides()) else {
+        let Some(limit) = self.find(limit).filter(|limit| limit.quotas.has_overrides()) else {
             return Err(OverrideError::NoOverrides { limit: limit.to_owned() });
         };
         let chosen = quota.map(|quota| limit.read_quota(quota)).transpose()?;
         limit.quotas.set(value.as_ref(), chosen);
         Ok(())
+    }
+
+    fn find(&self, name: &str) -> Option<&Limit> {
+        self.limits.iter().find(|limit| *limit.name == *name)
     }
 
     fn limit(&self, number: usize) -> &Limit {

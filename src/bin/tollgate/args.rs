@@ -15,7 +15,49 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Check(Check),
+    Explain(Explain),
     Replay(Replay),
+}
+
+/// Say whether a policy file is valid, or everything that is wrong with it.
+///
+/// Exit codes: 0 when it is valid, 1 when it is not, 2 when it cannot be read.
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The policy file
+    #[arg(value_name = "POLICY")]
+    pub(crate) policy: PathBuf,
+}
+
+/// Say which limits of a policy apply to a request, and why the others do not.
+///
+/// Nothing is counted: the answer is what the file says, not how much is left.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The policy file
+    #[arg(value_name = "POLICY")]
+    pub(crate) policy: PathBuf,
+
+    /// The request's method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+
+    /// The request's path, as clients write it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: String,
+
+    /// The host that it is for
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// An attribute, such as org=acme; may be given again
+    #[arg(long = "attr", value_name = "NAME=VALUE")]
+    pub(crate) attributes: Vec<String>,
+
+    /// What the request costs, such as bytes=500; may be given again
+    #[arg(long = "cost", value_name = "NAME=UNITS")]
+    pub(crate) costs: Vec<String>,
 }
 
 /// Show what a limit would have done to the requests in access logs.
