@@ -483,7 +483,7 @@ impl fmt::Display for LimitExplanation<'_> {
                 writeln!(f, "  `{attribute}` should be {wanted}, and is {found}")
             }
             Why::Group { applies } => {
-                writeln!(f, "  {applies} of the same group applies, which is more specific")
+                writeln!(f, "  {applies} goes before it: one limit of a group applies")
             }
             Why::Missing { attribute, otherwise } => {
                 write!(f, "  the request lacks `{attribute}`: ")?;

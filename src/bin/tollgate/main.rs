@@ -19,6 +19,7 @@ mod replay;
 mod report;
 mod show;
 mod sketch;
+mod skipped;
 mod speed;
 mod text;
 mod ticks;
@@ -30,14 +31,22 @@ use clap::Parser;
 use failure::Failure;
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Check(options) => policy::check(&options.policy).and_then(|text| print(&text)),
-        Command::Explain(options) => policy::explain(&options).and_then(|text| print(&text)),
-        Command::Replay(options) => run(&options),
+        Command::Check(options) => {
+            policy::check(&options.policy).and_then(|text| print(&text, Format::Text))
+        }
+        Command::Explain(options) => {
+            policy::explain(&options).and_then(|text| print(&text, Format::Text))
+        }
+        Command::Replay(options) => match &options.policy {
+            Some(policy) => replay_policy(&options, policy),
+            None => run(&options),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,10 +66,27 @@ fn run(options: &args::Replay) -> Result<(), Failure> {
     for warning in &outcome.warnings {
         tell(warning);
     }
-    print(&match options.format {
+    let report = match options.format {
         Format::Text => text::render(&outcome.report, &outcome.timeline),
         Format::Json => outcome.report.json(),
-    })?;
+    };
+    print(&report, options.format)?;
+    if let Some(speed) = &outcome.speed {
+        tell(&speed.to_string());
+    }
+    Ok(())
+}
+
+fn replay_policy(options: &args::Replay, policy: &Path) -> Result<(), Failure> {
+    let outcome = policy::replay::run(options, policy)?;
+    for warning in &outcome.warnings {
+        tell(warning);
+    }
+    let report = match options.format {
+        Format::Text => outcome.report.text(&outcome.timeline),
+        Format::Json => outcome.report.json(),
+    };
+    print(&report, options.format)?;
     if let Some(speed) = &outcome.speed {
         tell(&speed.to_string());
     }
@@ -68,9 +94,12 @@ fn run(options: &args::Replay) -> Result<(), Failure> {
 }
 
 /// Puts text on standard output, without its colours where they do not belong.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str, format: Format) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = AutoStream::auto(&mut out).write_all(text.as_bytes());
+    let written = match format {
+        Format::Text => AutoStream::auto(&mut out).write_all(text.as_bytes()),
+        Format::Json => out.write_all(text.as_bytes()),
+    };
     match written.and_then(|()| out.flush()) {
         // Whoever read the report has read enough.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -2,6 +2,9 @@
 
 mod explain;
 mod fields;
+mod map;
+pub(crate) mod replay;
+pub(crate) mod report;
 
 pub(crate) use explain::explain;
 
