@@ -31,6 +31,10 @@ impl Names {
         Some(number)
     }
 
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
     pub(super) fn name(&self, number: u16) -> &str {
         self.0.get(usize::from(number)).map_or("", |name| name)
     }

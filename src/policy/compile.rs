@@ -357,6 +357,8 @@ impl Compiler<'_> {
             share: limit.share.value.0,
             charge_denied: limit.charge_denied.value,
             status: limit.status.as_ref().and_then(|status| u16::try_from(status.value.0).ok()),
+            conditions: self.conditions(&limit.when, &limit.unless),
+            written: written(limit),
         }
     }
 
@@ -570,6 +572,21 @@ fn algorithm(algorithm: model::Algorithm) -> Algorithm {
         model::Algorithm::Leases => Algorithm::Leases,
         model::Algorithm::Size => Algorithm::Size,
     }
+}
+
+/// The quotas of a limit as the file writes them, by their numbers.
+fn written(limit: &model::Limit) -> Vec<([u64; 3], Box<str>)> {
+    let ttl = limit.ttl.as_ref().map_or(0, |ttl| ticks_of(ttl.value.0));
+    let overrides = limit.overrides.iter().flat_map(|overrides| overrides.all());
+    let mut written = Vec::new();
+    for given in limit.quota.all().chain(overrides) {
+        if let Chosen::Numbers(numbers) = chosen(limit.algorithm.value, given.means, ttl)
+            && !written.iter().any(|(known, _)| *known == numbers)
+        {
+            written.push((numbers, given.text().into()));
+        }
+    }
+    written
 }
 
 /// The numbers that the algorithm is given at each question.

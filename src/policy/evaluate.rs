@@ -35,7 +35,7 @@ thread_local! {
 }
 
 /// What a limit needs, and a request lacks.
-enum Lacks {
+pub(super) enum Lacks {
     Part(Lacking),
     Attribute(AttributeId),
     Cost,
@@ -184,7 +184,7 @@ impl Policy {
         self.limit(number).key.hash(&self.hasher, &self.attributes, source)
     }
 
-    fn ask_for(&self, number: usize, source: &Source<'_, '_>) -> Result<Asked, Lacks> {
+    pub(super) fn ask_for(&self, number: usize, source: &Source<'_, '_>) -> Result<Asked, Lacks> {
         let limit = self.limit(number);
         let hash = self.ask_for_key(number, source).map_err(Lacks::Part)?;
         let numbers = match limit.quotas.choose(&self.attributes, source.request) {
@@ -210,7 +210,7 @@ impl Policy {
         })
     }
 
-    fn lacking<'p>(&'p self, limit: &'p Limit, lacks: &Lacks) -> &'p str {
+    pub(super) fn lacking<'p>(&'p self, limit: &'p Limit, lacks: &Lacks) -> &'p str {
         match lacks {
             Lacks::Attribute(id) => self.attribute_name(*id),
             Lacks::Cost => limit.cost.map_or("", |dimension| self.dimension_name(dimension)),

@@ -89,6 +89,10 @@ pub(super) struct Limit {
     pub(super) share: u32,
     pub(super) charge_denied: bool,
     pub(super) status: Option<u16>,
+    /// The number of its conditions.
+    pub(super) conditions: usize,
+    /// Its quotas as the file writes them: those that come at run time are not here.
+    pub(super) written: Vec<([u64; 3], Box<str>)>,
 }
 
 impl Limit {

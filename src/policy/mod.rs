@@ -77,6 +77,7 @@
 mod attribute;
 mod compile;
 mod evaluate;
+mod explain;
 pub mod file;
 mod forwarded;
 mod key;
@@ -96,6 +97,7 @@ mod verdict;
 mod windows;
 
 pub use attribute::{AttributeId, DimensionId};
+pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
 pub use file::{PolicyError, PolicyFile, Problem};
 pub use limit::Algorithm;
 pub use live::{LivePolicy, Loaded};
@@ -246,6 +248,26 @@ impl Policy {
     /// As [`release`](Self::release), at `moment`.
     pub fn release_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
         self.find(limit).is_some_and(|limit| limit.keeper.release(lease, moment))
+    }
+
+    /// How the limit of that name counts; `None` if there is none.
+    pub fn algorithm(&self, limit: &str) -> Option<Algorithm> {
+        self.find(limit).map(|limit| limit.algorithm)
+    }
+
+    /// Whether the limit of that name only reports, for all of its keys.
+    pub fn is_shadow(&self, limit: &str) -> bool {
+        self.find(limit).is_some_and(|limit| limit.shadow)
+    }
+
+    /// The attributes that it declares.
+    pub fn attributes(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter()
+    }
+
+    /// The cost dimensions that its limits count.
+    pub fn dimensions(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.dimensions.iter()
     }
 
     /// Gives a value of the attribute that a limit's `overrides` go by a quota of its own,

@@ -15,7 +15,49 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Check(Check),
+    Explain(Explain),
     Replay(Replay),
+}
+
+/// Say whether a policy file is valid, or everything that is wrong with it.
+///
+/// Exit codes: 0 when it is valid, 1 when it is not, 2 when it cannot be read.
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The policy file
+    #[arg(value_name = "POLICY")]
+    pub(crate) policy: PathBuf,
+}
+
+/// Say which limits of a policy apply to a request, and why the others do not.
+///
+/// Nothing is counted: the answer is what the file says, not how much is left.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The policy file
+    #[arg(value_name = "POLICY")]
+    pub(crate) policy: PathBuf,
+
+    /// The request's method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+
+    /// The request's path, as clients write it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: String,
+
+    /// The host that it is for
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// An attribute, such as org=acme; may be given again
+    #[arg(long = "attr", value_name = "NAME=VALUE")]
+    pub(crate) attributes: Vec<String>,
+
+    /// What the request costs, such as bytes=500; may be given again
+    #[arg(long = "cost", value_name = "NAME=UNITS")]
+    pub(crate) costs: Vec<String>,
 }
 
 /// Show what a limit would have done to the requests in access logs.
@@ -37,8 +79,33 @@ pub(crate) struct Replay {
 
     /// What is allowed: UNITS/[COUNT]UNIT with UNIT one of d, h, min, s, ms,
     /// us, ns; " burst N" may follow (gcra only)
-    #[arg(long, value_name = "QUOTA", allow_hyphen_values = true)]
-    quota: String,
+    #[arg(
+        long,
+        value_name = "QUOTA",
+        allow_hyphen_values = true,
+        required_unless_present = "policy"
+    )]
+    quota: Option<String>,
+
+    /// A policy file to replay the logs through, instead of one limit
+    #[arg(long, value_name = "POLICY", conflicts_with_all = [
+        "quota", "burst", "algorithm", "key", "ipv6_prefix", "capacity", "decisions", "plot", "top",
+    ])]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// What the policy is to be told of every request: host, an attribute, or a cost
+    #[arg(long, value_name = "NAME=VALUE", requires = "policy")]
+    pub(crate) set: Vec<String>,
+
+    /// What it is to be told from the log: FIELD is client, ident, user, method,
+    /// path, status or bytes; ip=client goes without saying
+    #[arg(long, value_name = "NAME=FIELD", requires = "policy")]
+    pub(crate) field: Vec<String>,
+
+    /// A table of attributes that follow from another, such as tiers of users:
+    /// CSV, whose first line names them
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    pub(crate) map: Vec<PathBuf>,
 
     /// Requests that may come at once (gcra only) [default: the quota's units]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -127,19 +194,19 @@ pub(crate) enum Format {
 impl Replay {
     /// The quota with the burst that was asked for.
     pub(crate) fn quota(&self) -> Result<Quota, Failure> {
-        let quota: Quota = self
-            .quota
+        let text = self.quota.as_deref().unwrap_or_default();
+        let quota: Quota = text
             .parse()
-            .map_err(|e| Failure::new(format!("--quota {}: {e}", name(self.quota.as_bytes()))))?;
+            .map_err(|e| Failure::new(format!("--quota {}: {e}", name(text.as_bytes()))))?;
         match self.burst {
             None => Ok(quota),
             Some(_) if self.algorithm == Algorithm::SlidingLog => {
                 Err(Failure::new("--burst: a sliding log knows no burst".to_owned()))
             }
             // The word stands in no quota without one.
-            Some(burst) if self.quota.contains("burst") => Err(Failure::new(format!(
+            Some(burst) if text.contains("burst") => Err(Failure::new(format!(
                 "--burst {burst}: --quota {} names a burst already",
-                name(self.quota.as_bytes())
+                name(text.as_bytes())
             ))),
             Some(burst) => {
                 quota.burst(burst).map_err(|e| Failure::new(format!("--burst {burst}: {e}")))

@@ -200,9 +200,12 @@ mod tests {
     fn line<'a>(client: &'a str, user: &'a str, request: &'a str) -> Line<'a> {
         Line {
             client: client.as_bytes(),
+            ident: b"-",
             user: user.as_bytes(),
             date: b"10/Oct/2000:13:55:36 -0700",
             request: request.as_bytes(),
+            status: b"200",
+            bytes: b"1",
         }
     }
 

@@ -13,10 +13,14 @@ pub(crate) const DATE_LEN: usize = 26;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     pub(crate) client: &'a [u8],
+    pub(crate) ident: &'a [u8],
     pub(crate) user: &'a [u8],
     pub(crate) date: &'a [u8; DATE_LEN],
     /// Between the quotes, with its backslash escapes.
     pub(crate) request: &'a [u8],
+    pub(crate) status: &'a [u8],
+    /// Of the body that was sent; `-` for none.
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Why a line cannot be read.
@@ -70,11 +74,11 @@ impl<'a> Line<'a> {
         if memchr(b'"', client).is_some() {
             return Err(Unreadable::QuoteInClient);
         }
-        let (_, rest) = field(rest).ok_or(Unreadable::Ident)?;
+        let (ident, rest) = field(rest).ok_or(Unreadable::Ident)?;
         let (user, date, rest) = user_and_date(rest)?;
         let (request, rest) = quoted(rest)?;
-        status_and_bytes(rest)?;
-        Ok(Self { client, user, date, request })
+        let (status, bytes) = status_and_bytes(rest)?;
+        Ok(Self { client, ident, user, date, request, status, bytes })
     }
 
     /// The method and the target of a request `METHOD target [PROTOCOL]`;
@@ -161,20 +165,21 @@ fn quoted(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
     Err(Unreadable::Quote)
 }
 
-fn status_and_bytes(text: &[u8]) -> Result<(), Unreadable> {
+fn status_and_bytes(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
     let digits = |text: &[u8]| text.iter().take_while(|b| b.is_ascii_digit()).count();
     let text = text.strip_prefix(b" ").ok_or(Unreadable::Status)?;
     if digits(text) != 3 {
         return Err(Unreadable::Status);
     }
-    let text = match text[3..].split_first() {
+    let (status, text) = text.split_at(3);
+    let text = match text.split_first() {
         Some((b' ', text)) => text,
         Some(_) => return Err(Unreadable::Status),
         None => return Err(Unreadable::Bytes),
     };
     let end = if text.first() == Some(&b'-') { 1 } else { digits(text) };
     if end > 0 && matches!(text.get(end), None | Some(b' ')) {
-        Ok(())
+        Ok((status, &text[..end]))
     } else {
         Err(Unreadable::Bytes)
     }
@@ -315,9 +320,12 @@ mod tests {
         let words = |request: &str| {
             let line = Line {
                 client: b"h",
+                ident: b"-",
                 user: b"-",
                 date: b"10/Oct/2000:13:55:36 -0700",
                 request: request.as_bytes(),
+                status: b"200",
+                bytes: b"1",
             };
             line.method_and_target()
                 .map(|(m, t)| (m.escape_ascii().to_string(), t.escape_ascii().to_string()))

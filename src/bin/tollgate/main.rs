@@ -13,11 +13,13 @@ mod interrupt;
 mod key;
 mod line;
 mod plot;
+mod policy;
 mod progress;
 mod replay;
 mod report;
 mod show;
 mod sketch;
+mod skipped;
 mod speed;
 mod text;
 mod ticks;
@@ -29,15 +31,31 @@ use clap::Parser;
 use failure::Failure;
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
-    let Command::Replay(options) = Cli::parse().command;
-    match run(&options) {
+    let done = match Cli::parse().command {
+        Command::Check(options) => {
+            policy::check(&options.policy).and_then(|text| print(&text, Format::Text))
+        }
+        Command::Explain(options) => {
+            policy::explain(&options).and_then(|text| print(&text, Format::Text))
+        }
+        Command::Replay(options) => match &options.policy {
+            Some(policy) => replay_policy(&options, policy),
+            None => run(&options),
+        },
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tell(&failure.message);
+            if failure.whole {
+                let _ = writeln!(io::stderr(), "{}", failure.message);
+            } else {
+                tell(&failure.message);
+            }
             ExitCode::from(failure.code)
         }
     }
@@ -48,24 +66,46 @@ fn run(options: &args::Replay) -> Result<(), Failure> {
     for warning in &outcome.warnings {
         tell(warning);
     }
-    let mut out = io::stdout().lock();
-    let written = match options.format {
-        Format::Text => {
-            let text = text::render(&outcome.report, &outcome.timeline);
-            AutoStream::auto(&mut out).write_all(text.as_bytes())
-        }
-        Format::Json => out.write_all(outcome.report.json().as_bytes()),
+    let report = match options.format {
+        Format::Text => text::render(&outcome.report, &outcome.timeline),
+        Format::Json => outcome.report.json(),
     };
-    match written.and_then(|()| out.flush()) {
-        // Whoever read the report has read enough.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(e) => return Err(Failure::new(format!("standard output: {e}"))),
-        Ok(()) => {}
-    }
+    print(&report, options.format)?;
     if let Some(speed) = &outcome.speed {
         tell(&speed.to_string());
     }
     Ok(())
+}
+
+fn replay_policy(options: &args::Replay, policy: &Path) -> Result<(), Failure> {
+    let outcome = policy::replay::run(options, policy)?;
+    for warning in &outcome.warnings {
+        tell(warning);
+    }
+    let report = match options.format {
+        Format::Text => outcome.report.text(&outcome.timeline),
+        Format::Json => outcome.report.json(),
+    };
+    print(&report, options.format)?;
+    if let Some(speed) = &outcome.speed {
+        tell(&speed.to_string());
+    }
+    Ok(())
+}
+
+/// Puts text on standard output, without its colours where they do not belong.
+fn print(text: &str, format: Format) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = match format {
+        Format::Text => AutoStream::auto(&mut out).write_all(text.as_bytes()),
+        Format::Json => out.write_all(text.as_bytes()),
+    };
+    match written.and_then(|()| out.flush()) {
+        // Whoever read the report has read enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(Failure::new(format!("standard output: {e}"))),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// A line on standard error. Where that is closed there is nobody to tell.

@@ -14,19 +14,17 @@ use crate::{
     plot,
     progress::Progress,
     report::{LimitReport, Report, TopKey, rfc3339},
+    skipped::Skipped,
     speed::Speed,
     timeline::Timeline,
 };
-use std::{collections::HashSet, io::Write, path::PathBuf, rc::Rc, time::Instant};
+use std::{collections::HashSet, ffi::OsString, io::Write, path::PathBuf, rc::Rc, time::Instant};
 
 /// The one limit's name.
 const LIMIT: &str = "default";
 
-/// How many unreadable lines are told with their reason.
-const SHOWN: usize = 5;
-
 /// Lines between two looks at the progress.
-const STRIDE: u64 = 1 << 14;
+pub(crate) const STRIDE: u64 = 1 << 14;
 
 /// What a run leaves: the report, its picture, and what was wrong with the logs.
 pub(crate) struct Outcome {
@@ -43,15 +41,7 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
     let parts = options.parts()?;
     let capacity = options.capacity;
     let engine = Engine::new(options.algorithm, quota, capacity)?;
-    let mut stdin = 0;
-    let mut logs = Vec::new();
-    for name in &options.logs {
-        stdin += usize::from(name == "-");
-        if stdin > 1 {
-            return Err(Failure::new("-: standard input can be read only once".to_owned()));
-        }
-        logs.push(Source::look(name.clone())?);
-    }
+    let logs = look(&options.logs)?;
     let mut outputs = Outputs::beside(&logs);
     let mut create = |option, target: &Option<PathBuf>| {
         target.as_deref().map(|target| outputs.create(option, target)).transpose()
@@ -59,7 +49,7 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
     let decisions = create("--decisions", &options.decisions)?;
     let plot = create("--plot", &options.plot)?;
     let mut replay = Replay {
-        strict: options.strict,
+        skipped: Skipped::new(options.strict),
         keys: Keys::new(parts, options.ipv6_prefix),
         key: Vec::new(),
         dates: Dates::default(),
@@ -75,8 +65,6 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
             latest: 0,
         },
         plot,
-        skipped: 0,
-        warnings: Vec::new(),
         times: None,
     };
     let mut progress = Progress::new(&logs);
@@ -94,8 +82,15 @@ pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
+/// The logs, if they can be there at all.
+pub(crate) fn look(names: &[OsString]) -> Result<Vec<Source>, Failure> {
+    if names.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(Failure::new("-: standard input can be read only once".to_owned()));
+    }
+    names.iter().map(|name| Source::look(name.clone())).collect()
+}
+
 struct Replay {
-    strict: bool,
     keys: Keys,
     /// The key of the line at hand.
     key: Vec<u8>,
@@ -104,8 +99,7 @@ struct Replay {
     sorted: Option<Backlog>,
     desk: Desk,
     plot: Option<Aside>,
-    skipped: u64,
-    warnings: Vec<String>,
+    skipped: Skipped,
     /// The earliest and the latest time of a line.
     times: Option<(u64, u64)>,
 }
@@ -128,7 +122,7 @@ impl Replay {
                 RawLine::TooLong => Err(Unreadable::TooLong),
             };
             if let Err(why) = taken {
-                self.skip(why, log, place.line)?;
+                self.skipped.add(why, log, place.line)?;
             }
             if place.line.is_multiple_of(STRIDE) {
                 progress.tick();
@@ -159,33 +153,11 @@ impl Replay {
         Ok(Ok(()))
     }
 
-    #[cold]
-    fn skip(&mut self, why: Unreadable, log: &Source, line: u64) -> Result<(), Failure> {
-        let told = || format!("{}:{line}: {why}", log.shown());
-        if self.strict {
-            return Err(Failure::strict(told()));
-        }
-        self.skipped += 1;
-        if self.warnings.len() < SHOWN {
-            self.warnings.push(format!("skipped {}", told()));
-        }
-        Ok(())
-    }
-
     fn finish(mut self, top: usize) -> Result<Outcome, Failure> {
         let decisions = self.desk.decisions.take().map(Decisions::into_file);
-        let more = self.skipped - self.warnings.len() as u64;
-        if more > 0 {
-            self.warnings.push(format!("skipped {more} more"));
-        }
-        let Self { desk, mut plot, keys, times, skipped, mut warnings, .. } = self;
+        let Self { desk, mut plot, keys, times, skipped, .. } = self;
         let requests = desk.allowed + desk.denied;
-        if requests == 0 && skipped > 0 {
-            let lines = if skipped == 1 { "line" } else { "lines" };
-            warnings.push(format!(
-                "none of {skipped} {lines} can be read as Common or Combined Log Format"
-            ));
-        }
+        let (skipped, warnings) = skipped.finish(requests);
         let limit = LimitReport {
             name: LIMIT,
             algorithm: desk.engine.algorithm().name(),

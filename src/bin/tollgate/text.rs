@@ -86,7 +86,7 @@ fn keys(text: &mut String, limit: &LimitReport) {
 }
 
 /// Two rows of bars on one scale: what was allowed, and what was denied.
-fn picture(text: &mut String, timeline: &Timeline) {
+pub(crate) fn picture(text: &mut String, timeline: &Timeline) {
     let (columns, width) = timeline.columns(WIDEST_PICTURE);
     let highest = columns.iter().map(|c| c.allowed.max(c.denied)).max().unwrap_or(0);
     heading(
@@ -112,26 +112,26 @@ fn bar(value: u64, highest: u64) -> char {
     BARS[usize::try_from(eighths).unwrap_or(8).clamp(1, 8) - 1]
 }
 
-fn heading(text: &mut String, line: &str) {
+pub(crate) fn heading(text: &mut String, line: &str) {
     if !text.is_empty() {
         text.push('\n');
     }
     let _ = writeln!(text, "{HEADING}{line}{HEADING:#}");
 }
 
-fn table() -> Table {
+pub(crate) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table
 }
 
-fn put_table(text: &mut String, table: &Table) {
+pub(crate) fn put_table(text: &mut String, table: &Table) {
     for line in table.lines() {
         let _ = writeln!(text, " {}", line.trim_end());
     }
 }
 
-fn right(value: impl Into<String>) -> Cell {
+pub(crate) fn right(value: impl Into<String>) -> Cell {
     Cell::new(value.into()).set_alignment(CellAlignment::Right)
 }
 

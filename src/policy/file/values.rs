@@ -109,6 +109,17 @@ pub(crate) struct Given {
     pub(crate) means: Amount,
 }
 
+impl Given {
+    /// As the file writes it.
+    pub(crate) fn text(&self) -> String {
+        match &self.written {
+            Written::Text(text) => text.trim().to_owned(),
+            Written::Whole(number) => number.to_string(),
+            Written::Wrong => String::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) enum Written {
     Text(String),

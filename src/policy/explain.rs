@@ -1,0 +1,497 @@
+//! [`Explanation`]: which limits a request would be asked of, and why not of the others.
+
+use super::{
+    Policy,
+    attribute::{AttributeId, Kind, Value},
+    evaluate::Lacks,
+    key::{KeyParts, Part, Source},
+    limit::{Algorithm, Limit, Missing},
+    path::Scratch,
+    request::Request,
+    route_table::{Matched, Question},
+    select::{Met, Wanted},
+};
+use crate::time::nanos_up;
+use ipnet::IpNet;
+use std::{fmt, net::IpAddr, time::Duration};
+
+/// What a policy makes of one request: made by [`Policy::explain`], and printed for
+/// people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation<'p> {
+    method: String,
+    path: String,
+    refused: Option<(&'p str, Option<u16>)>,
+    exempt: Option<&'p str>,
+    lacking: Option<(&'p str, &'p str)>,
+    penalties: Vec<(&'p str, Key<'p>)>,
+    limits: Vec<LimitExplanation<'p>>,
+}
+
+/// One limit of an [`Explanation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitExplanation<'p> {
+    name: &'p str,
+    algorithm: Algorithm,
+    why: Why<'p>,
+}
+
+/// The parts of a key by their names.
+type Key<'p> = Vec<(&'p str, String)>;
+
+/// Why a limit applies to a request, or does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why<'p> {
+    /// It applies.
+    #[non_exhaustive]
+    Applies {
+        /// The route that matched; `None` where it names none, which is everywhere.
+        route: Option<&'p str>,
+        /// The key's parts: names and values. Empty is one key for everybody.
+        key: Vec<(&'p str, String)>,
+        /// As the file writes it; `None`: unlimited.
+        quota: Option<String>,
+        /// What the request costs.
+        units: u64,
+        /// What is counted.
+        unit: &'p str,
+        /// Whether it only reports what it would do for this key.
+        shadow: bool,
+        /// The limit that it stands in for, which lacks an attribute.
+        instead_of: Option<&'p str>,
+    },
+    /// None of its routes matches.
+    #[non_exhaustive]
+    Route {
+        /// The routes, as the file writes them.
+        routes: Vec<&'p str>,
+    },
+    /// A condition does not hold.
+    #[non_exhaustive]
+    Condition {
+        /// On this attribute.
+        attribute: &'p str,
+        /// What it should be.
+        wanted: String,
+        /// What it is; `None` if it is missing.
+        found: Option<String>,
+    },
+    /// Another limit of its group applies instead.
+    #[non_exhaustive]
+    Group {
+        /// That limit.
+        applies: &'p str,
+    },
+    /// The request lacks something that it needs.
+    #[non_exhaustive]
+    Missing {
+        /// An attribute, a parameter of the route, the host, or a cost.
+        attribute: &'p str,
+        /// What happens therefore.
+        otherwise: Otherwise<'p>,
+    },
+}
+
+/// What a limit does with requests that lack what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Otherwise<'p> {
+    /// They are not limited by it.
+    Skipped,
+    /// They are denied.
+    Denied,
+    /// Another limit applies to them.
+    Limit(&'p str),
+}
+
+impl Policy {
+    /// Which limits apply to a request, with which key and quota, and why the others do
+    /// not. Nothing is charged, and nothing is asked how it stands: that is what
+    /// [`check`](Self::check) tells. Allocates.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.org]
+    ///     [[limit]]
+    ///     name = "scans"
+    ///     routes = ["POST /v1/scans"]
+    ///     key = ["org"]
+    ///     quota = "10/min"
+    ///     [[limit]]
+    ///     name = "exports"
+    ///     routes = ["GET /v1/exports"]
+    ///     key = ["org"]
+    ///     quota = "2/h"
+    ///     "#,
+    /// )?;
+    /// let request = policy.request("POST", "/v1/scans/").attribute("org", "acme");
+    /// let text = policy.explain(&request).to_string();
+    /// assert_eq!(
+    ///     text,
+    ///     "POST /v1/scans\n\
+    ///      \n\
+    ///      applies: scans (sliding-log)\n  \
+    ///        route  POST /v1/scans\n  \
+    ///        key    org = acme\n  \
+    ///        quota  10/min\n  \
+    ///        costs  1 of requests\n\
+    ///      \n\
+    ///      does not apply: exports (sliding-log)\n  \
+    ///        no route matches: GET /v1/exports\n",
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn explain(&self, request: &Request<'_>) -> Explanation<'_> {
+        let mut scratch = Scratch::default();
+        let path = self.paths.normal(request.path, &mut scratch);
+        let question = Question::new(Some(request.method), request.host, path);
+        let met = self.conditions.met(&self.attributes, request);
+        let refused = self.refusals.find(&self.attributes, request, question, &met);
+        let exempt = self.exemptions.find(&self.attributes, request, question, &met);
+        let mut explanation = Explanation {
+            method: question.method().to_owned(),
+            path: path.to_owned(),
+            refused: refused.map(|rule| (&*rule.name, rule.status)),
+            exempt: exempt.map(|rule| &*rule.name),
+            lacking: None,
+            penalties: self.explain_penalties(request, question),
+            limits: Vec::new(),
+        };
+        let applying = self.applying(question, &met);
+        for (number, limit) in self.limits.iter().enumerate() {
+            match applying.iter().find(|matched| matched.limit == number) {
+                Some(matched) => {
+                    self.explain_applying(request, question, *matched, &mut explanation);
+                }
+                None => explanation.limits.push(LimitExplanation {
+                    name: &limit.name,
+                    algorithm: limit.algorithm,
+                    why: self.explain_absence(request, question, &met, number, limit),
+                }),
+            }
+        }
+        explanation
+    }
+
+    fn explain_penalties(
+        &self,
+        request: &Request<'_>,
+        question: Question<'_>,
+    ) -> Vec<(&str, Key<'_>)> {
+        let apart = Source::apart(request, question);
+        let penalties = self.penalties.iter().filter(|penalty| {
+            let covers = penalty.covers.as_ref();
+            covers.is_none_or(|covers| covers.find(question, |_| true).is_some())
+        });
+        penalties
+            .filter_map(|penalty| Some((&*penalty.name, self.key(&penalty.key, &apart, None)?)))
+            .collect()
+    }
+
+    /// A limit whose routes and conditions match, and those that stand in for it.
+    fn explain_applying<'p>(
+        &'p self,
+        request: &Request<'_>,
+        question: Question<'_>,
+        matched: Matched,
+        explanation: &mut Explanation<'p>,
+    ) {
+        let path = question.path();
+        let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
+        let parameter = |name: &str| route.and_then(|route| route.parameter(name, path));
+        let source = Source {
+            request,
+            path,
+            method: question.method(),
+            route: matched.route,
+            parameter: &parameter,
+        };
+        let route = route.map(|route| route.text());
+        let (mut number, mut instead_of) = (matched.limit, None);
+        loop {
+            let limit = self.limit(number);
+            let (why, next) = match self.ask_for(number, &source) {
+                Ok(asked) => {
+                    let applies = Why::Applies {
+                        route,
+                        key: self.key(&limit.key, &source, route).unwrap_or_default(),
+                        quota: asked.numbers.map(|numbers| limit.spelled(numbers)),
+                        units: asked.units,
+                        unit: &limit.unit,
+                        shadow: asked.shadow,
+                        instead_of,
+                    };
+                    (applies, None)
+                }
+                Err(lacks) => self.explain_lack(limit, &lacks),
+            };
+            if let Why::Missing { attribute, otherwise: Otherwise::Denied } = why {
+                explanation.lacking.get_or_insert((&limit.name, attribute));
+            }
+            explanation.limits.push(LimitExplanation {
+                name: &limit.name,
+                algorithm: limit.algorithm,
+                why,
+            });
+            let Some(next) = next else { return };
+            instead_of = Some(&*limit.name);
+            number = next;
+        }
+    }
+
+    fn explain_lack<'p>(&'p self, limit: &'p Limit, lacks: &Lacks) -> (Why<'p>, Option<usize>) {
+        let (otherwise, next) = match limit.missing {
+            Missing::Skip => (Otherwise::Skipped, None),
+            Missing::Deny => (Otherwise::Denied, None),
+            Missing::Other(other) => (Otherwise::Limit(&self.limit(other).name), Some(other)),
+        };
+        (Why::Missing { attribute: self.lacking(limit, lacks), otherwise }, next)
+    }
+
+    fn explain_absence<'p>(
+        &'p self,
+        request: &Request<'_>,
+        question: Question<'_>,
+        met: &Met,
+        number: usize,
+        limit: &Limit,
+    ) -> Why<'p> {
+        let mut on_route = false;
+        for table in self.groups.iter().chain([&self.ungrouped]) {
+            table.each(question, |_| true, |matched| on_route |= matched.limit == number);
+        }
+        if !on_route {
+            let routes = self.routes.get(number).into_iter().flatten();
+            return Why::Route { routes: routes.map(|route| route.text()).collect() };
+        }
+        let conditions = self.conditions.get(limit.conditions);
+        let failing = conditions.and_then(|all| all.failing(&self.attributes, request));
+        if let Some((id, wanted)) = failing {
+            let found = self.attributes.value(id, request).map(|value| match value {
+                Value::Text(text) => text_of(text),
+                Value::Ip(ip) => ip.to_string(),
+            });
+            let wanted = wanted.to_string();
+            return Why::Condition { attribute: self.attribute_name(id), wanted, found };
+        }
+        let mut applies = "";
+        for group in &self.groups {
+            let mut member = false;
+            group.each(question, |_| true, |matched| member |= matched.limit == number);
+            let found = group.find(question, |conditions| met.holds(conditions));
+            if let Some(found) = found.filter(|_| member) {
+                applies = &self.limit(found.limit).name;
+            }
+        }
+        Why::Group { applies }
+    }
+
+    /// The parts of a key by name, for people; `None` if one is missing.
+    fn key<'p>(
+        &'p self,
+        parts: &'p KeyParts,
+        source: &Source<'_, '_>,
+        route: Option<&str>,
+    ) -> Option<Key<'p>> {
+        let spelled = parts.spell(&self.attributes, source).ok()?;
+        let named = parts.0.iter().zip(spelled).map(|(part, bytes)| match part {
+            Part::Attribute(id) => {
+                let value = match self.attributes.value(*id, source.request) {
+                    Some(Value::Ip(ip)) => self.prefix(*id, ip),
+                    _ => text_of(&bytes),
+                };
+                (self.attribute_name(*id), value)
+            }
+            Part::Parameter(name) => (&**name, text_of(&bytes)),
+            Part::Route => ("route", route.unwrap_or("/**").to_owned()),
+            Part::Method => ("method", text_of(&bytes)),
+            Part::Host => ("host", text_of(&bytes)),
+            Part::Path => ("path", text_of(&bytes)),
+        });
+        Some(named.collect())
+    }
+
+    /// An address as far as it counts in keys.
+    fn prefix(&self, id: AttributeId, ip: IpAddr) -> String {
+        let (v4, v6) = match self.attributes.kind(id) {
+            Some(Kind::Ip { v4_bits, v6_bits, .. }) => (*v4_bits, *v6_bits),
+            _ => (32, 64),
+        };
+        let (bits, all) = if ip.is_ipv4() { (v4, 32) } else { (v6, 128) };
+        match IpNet::new(ip, bits) {
+            Ok(network) if bits < all => network.trunc().to_string(),
+            _ => ip.to_string(),
+        }
+    }
+}
+
+impl Limit {
+    /// A quota of this limit as the file writes it; one that came at run time as its
+    /// numbers say.
+    fn spelled(&self, numbers: [u64; 3]) -> String {
+        if let Some((_, text)) = self.written.iter().find(|(known, _)| *known == numbers) {
+            return text.to_string();
+        }
+        let [units, second, _] = numbers;
+        let time = Duration::from_nanos(nanos_up(second));
+        match self.algorithm {
+            Algorithm::Gcra => format!("1 every {time:?}, burst {units}"),
+            Algorithm::SlidingLog | Algorithm::SlidingCounter => format!("{units} every {time:?}"),
+            Algorithm::Calendar | Algorithm::Leases | Algorithm::Size => units.to_string(),
+        }
+    }
+}
+
+/// Values as text that is safe to print on one line.
+fn text_of(bytes: &[u8]) -> String {
+    let printable = |c: char| match c {
+        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            char::REPLACEMENT_CHARACTER
+        }
+        c => c,
+    };
+    String::from_utf8_lossy(bytes).chars().map(printable).collect()
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |values: &[Box<[u8]>]| {
+            values.iter().map(|value| text_of(value)).collect::<Vec<_>>().join(" or ")
+        };
+        match self {
+            Self::Present => f.write_str("present"),
+            Self::Absent => f.write_str("absent"),
+            Self::OneOf(values) => f.write_str(&list(values)),
+            Self::NoneOf(values) => write!(f, "not {}", list(values)),
+        }
+    }
+}
+
+impl<'p> Explanation<'p> {
+    /// The path, made normal: what routes are matched by.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The refusal that turns the request away before any limit is asked.
+    pub fn refused(&self) -> Option<&'p str> {
+        self.refused.map(|(name, _)| name)
+    }
+
+    /// The exemption that lets the request through before any limit is asked.
+    pub fn exempt(&self) -> Option<&'p str> {
+        self.exempt.filter(|_| self.refused.is_none())
+    }
+
+    /// The limit by which the request is denied because it lacks something, and what.
+    pub fn lacking(&self) -> Option<(&'p str, &'p str)> {
+        self.lacking
+    }
+
+    /// The penalties whose blocks would hold for the request.
+    pub fn penalties(&self) -> impl ExactSizeIterator<Item = &'p str> {
+        self.penalties.iter().map(|(name, _)| *name)
+    }
+
+    /// Every limit of the policy, in the order of the file. A limit that stands in for
+    /// another comes after that one, and again in its own place.
+    pub fn limits(&self) -> impl ExactSizeIterator<Item = &LimitExplanation<'p>> {
+        self.limits.iter()
+    }
+}
+
+impl<'p> LimitExplanation<'p> {
+    /// As the file calls it.
+    pub fn name(&self) -> &'p str {
+        self.name
+    }
+
+    /// How it counts.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Whether it applies, and why.
+    pub fn why(&self) -> &Why<'p> {
+        &self.why
+    }
+
+    /// Whether it would be asked.
+    pub fn applies(&self) -> bool {
+        matches!(self.why, Why::Applies { .. })
+    }
+}
+
+impl fmt::Display for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}", text_of(self.method.as_bytes()), text_of(self.path.as_bytes()))?;
+        if let Some((name, status)) = self.refused {
+            write!(f, "\nrefused: {name}")?;
+            if let Some(status) = status {
+                write!(f, " ({status})")?;
+            }
+            writeln!(f, "\n  no limit is asked; but for that:")?;
+        } else if let Some(name) = self.exempt {
+            writeln!(f, "\nexempt: {name}\n  no limit is asked; but for that:")?;
+        }
+        for (name, key) in &self.penalties {
+            writeln!(f, "\nmay be blocked: {name}")?;
+            keys(f, key)?;
+        }
+        if let Some((limit, attribute)) = self.lacking {
+            writeln!(f, "\ndenied: {limit} needs `{attribute}`, which the request lacks")?;
+        }
+        self.limits.iter().filter(|limit| limit.applies()).try_for_each(|l| l.fmt(f))?;
+        self.limits.iter().filter(|limit| !limit.applies()).try_for_each(|l| l.fmt(f))
+    }
+}
+
+fn keys(f: &mut fmt::Formatter<'_>, key: &[(&str, String)]) -> fmt::Result {
+    let parts: Vec<String> = key.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let key = if parts.is_empty() { "one for everybody".to_owned() } else { parts.join(", ") };
+    writeln!(f, "  key    {key}")
+}
+
+impl fmt::Display for LimitExplanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let applies = if self.applies() { "applies" } else { "does not apply" };
+        writeln!(f, "\n{applies}: {} ({})", self.name, self.algorithm.name())?;
+        match &self.why {
+            Why::Applies { route, key, quota, units, unit, shadow, instead_of } => {
+                if let Some(other) = instead_of {
+                    writeln!(f, "  in the place of {other}")?;
+                }
+                if let Some(route) = route {
+                    writeln!(f, "  route  {route}")?;
+                }
+                keys(f, key)?;
+                writeln!(f, "  quota  {}", quota.as_deref().unwrap_or("unlimited"))?;
+                writeln!(f, "  costs  {units} of {unit}")?;
+                if *shadow {
+                    writeln!(f, "  shadow: it reports, and denies nothing")?;
+                }
+                Ok(())
+            }
+            Why::Route { routes } => writeln!(f, "  no route matches: {}", routes.join(", ")),
+            Why::Condition { attribute, wanted, found } => {
+                let found = found.as_deref().unwrap_or("missing");
+                writeln!(f, "  `{attribute}` should be {wanted}, and is {found}")
+            }
+            Why::Group { applies } => {
+                writeln!(f, "  {applies} goes before it: one limit of a group applies")
+            }
+            Why::Missing { attribute, otherwise } => {
+                write!(f, "  the request lacks `{attribute}`: ")?;
+                match otherwise {
+                    Otherwise::Skipped => writeln!(f, "it is skipped"),
+                    Otherwise::Denied => writeln!(f, "the request is denied"),
+                    Otherwise::Limit(other) => writeln!(f, "{other} applies instead"),
+                }
+            }
+        }
+    }
+}
