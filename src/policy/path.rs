@@ -69,39 +69,36 @@ impl PathRules {
     /// The normal path of a request target: the target itself where it is normal
     /// already, else rewritten in `scratch`. Time is linear in its length.
     pub(crate) fn normal<'a>(self, target: &'a [u8], scratch: &'a mut Scratch) -> &'a str {
-        let (_, path) = split(target);
-        let trimmed = match path {
-            [rest @ .., b'/'] if !rest.is_empty() && !self.keeps_trailing() => rest,
-            _ => path,
-        };
-        if self.is_normal(trimmed)
-            && let Ok(path) = str::from_utf8(trimmed)
-        {
-            return path;
+        // Most targets are a path already; that a path is split again harms none.
+        let target = if target.first() == Some(&b'/') { target } else { split(target).1 };
+        match self.borrowed(target) {
+            Some(path) => path,
+            None => self.rewrite(split(target).1, scratch),
         }
-        self.rewrite(path, scratch)
     }
 
-    /// True only of paths that [`rewrite`](Self::rewrite) would leave as they are, if
-    /// they are UTF-8. False of some of these: hidden files, and letters beyond ASCII
-    /// where case is ignored.
-    fn is_normal(self, path: &[u8]) -> bool {
-        let ends = match path {
-            [b'/'] => true,
-            [b'/', .., last] => *last != b'/' || self.keeps_trailing(),
-            _ => false,
-        };
+    /// A target that needs nothing but to be cut, in one look at its bytes. None of
+    /// some others too: hidden files, and letters beyond ASCII where case is ignored.
+    fn borrowed(self, target: &[u8]) -> Option<&str> {
         let sensitive = self.case == Case::Sensitive;
-        let mut before = 0;
-        ends && path.iter().all(|&byte| {
-            let after = std::mem::replace(&mut before, byte);
+        let (mut before, mut end) = (0, target.len());
+        for (at, &byte) in target.iter().enumerate() {
             match byte {
-                b'/' | b'.' => after != b'/',
-                b'%' => false,
-                b'A'..=b'Z' | 0x80.. => sensitive,
-                _ => true,
+                b'/' | b'.' if before == b'/' => return None,
+                b'?' | b'#' => {
+                    end = at;
+                    break;
+                }
+                b'%' => return None,
+                b'A'..=b'Z' | 0x80.. if !sensitive => return None,
+                _ => before = byte,
             }
-        })
+        }
+        let path = match target.get(..end)? {
+            [rest @ .., b'/'] if !rest.is_empty() && !self.keeps_trailing() => rest,
+            path => path,
+        };
+        if path.first() == Some(&b'/') { str::from_utf8(path).ok() } else { None }
     }
 
     fn rewrite<'a>(self, path: &[u8], scratch: &'a mut Scratch) -> &'a str {
@@ -458,15 +455,11 @@ mod tests {
     #[test]
     fn every_character_has_one_lower_case() {
         let mut scratch = Scratch::default();
-        for c in '\0'..=char::MAX {
-            let mut buffer = [0; 8];
-            let lower: String = c.to_lowercase().collect();
-            let path = format!("/a{lower}");
-            if !matches!(c, '/' | '?' | '#' | '%') {
-                assert_eq!(ANY_CASE.normal(path.as_bytes(), &mut scratch), path, "{c:?}");
-                let upper = format!("/a{}", c.encode_utf8(&mut buffer));
-                assert_eq!(ANY_CASE.normal(upper.as_bytes(), &mut scratch), path, "{c:?}");
-            }
+        for c in ('\0'..=char::MAX).filter(|c| !c.to_lowercase().eq([*c])) {
+            let path = format!("/a{}", c.to_lowercase());
+            assert_eq!(ANY_CASE.normal(path.as_bytes(), &mut scratch), path, "{c:?}");
+            let upper = format!("/a{c}");
+            assert_eq!(ANY_CASE.normal(upper.as_bytes(), &mut scratch), path, "{c:?}");
         }
     }
 

@@ -200,12 +200,14 @@ impl Host {
 
 /// A host without its port, the user before it, and the dot that ends a full name.
 pub(crate) fn bare_host(host: &str) -> &str {
-    let host = host.trim();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    if host.bytes().all(plain) && !host.ends_with('.') {
+        return host;
+    }
+    let host = host.trim_ascii();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
+    let name = host.trim_end_matches(|c: char| c.is_ascii_digit());
+    let name = name.strip_suffix(':').unwrap_or(host);
     // A bare IPv6 address has no port.
     let name = if name.contains(':') && !name.starts_with('[') { host } else { name };
     name.strip_suffix('.').unwrap_or(name)

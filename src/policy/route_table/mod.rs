@@ -230,9 +230,12 @@ impl Node {
     ) -> ControlFlow<()> {
         match path {
             None => offer(&self.here)?,
+            // Nothing below but what ends in a rest.
+            Some(_) if self.literals.is_empty() && self.parameter.is_none() => {}
             Some(path) => {
-                let (segment, rest) = match path.split_once('/') {
-                    Some((segment, rest)) => (segment, Some(rest)),
+                let slash = path.bytes().position(|byte| byte == b'/');
+                let (segment, rest) = match slash.and_then(|at| path.split_at_checked(at)) {
+                    Some((segment, rest)) => (segment, rest.get(1..)),
                     None => (path, None),
                 };
                 if let Some(node) = self.literals.get(segment) {
