@@ -4,6 +4,8 @@
 //! ticks (see [`crate::time`]). A caller that loses a race for the state asks
 //! again with the state as it then is.
 
+#[cfg(any(feature = "policy", test))]
+#[cfg_attr(not(feature = "policy"), allow(dead_code))]
 mod block;
 mod calendar;
 mod gcra;
@@ -11,9 +13,12 @@ mod lease;
 mod sliding_counter;
 mod sliding_log;
 
+#[cfg(any(feature = "policy", test))]
+#[cfg_attr(not(feature = "policy"), allow(unused_imports))]
 pub(crate) use block::{Block, BlockState, BlockStep, Standing};
-#[allow(unused_imports)] // until policies use them
-pub(crate) use calendar::{Calendar, Unit};
+pub(crate) use calendar::Calendar;
+#[cfg(any(feature = "policy", test))]
+pub(crate) use calendar::Unit;
 pub use gcra::Gcra;
 pub(crate) use lease::{Entry, LeaseState, Leases, MAX_LEASES};
 pub use sliding_counter::SlidingCounter;

@@ -2,7 +2,8 @@
 //! table of leases ([`LeaseLimiter`]).
 
 mod batch;
-#[cfg(feature = "policy")]
+#[cfg(any(feature = "policy", test))]
+#[cfg_attr(not(feature = "policy"), allow(dead_code))]
 mod blocks;
 mod builder;
 pub(crate) mod current;

@@ -14,7 +14,7 @@ use super::{
     key::{Lacking, Part, Source},
     limit::{Keeper, Limit, Missing},
     moment::Moment,
-    path::Scratch,
+    path::{Scratch, authority},
     quotas::Chosen,
     request::Request,
     route_table::{Matched, Question},
@@ -67,7 +67,9 @@ impl Policy {
     ) -> T {
         with_scratch(|scratch| {
             let path = self.paths.normal(request.path, scratch);
-            run(Question::new(Some(request.method), request.host, path))
+            // What the request line names is what the host's router goes by.
+            let host = authority(request.path).or(request.host);
+            run(Question::new(Some(request.method), host, path))
         })
     }
 

@@ -210,7 +210,7 @@ impl Policy {
             route: matched.route,
             parameter: &parameter,
         };
-        let route = route.map(|route| route.text());
+        let route = route.map(super::route::Route::text);
         let (mut number, mut instead_of) = (matched.limit, None);
         loop {
             let limit = self.limit(number);
@@ -266,7 +266,7 @@ impl Policy {
         }
         if !on_route {
             let routes = self.routes.get(number).into_iter().flatten();
-            return Why::Route { routes: routes.map(|route| route.text()).collect() };
+            return Why::Route { routes: routes.map(super::route::Route::text).collect() };
         }
         let conditions = self.conditions.get(limit.conditions);
         let failing = conditions.and_then(|all| all.failing(&self.attributes, request));

@@ -3,6 +3,7 @@
 use super::{
     attribute::{AttributeId, Attributes, Kind, Value},
     forwarded,
+    path::authority,
     request::Request,
     route::bare_host,
     route_table::Question,
@@ -169,7 +170,8 @@ impl KeyParts {
                 Part::Route => sink.part(&source.route.to_le_bytes()),
                 Part::Method => sink.part(source.method.as_bytes()),
                 Part::Host => {
-                    let host = source.request.host.map(bare_host).filter(|host| !host.is_empty());
+                    let told = authority(source.request.path).or(source.request.host);
+                    let host = told.map(bare_host).filter(|host| !host.is_empty());
                     host_part(host.ok_or(lacking)?.as_bytes(), sink);
                 }
                 Part::Path => sink.part(source.path.as_bytes()),

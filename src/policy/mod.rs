@@ -1,6 +1,6 @@
 //! Limits written as a file: routes, keys, tiers, groups, and one answer for all of them.
 //!
-//! A [`Policy`] is read from a text or a file ([what may stand in it](file)), and asked
+//! A [`Policy`] is read from a text or a file ([what may stand in it](mod@file)), and asked
 //! about each [`Request`]. All limits that apply are asked together: a request that one
 //! of them denies is charged by none, and the [`PolicyDecision`] names every limit, what
 //! it has left, which one binds, and the header fields and body to send.

@@ -15,12 +15,7 @@ use super::{Gauges, OnSaturation, RoomError, hash::KeyHasher};
 use crate::{
     algorithm::Leases,
     decision::Decision,
-    table::{
-        Hash, Refused, Table,
-        geometry::Wide,
-        rule::{Ask, Request},
-        storage::Heap,
-    },
+    table::{Hash, Refused, Table, geometry::Wide, rule::Request, storage::Heap},
     time::{Clock, MonotonicClock, Nanos, nanos_up, ticks, ticks_of},
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -216,7 +211,7 @@ impl<C: Clock> LeaseLimiter<C> {
     #[cfg(feature = "policy")]
     pub(crate) fn ask_by(
         &self,
-        ask: Ask,
+        ask: crate::table::rule::Ask,
         hash: Hash,
         numbers: [u64; 3],
         n: u64,
