@@ -6,7 +6,7 @@
 
 mod support;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::{fmt::Write, hint::black_box, time::Duration};
 use support::keys::{Key, shuffled};
 use tollgate::{
@@ -56,13 +56,13 @@ fn limits(c: &mut Criterion) {
             let ask = |key| policy.request("GET", "/").attribute_by_id(user, key);
             let requests: Vec<_> = keys.iter().map(ask).collect();
             let mut next = requests.iter().cycle();
-            c.bench_function(&BenchmarkId::new(algorithm, n).to_string(), |b| {
+            c.bench_function(&format!("{algorithm}/{n}"), |b| {
                 b.iter(|| policy.check(black_box(next.next().unwrap())));
             });
             if n == 3 {
                 // Time stands: the clocks' part is the difference.
                 let now: Moment = policy.now();
-                c.bench_function(&BenchmarkId::new(algorithm, "3-given-time").to_string(), |b| {
+                c.bench_function(&format!("{algorithm}/3-given-time"), |b| {
                     b.iter(|| policy.check_at(black_box(next.next().unwrap()), now));
                 });
             }
@@ -96,7 +96,7 @@ fn around(c: &mut Criterion) {
     let now = policy.now();
     for (name, path) in [("plain", "/v1/scans/17"), ("encoded", "/v1/./scans/%31%37?page=2")] {
         let request = policy.request("GET", path);
-        c.bench_function(&BenchmarkId::new("path", name).to_string(), |b| {
+        c.bench_function(&format!("path/{name}"), |b| {
             b.iter(|| policy.check_at(black_box(&request), now));
         });
     }

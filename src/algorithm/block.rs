@@ -3,8 +3,6 @@
 //! A key's word says until when it is blocked and by which step of the ladder. A
 //! *strike* starts the next block; a block that ended long enough ago is forgotten.
 
-#![allow(dead_code)] // until the policies' penalties use it
-
 use crate::time::{MAX_DEBT, SLACK, TICKS_PER_NANO, last_now};
 
 /// The most steps of a ladder.

@@ -164,7 +164,13 @@ impl Compiler<'_> {
         for conflict in conflicts {
             self.conflict(document, conflict.first.limit, conflict.second.limit);
         }
-        let limits = document.limit.iter().map(|limit| self.limit(limit, &by_name)).collect();
+        let mut limits: Vec<Limit> = Vec::new();
+        for (number, limit) in document.limit.iter().enumerate() {
+            let mut limit = self.limit(limit, &by_name);
+            let same = limits.iter().position(|before| before.key == limit.key);
+            limit.same_key = same.filter(|_| !limit.key.is_of_route()).unwrap_or(number);
+            limits.push(limit);
+        }
         let penalties = document.penalty.iter().filter_map(|p| self.penalty(p, &by_name)).collect();
         let dialect = self.dialect(document, &groups);
         Policy {
@@ -344,6 +350,7 @@ impl Compiler<'_> {
             algorithm,
             keeper,
             key,
+            same_key: 0,
             quotas,
             cost,
             missing: match &limit.missing.value {

@@ -95,7 +95,7 @@ impl Policy {
             return;
         }
         for matched in self.applying(question, &met) {
-            match self.prepare(request, question, matched) {
+            match self.prepare(request, question, matched, &decision.asked) {
                 Ok(Some(asked)) => {
                     let known = decision.asked.iter_mut().find(|one| one.limit == asked.limit);
                     match known {
@@ -151,6 +151,7 @@ impl Policy {
         request: &Request<'_>,
         question: Question<'_>,
         matched: Matched,
+        before: &[Asked],
     ) -> Result<Option<Asked>, (&Limit, Lacks)> {
         let path = question.path();
         let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
@@ -166,7 +167,7 @@ impl Policy {
         // A circle of limits that stand in for one another is an error of the file.
         loop {
             let limit = self.limit(number);
-            match (self.ask_for(number, &source), limit.missing) {
+            match (self.ask_for(number, &source, before), limit.missing) {
                 (Ok(asked), _) => {
                     limit.keeper.prefetch(asked.hash);
                     return Ok(Some(asked));
@@ -186,9 +187,19 @@ impl Policy {
         self.limit(number).key.hash(&self.hasher, &self.attributes, source)
     }
 
-    pub(super) fn ask_for(&self, number: usize, source: &Source<'_, '_>) -> Result<Asked, Lacks> {
+    pub(super) fn ask_for(
+        &self,
+        number: usize,
+        source: &Source<'_, '_>,
+        before: &[Asked],
+    ) -> Result<Asked, Lacks> {
         let limit = self.limit(number);
-        let hash = self.ask_for_key(number, source).map_err(Lacks::Part)?;
+        // Of limits with the same key parts one has hashed them, most often the last.
+        let same = |one: &&Asked| self.limit(one.limit).same_key == limit.same_key;
+        let hash = match before.iter().rev().take(8).find(same) {
+            Some(one) => one.hash,
+            None => self.ask_for_key(number, source).map_err(Lacks::Part)?,
+        };
         let numbers = match limit.quotas.choose(&self.attributes, source.request) {
             Ok(Chosen::Unlimited) => None,
             Ok(Chosen::Numbers(numbers)) => Some(numbers),

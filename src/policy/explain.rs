@@ -214,7 +214,7 @@ impl Policy {
         let (mut number, mut instead_of) = (matched.limit, None);
         loop {
             let limit = self.limit(number);
-            let (why, next) = match self.ask_for(number, &source) {
+            let (why, next) = match self.ask_for(number, &source, &[]) {
                 Ok(asked) => {
                     let applies = Why::Applies {
                         route,

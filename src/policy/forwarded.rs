@@ -3,7 +3,6 @@
 //! Every proxy appends whom it heard the request from, so only the last entries of a
 //! forwarded-for list, those that our own proxies wrote, are true. The list is read from
 //! the right; what a client put in front is not looked at.
-#![allow(dead_code)] // until evaluate.rs uses it
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -122,6 +122,11 @@ impl KeyParts {
         Ok(parts.finish())
     }
 
+    /// Whether the key depends on which route of a limit matched.
+    pub(super) fn is_of_route(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Parameter(_) | Part::Route))
+    }
+
     /// The lot that a key draws, below a million: the same in every process, and for
     /// every limit that has these key parts.
     pub(super) fn lot(&self, attributes: &Attributes, source: &Source<'_, '_>) -> u32 {

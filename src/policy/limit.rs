@@ -81,6 +81,8 @@ pub(super) struct Limit {
     pub(super) algorithm: Algorithm,
     pub(super) keeper: Arc<Keeper>,
     pub(super) key: KeyParts,
+    /// The first limit that has the same key in every request.
+    pub(super) same_key: usize,
     pub(super) quotas: Quotas,
     pub(super) cost: Option<DimensionId>,
     pub(super) missing: Missing,

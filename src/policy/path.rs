@@ -17,8 +17,6 @@
 //! Making a normal path normal changes nothing. A backslash is a character like others,
 //! and so is the NUL byte. Path parameters (`/a;x=1`) belong to the segment.
 
-#![allow(dead_code)] // until evaluate.rs uses it
-
 use percent_encoding::percent_decode;
 use std::fmt::Write;
 

@@ -3,7 +3,6 @@
 //! The path is a template: `{name}` is one segment, whatever it is; `/**` at the end is
 //! the path itself and everything below. Literals are made normal by the rules that
 //! requests go by, so that they may be written as people write them.
-#![allow(dead_code)] // until evaluate.rs uses it
 
 use super::path::{PathRules, Scratch, TrailingSlash, segments};
 use std::{fmt, net::Ipv6Addr, ops::Range};

@@ -9,7 +9,6 @@
 //! Windows begin and end at whole multiples of the algorithm's grain (a minute for
 //! minutes, else a quarter of an hour) since 1970, as all zones have them that are in
 //! use. Where a zone's offset once was no multiple, they begin and end with the next.
-#![allow(dead_code)] // until limits are compiled
 
 use crate::{algorithm::Unit, limiter::current::Current};
 use jiff::{
