@@ -2,6 +2,7 @@
 
 #![cfg(not(loom))]
 
+mod explained;
 mod replay;
 
 use std::{
