@@ -80,6 +80,7 @@ fn what_is_explained_is_what_is_asked() {
                     assert!(explained.penalties().any(|known| known == name));
                 }
                 Cause::Exempt(name) => assert_eq!(explained.exempt(), Some(name)),
+                other => panic!("{other:?}"),
             }
             // Each limit that does not apply has a reason.
             for limit in explained.limits() {
