@@ -8,6 +8,7 @@ use super::{
     limit::{Algorithm, Limit, Missing},
     path::Scratch,
     request::Request,
+    route::Route,
     route_table::{Matched, Question},
     select::{Met, Wanted},
 };
@@ -182,7 +183,8 @@ impl Policy {
         request: &Request<'_>,
         question: Question<'_>,
     ) -> Vec<(&str, Key<'_>)> {
-        let apart = Source::apart(request, question);
+        let apart =
+            Source { method: question.method(), path: question.path(), ..Source::of(request) };
         let penalties = self.penalties.iter().filter(|penalty| {
             let covers = penalty.covers.as_ref();
             covers.is_none_or(|covers| covers.find(question, |_| true).is_some())
@@ -210,11 +212,11 @@ impl Policy {
             route: matched.route,
             parameter: &parameter,
         };
-        let route = route.map(super::route::Route::text);
+        let route = route.map(Route::text);
         let (mut number, mut instead_of) = (matched.limit, None);
         loop {
             let limit = self.limit(number);
-            let (why, next) = match self.ask_for(number, &source, &[]) {
+            let (why, next) = match self.ask_for(number, &source) {
                 Ok(asked) => {
                     let applies = Why::Applies {
                         route,
@@ -266,7 +268,7 @@ impl Policy {
         }
         if !on_route {
             let routes = self.routes.get(number).into_iter().flatten();
-            return Why::Route { routes: routes.map(super::route::Route::text).collect() };
+            return Why::Route { routes: routes.map(Route::text).collect() };
         }
         let conditions = self.conditions.get(limit.conditions);
         let failing = conditions.and_then(|all| all.failing(&self.attributes, request));

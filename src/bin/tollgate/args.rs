@@ -94,17 +94,17 @@ pub(crate) struct Replay {
     pub(crate) policy: Option<PathBuf>,
 
     /// What the policy is to be told of every request: host, an attribute, or a cost
-    #[arg(long, value_name = "NAME=VALUE", requires = "policy")]
+    #[arg(long, value_name = "NAME=VALUE", requires = "policy", conflicts_with = "quota")]
     pub(crate) set: Vec<String>,
 
     /// What it is to be told from the log: FIELD is client, ident, user, method,
     /// path, status or bytes; ip=client goes without saying
-    #[arg(long, value_name = "NAME=FIELD", requires = "policy")]
+    #[arg(long, value_name = "NAME=FIELD", requires = "policy", conflicts_with = "quota")]
     pub(crate) field: Vec<String>,
 
     /// A table of attributes that follow from another, such as tiers of users:
     /// CSV, whose first line names them
-    #[arg(long, value_name = "FILE", requires = "policy")]
+    #[arg(long, value_name = "FILE", requires = "policy", conflicts_with = "quota")]
     pub(crate) map: Vec<PathBuf>,
 
     /// Requests that may come at once (gcra only) [default: the quota's units]

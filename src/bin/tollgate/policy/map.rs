@@ -1,8 +1,8 @@
 //! `--map`: attributes that follow from another, such as tiers of users.
 
-use super::{explain::unknown, fields::From};
+use super::{explain::unknown, fields::From, open, reason};
 use crate::{failure::Failure, line::Line, show};
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, io::Read, path::Path};
 use tollgate::policy::{AttributeId, Policy};
 
 type Rows = HashMap<Vec<u8>, Vec<Vec<u8>>, ahash::RandomState>;
@@ -23,7 +23,9 @@ impl Map {
     ) -> Result<Self, Failure> {
         let name = show::name(path.as_os_str().as_encoded_bytes());
         let wrong = |why: String| Failure::new(format!("--map {name}: {why}"));
-        let text = fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let (mut file, _) = open(path).map_err(wrong)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|e| wrong(reason(&e)))?;
         let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
         let mut lines = text.split(|byte| *byte == b'\n').enumerate().filter_map(|(nth, line)| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -9,7 +9,11 @@ pub(crate) mod report;
 pub(crate) use explain::explain;
 
 use crate::{failure::Failure, show};
-use std::{fs, io, path::Path};
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read},
+    path::Path,
+};
 use tollgate::policy::{Policy, PolicyError, PolicyFile};
 
 /// Larger files are no policies, but somebody's log.
@@ -19,20 +23,29 @@ const LARGEST: u64 = 16 << 20;
 fn load(path: &Path, code: u8) -> Result<PolicyFile, Failure> {
     let name = show::name(path.as_os_str().as_encoded_bytes());
     let wrong = |why: String| Failure::new(format!("{name}: {why}"));
-    let text = |error: &io::Error| match error.kind() {
+    let (file, found) = open(path).map_err(wrong)?;
+    let mut bytes = Vec::new();
+    // A pipe has no length, and may have no end.
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| wrong(reason(&e)))?;
+    if found.len().max(bytes.len() as u64) > LARGEST {
+        return Err(wrong("is larger than 16 MiB: no policy".to_owned()));
+    }
+    PolicyFile::parse(&name, &bytes).map_err(|errors| invalid(&errors, code))
+}
+
+/// Opens a file that is to be read as a whole, or says why it cannot be.
+fn open(path: &Path) -> Result<(File, Metadata), String> {
+    let file = File::open(path).map_err(|e| reason(&e))?;
+    let found = file.metadata().map_err(|e| reason(&e))?;
+    if found.is_dir() { Err("is a directory".to_owned()) } else { Ok((file, found)) }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
-    };
-    let found = fs::metadata(path).map_err(|e| wrong(text(&e)))?;
-    if found.is_dir() {
-        return Err(wrong("is a directory".to_owned()));
     }
-    if found.len() > LARGEST {
-        return Err(wrong("is larger than 16 MiB: no policy".to_owned()));
-    }
-    let bytes = fs::read(path).map_err(|e| wrong(text(&e)))?;
-    PolicyFile::parse(&name, &bytes).map_err(|errors| invalid(&errors, code))
 }
 
 fn invalid(errors: &PolicyError, code: u8) -> Failure {
