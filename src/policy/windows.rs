@@ -134,9 +134,7 @@ impl Windows {
     /// The first date of the window that a date is in.
     fn first_of(&self, day: Date) -> Option<Date> {
         match self.unit {
-            Unit::Week => {
-                day.checked_sub(day.weekday().to_monday_zero_offset().days()).ok()
-            }
+            Unit::Week => day.checked_sub(day.weekday().to_monday_zero_offset().days()).ok(),
             Unit::Month => Some(day.first_of_month()),
             Unit::Year => Some(day.first_of_year()),
             Unit::Day | Unit::Hour | Unit::Minute => Some(day),
@@ -267,7 +265,13 @@ mod tests {
         is(Unit::Hour, zone, half, half, "2026-05-01T13:00+05:45");
         is(Unit::Day, zone, half, "2026-05-01T00:00+05:45", "2026-05-02T00:00+05:45");
         let zone = "Pacific/Chatham";
-        is(Unit::Day, zone, "2026-09-27T12:00+13:45", "2026-09-27T00:00+12:45", "2026-09-28T00:00+13:45");
+        is(
+            Unit::Day,
+            zone,
+            "2026-09-27T12:00+13:45",
+            "2026-09-27T00:00+12:45",
+            "2026-09-28T00:00+13:45",
+        );
     }
 
     /// Midnights that do not come, days that do not, and a date that comes back.
