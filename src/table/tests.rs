@@ -2,7 +2,11 @@
 
 use super::rule::Ask;
 use super::*;
-use crate::{Decision, Quota, algorithm::Gcra, algorithm::SlidingLog, sync::Ordering};
+use crate::{
+    Decision, Quota,
+    algorithm::{Gcra, SlidingCounter, SlidingLog},
+    sync::Ordering,
+};
 
 fn quota(text: &str) -> Quota {
     text.parse().unwrap()
@@ -40,6 +44,7 @@ fn denials_write_nothing<R: Rule<Answer = Decision>>(rule: R) {
 fn a_denial_and_a_look_write_not_a_word() {
     denials_write_nothing(Gcra::new(&quota("5/min"), 0));
     denials_write_nothing(SlidingLog::new(&quota("5/min"), 0, 0).unwrap());
+    denials_write_nothing(SlidingCounter::new(&quota("5/min"), 0).unwrap());
 }
 
 /// Somebody sits on every ticket, for good: known keys do not notice.
