@@ -330,3 +330,89 @@ impl Calendar {
         self.answer(full, now, retry)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const ALL: [Unit; 6] =
+        [Unit::Minute, Unit::Hour, Unit::Day, Unit::Week, Unit::Month, Unit::Year];
+
+    /// April 2026, by seconds since the beginning of the year.
+    fn april(units: u64) -> Calendar {
+        let day = |nth: u64| nth * DAY;
+        Calendar::new(Unit::Month).with_numbers([units, day(90), day(120)])
+    }
+
+    #[test]
+    fn a_month_of_five_hundred() {
+        let calendar = april(500);
+        let now = 119 * DAY;
+        let Verdict::Charge(state, d) = calendar.decide_fresh(0, now, 499) else { panic!() };
+        assert_eq!((d.remaining(), d.reset_after_secs()), (1, 86_400));
+        let Verdict::Answer(d) = calendar.decide(state, now, now, 2) else { panic!() };
+        assert_eq!((d.remaining(), d.retry_after_secs()), (1, Some(86_400)));
+        let may = calendar.with_numbers([500, 120 * DAY, 151 * DAY]);
+        let now = 120 * DAY;
+        let Verdict::Charge(_, d) = may.decide(state, now, now, 500) else { panic!() };
+        assert_eq!((d.remaining(), d.full_after().as_secs()), (0, 31 * 86_400));
+    }
+
+    /// A clock that is set back over the end of a month, by as much as is honest: the
+    /// later month stays. Further, and it is a fault.
+    #[test]
+    fn no_credit_for_a_clock_that_is_set_back() {
+        let may = april(5).with_numbers([5, 120 * DAY, 151 * DAY]);
+        let Verdict::Charge(state, _) = may.decide_fresh(0, 120 * DAY, 5) else { panic!() };
+        let now = 119 * DAY + 1;
+        let Verdict::Answer(d) = april(5).decide(state, now, now, 1) else { panic!() };
+        assert_eq!(d.remaining(), 0);
+        assert_eq!(d.reset_after().as_secs(), 32 * 86_400);
+        let february = april(5).with_numbers([5, 31 * DAY, 59 * DAY]);
+        let now = 40 * DAY;
+        assert!(matches!(february.decide(state, now, now, 1), Verdict::Fault));
+        assert!(matches!(february.decide(february.full(), now, now, 1), Verdict::Answer(_)));
+    }
+
+    /// The shortest month before the longest, a day ahead of it: honest.
+    #[test]
+    fn windows_of_any_length_are_honest() {
+        let march = april(5).with_numbers([5, 59 * DAY, 90 * DAY]);
+        let now = 59 * DAY + DAY - 1;
+        let Verdict::Charge(state, _) = march.decide_fresh(0, now, 5) else { panic!() };
+        let february = april(5).with_numbers([5, 31 * DAY, 59 * DAY]);
+        let now = 59 * DAY - 1;
+        assert!(matches!(february.decide(state, now, now, 1), Verdict::Answer(_)));
+    }
+
+    #[test]
+    fn the_word_holds_its_parts() {
+        for unit in ALL {
+            let calendar = Calendar::new(unit);
+            let last = (calendar.last_now() + unit.longest()).div_ceil(calendar.grain());
+            for end in [0, 1, last] {
+                for units in [0, 1, Calendar::max_units(unit)] {
+                    for repaired in [false, true] {
+                        let state = CalendarState { end, units, repaired };
+                        let word = calendar.pack(state);
+                        assert_eq!(calendar.unpack(word), state);
+                        assert!(word << 1 < 0x7F << 57 && word < 0xFF << 56);
+                    }
+                }
+            }
+        }
+    }
+
+    /// More than a word can count is never let in, and never counted.
+    #[test]
+    fn what_cannot_be_counted_does_not_pass() {
+        for unit in ALL {
+            let most = Calendar::max_units(unit);
+            let calendar = Calendar::new(unit).with_numbers([u64::MAX, 0, 86_400 * SECOND]);
+            let Verdict::Charge(state, _) = calendar.decide_fresh(0, 0, most) else { panic!() };
+            assert!(matches!(calendar.decide(state, 0, 0, 1), Verdict::Answer(d) if d.is_denied()));
+            let Verdict::Answer(d) = calendar.decide(state, 0, 0, most + 1) else { panic!() };
+            assert_eq!(d.outcome(), Outcome::Never);
+        }
+    }
+}

@@ -419,3 +419,110 @@ fn share(units: u64, part: u64, whole: u64, up: bool) -> u64 {
     };
     quotient.saturating_add(u64::from(up && !exact))
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 16_000_000_000;
+
+    impl Stamps for [u64; 2] {
+        fn stamp(&self, entry: usize) -> u64 {
+            self[entry]
+        }
+    }
+
+    fn counter(quota: &str) -> SlidingCounter {
+        SlidingCounter::new(&quota.parse().unwrap(), 0).unwrap()
+    }
+
+    fn state(window: u64, units: u64) -> CounterState {
+        CounterState { window, units, alone: false }
+    }
+
+    /// "100/min", fifteen seconds into a window after one of 80: 60 of those count.
+    #[test]
+    fn a_minute_of_a_hundred() {
+        let counter = counter("100/min");
+        let ring = [0, state(3, 80).pack()];
+        let now = (4 * 60 + 15) * SECOND;
+        let Verdict::Charge(next, d) = counter.decide(state(4, 10), &ring, now, now, 20) else {
+            panic!()
+        };
+        assert_eq!((next, d.remaining()), (state(4, 30), 10));
+        // Eighty in sixty seconds: one more in three quarters of a second.
+        assert_eq!(d.reset_after().as_millis(), 750);
+        assert_eq!(d.full_after().as_secs(), 45 + 60);
+        let Verdict::Answer(d) = counter.decide(next, &ring, now, now, 30) else { panic!() };
+        assert_eq!(d.retry_after().unwrap().as_secs(), 15);
+        // Eighty pass when of the thirty no more than twenty count in the next window.
+        let Verdict::Answer(d) = counter.decide(next, &ring, now, now, 80) else { panic!() };
+        assert_eq!(d.retry_after().unwrap().as_secs(), 45 + 20);
+    }
+
+    /// Entries of other windows are not of the one before.
+    #[test]
+    fn the_ring_is_read_by_number() {
+        let counter = counter("100/min");
+        let now = 4 * 60 * SECOND;
+        let left = |state, ring: [u64; 2]| {
+            let Verdict::Answer(d) = counter.decide(state, &ring, now, now, 0) else { panic!() };
+            d.remaining()
+        };
+        assert_eq!(left(state(4, 10), [state(2, 50).pack(), state(3, 50).pack()]), 40);
+        assert_eq!(left(state(4, 10), [state(4, 50).pack(), state(1, 50).pack()]), 90);
+        assert_eq!(left(state(4, 10), [state(3, 50).pack(), state(5, 50).pack()]), 90);
+        let alone = CounterState { alone: true, ..state(4, 10) };
+        assert_eq!(left(alone, [0, state(3, 50).pack()]), 90);
+        // In the window before, and two before.
+        assert_eq!(left(state(3, 10), [state(2, 50).pack(), 0]), 90);
+        assert_eq!(left(state(2, 10), [0, state(1, 50).pack()]), 100);
+    }
+
+    #[test]
+    fn the_word_holds_its_parts() {
+        let last = counter("1/s").last_now() / SECOND;
+        for window in [0, 1, last] {
+            for units in [0, 1, MAX_COUNTED] {
+                for alone in [false, true] {
+                    let state = CounterState { window, units, alone };
+                    assert_eq!(CounterState::unpack(state.pack()), state);
+                    assert!(state.pack() << 1 < 0x7F << 57 && state.pack() < 0xFF << 56);
+                }
+            }
+        }
+        assert!(state(2, 0).tagged() > state(1, MAX_COUNTED).tagged());
+    }
+
+    /// The largest counts in the longest and the shortest windows.
+    #[test]
+    fn the_ends_of_the_range_do_not_wrap() {
+        for text in ["8589934591/s", "8589934591/1600d", "1/1600d", "1/s"] {
+            let counter = counter(text);
+            let now = counter.last_now();
+            let window = counter.window_of(now);
+            let ring = [0, 1].map(|nth| state(window - (window + nth) % 2, counter.units).pack());
+            for present in [0, 1, counter.units] {
+                for cost in [0, 1, counter.units, u64::MAX] {
+                    for now in [0, now - now % counter.period, now] {
+                        let state = state(window, present);
+                        match counter.decide(state, &ring, now, now.max(counter.last_now()), cost) {
+                            Verdict::Charge(next, d) => {
+                                assert!(next.units <= counter.units && d.is_allowed());
+                            }
+                            Verdict::Answer(d) => assert!(d.remaining() <= counter.units),
+                            verdict => panic!("{verdict:?}"),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_refused() {
+        for quota in ["1/999ms", "8589934592/s"] {
+            assert_eq!(SlidingCounter::new(&quota.parse().unwrap(), 0), None, "{quota}");
+        }
+    }
+}

@@ -72,7 +72,8 @@ impl<A, C> KeyedBuilder<A, C> {
     /// GCRA has room for any quota whose spent burst takes no longer to come back
     /// (burst times emission interval) than that of the largest given; memory does
     /// not grow with it. The sliding log has room for the most units and the longest
-    /// period of all that were given, and each unit takes memory in every slot.
+    /// period of all that were given, and each unit takes memory in every slot. The
+    /// sliding counter has room for any units, in windows of its one period.
     pub fn room_for(mut self, quota: Quota) -> Self {
         self.others.push(quota);
         self

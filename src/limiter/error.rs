@@ -10,8 +10,7 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The sliding log knows no burst, nor does the sliding counter: the quota's
-    /// must equal its units.
+    /// The sliding log knows no burst: the quota's must equal its units.
     BurstOnLog {
         /// The quota's units per period.
         units: u64,
@@ -22,6 +21,13 @@ pub enum BuildError {
     TooManyUnits {
         /// The quota's units per period.
         units: u64,
+    },
+    /// The sliding counter knows no burst: the quota's must equal its units.
+    BurstOnCounter {
+        /// The quota's units per period.
+        units: u64,
+        /// The quota's burst.
+        burst: u64,
     },
     /// A sliding counter counts to 8,589,934,591.
     TooManyCounted {
@@ -73,12 +79,16 @@ impl fmt::Display for BuildError {
         match self {
             Self::BurstOnLog { units, burst } => write!(
                 f,
-                "a sliding window knows no burst: burst {burst} differs from the {units} units per period"
+                "a sliding log knows no burst: burst {burst} differs from the {units} units per period"
             ),
             Self::TooManyUnits { units } => write!(
                 f,
                 "a sliding log holds at most {MAX_UNITS} units per key, not {units}; \
                  use GCRA, or count in larger units"
+            ),
+            Self::BurstOnCounter { units, burst } => write!(
+                f,
+                "a sliding counter knows no burst: burst {burst} differs from the {units} units per period"
             ),
             Self::TooManyCounted { units } => write!(
                 f,
@@ -141,9 +151,15 @@ pub enum RoomError {
         /// The longest there is room for.
         room: Duration,
     },
-    /// The sliding log knows no burst, nor does the sliding counter: the quota's
-    /// must equal its units.
+    /// The sliding log knows no burst: the quota's must equal its units.
     BurstOnLog {
+        /// The quota's units per period.
+        units: u64,
+        /// The quota's burst.
+        burst: u64,
+    },
+    /// The sliding counter knows no burst: the quota's must equal its units.
+    BurstOnCounter {
         /// The quota's units per period.
         units: u64,
         /// The quota's burst.
@@ -193,6 +209,9 @@ impl fmt::Display for RoomError {
             }
             Self::BurstOnLog { units, burst } => {
                 write!(f, "{}", BuildError::BurstOnLog { units, burst })
+            }
+            Self::BurstOnCounter { units, burst } => {
+                write!(f, "{}", BuildError::BurstOnCounter { units, burst })
             }
             Self::TooManyCounted { units } => {
                 write!(f, "{}", BuildError::TooManyCounted { units })

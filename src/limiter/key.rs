@@ -91,7 +91,8 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// owed to all. GCRA owes time, so that a unit of a faster quota weighs less.
     /// The log counts units, and **forgets those that have left the window of the
     /// quota it was last charged by**: that is for a key whose quota changes, not for
-    /// two limits on one key at a time, which take two limiters.
+    /// two limits on one key at a time, which take two limiters. The counter counts
+    /// units as well, and forgets none for that.
     ///
     /// # Errors
     ///
@@ -147,7 +148,9 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// at all once the charge is older than the largest debt. Sliding log: as
     /// many of the oldest live units leave at once, unless the charge's own have
     /// left; the charge itself may so be held against the key a little longer,
-    /// never shorter. A key without a state owes nothing, and nothing happens.
+    /// never shorter. Sliding counter: as long as the charge's window lasts, as
+    /// [it says](crate::SlidingCounter#refunds). A key without a state owes nothing, and
+    /// nothing happens.
     ///
     /// A charge given back twice is given back twice. Whoever was turned away
     /// meanwhile is not asked again. The slot of a GCRA key that was ever given
@@ -173,7 +176,7 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     /// used already, so it is charged even beyond the limit, and who comes next
     /// waits for it: with GCRA up to the largest debt the limiter has room for (see
     /// [`longest_wait`](crate::KeyedBuilder::longest_wait)), with the sliding log up
-    /// to the units of its window; units beyond that are not charged, nor in the
+    /// to the units of its window, as with the counter; units beyond that are not charged, nor in the
     /// charge.
     ///
     /// ```

@@ -243,7 +243,7 @@ impl Engine for SlidingCounter {
         for other in others.iter().chain([quota]) {
             let (units, burst, period) = (other.units(), other.burst_units(), other.period());
             if burst != units {
-                return Err(BuildError::BurstOnLog { units, burst });
+                return Err(BuildError::BurstOnCounter { units, burst });
             }
             if units > MAX_COUNTED {
                 return Err(BuildError::TooManyCounted { units });
@@ -262,7 +262,7 @@ impl Engine for SlidingCounter {
     fn fit(&self, quota: &Quota) -> Result<[u64; 3], RoomError> {
         let (units, burst) = (quota.units(), quota.burst_units());
         if burst != units {
-            return Err(RoomError::BurstOnLog { units, burst });
+            return Err(RoomError::BurstOnCounter { units, burst });
         }
         if units > MAX_COUNTED {
             return Err(RoomError::TooManyCounted { units });

@@ -37,12 +37,15 @@ pub(crate) enum Ask {
     /// To take back whatever was charged.
     Forget,
     /// What [`Charge`](Self::Charge) would say. Nothing is written, and a key
-    /// without a slot stays without.
+    /// without a slot stays without. Whether there would be one it does not tell, and
+    /// whether its last one was reclaimed by a later clock it may learn a moment late:
+    /// the charge does.
     #[allow(dead_code)] // until a policy looks
     Look,
     /// To leave nothing of what could still pass now, if the units would not pass,
     /// but may later; else nothing. The answer tells how the key stands then, and
-    /// what the same units are told then.
+    /// what the same units are told then. Never allowed is not *later*, and a key
+    /// without a slot stays without.
     #[allow(dead_code)] // until a policy's denials empty a limit
     Exhaust,
 }

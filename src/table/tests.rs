@@ -2,7 +2,11 @@
 
 use super::rule::Ask;
 use super::*;
-use crate::{Decision, Quota, algorithm::Gcra, algorithm::SlidingLog, sync::Ordering};
+use crate::{
+    Decision, Quota,
+    algorithm::{Calendar, Gcra, SlidingCounter, SlidingLog, Unit},
+    sync::Ordering,
+};
 
 fn quota(text: &str) -> Quota {
     text.parse().unwrap()
@@ -40,6 +44,7 @@ fn denials_write_nothing<R: Rule<Answer = Decision>>(rule: R) {
 fn a_denial_and_a_look_write_not_a_word() {
     denials_write_nothing(Gcra::new(&quota("5/min"), 0));
     denials_write_nothing(SlidingLog::new(&quota("5/min"), 0, 0).unwrap());
+    denials_write_nothing(SlidingCounter::new(&quota("5/min"), 0).unwrap());
 }
 
 /// Somebody sits on every ticket, for good: known keys do not notice.
@@ -104,7 +109,10 @@ fn garbage_in_the_words_is_survived() {
     for round in 0..50 {
         let smooth = table(Gcra::new(&quota("5/min"), 0), 30);
         let exact = table(SlidingLog::new(&quota("5/min"), 0, 0).unwrap(), 30);
-        for words in [smooth.storage.words(), exact.storage.words()] {
+        let counted = table(SlidingCounter::new(&quota("5/min"), 0).unwrap(), 30);
+        let dated = table(Calendar::new(Unit::Month), 30);
+        for words in [&smooth.storage, &exact.storage, &counted.storage, &dated.storage] {
+            let words = words.words();
             for word in words {
                 let garbage = match next() % 4 {
                     0 => 0,
@@ -120,7 +128,13 @@ fn garbage_in_the_words_is_survived() {
                 let hash = Hash(key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
                 for cost in [0, 1, 5, 6, u64::MAX] {
                     for request in [Request::new(now, cost), Request::new(now, cost).repairing(1)] {
-                        let _ = (smooth.decide(hash, &request), exact.decide(hash, &request));
+                        let month = dated.rule().with_numbers([5, now - now % 7, now + 7]);
+                        for ask in [Ask::Charge, Ask::Look, Ask::Exhaust, Ask::Forget] {
+                            let request = request.asking(ask);
+                            let _ = (smooth.decide(hash, &request), exact.decide(hash, &request));
+                            let _ = counted.decide(hash, &request);
+                            let _ = dated.decide_by(&month, hash, &request);
+                        }
                     }
                 }
             }

@@ -153,7 +153,9 @@ fn log_owners_are_told_apart() {
     });
 }
 
-/// Emptied at 8 or, after who is admitted at 11, at 11: never between.
+/// Emptied at 8 or, after who is admitted at 11, at 11; or it is 11 for everybody
+/// already, and there is room. Who is denied at 11 may have told that it is 11 as well:
+/// then units leave so much later, never early.
 #[test]
 fn log_exhausted_against_hit() {
     model(3, 2, || {
@@ -164,12 +166,19 @@ fn log_exhausted_against_hit() {
         let theirs = spawn(move || allowed(ask(&other, K, 11, 1)));
         let ours = operate(&table, K, 8, 1, Ask::Exhaust).unwrap();
         let admitted = theirs.join().unwrap() == 1;
+        assert_eq!(allowed(ask(&table, K, 14, 1)), 0);
+        if ours.is_allowed() {
+            // It is 11, and the unit of 5 is there beside that of 11.
+            assert!(admitted);
+            assert_eq!(allowed(ask(&table, K, 15, 1)), 1);
+            return;
+        }
         let until = if admitted { 21 } else { 18 };
-        assert_eq!(ours.retry_after().unwrap().as_nanos(), until - 8);
-        let until = u64::try_from(until).unwrap();
+        let wait = ours.retry_after().unwrap().as_nanos();
+        assert!(wait == 13 || wait == 10 && !admitted, "{wait}");
         assert_eq!(allowed(ask(&table, K, until - 1, 1)), 0);
-        assert_eq!(allowed(ask(&table, K, until, 2)), 1);
-        assert_eq!(allowed(ask(&table, K, until, 1)), 0);
+        assert_eq!(allowed(ask(&table, K, 21, 2)), 1);
+        assert_eq!(allowed(ask(&table, K, 21, 1)), 0);
     });
 }
 
@@ -221,11 +230,12 @@ fn log_late_exhaustion_after_reclaim() {
         let other = table.clone();
         let theirs = spawn(move || ask(&other, J, 12, 1));
         let ours = operate(&table, K, 10, 1, Ask::Exhaust).unwrap();
-        assert!(ours.is_denied());
+        // Without a slot K is denied by the floor, as far as that is seen already.
         if allowed(theirs.join().unwrap()) == 1 {
             assert_eq!(ask(&table, J, 12, 0).unwrap().remaining(), 1);
             assert_eq!(allowed(ask(&table, J, 12, 1)), 1);
         } else {
+            assert!(ours.is_denied());
             assert_eq!(allowed(ask(&table, K, 19, 1)), 0);
             assert_eq!(allowed(ask(&table, K, 20, 2)), 1);
         }

@@ -196,6 +196,7 @@ fn counter_repair_is_full() {
         // And those of the next window count after it as ever.
         assert_eq!(allowed(ask(&table, K, 103 * second, 1)), 0);
         assert_eq!(allowed(ask(&table, K, 103 * second + 5 * TENTH, 1)), 1);
+        assert_eq!(allowed(ask(&table, K, 103 * second + 5 * TENTH, 1)), 0);
         assert_eq!(allowed(ask(&table, K, 104 * second, 2)), 0);
     });
 }
