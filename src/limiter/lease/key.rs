@@ -61,7 +61,7 @@ impl<'a, C: Clock> LeaseKey<'a, C> {
     ///
     /// # Errors
     ///
-    /// More than the limiter was given [room](LeaseBuilder::room_for) for.
+    /// More than the limiter was given [room](crate::LeaseBuilder::room_for) for.
     pub fn at_most(self, leases: u64) -> Result<Self, RoomError> {
         let [_, ttl, _] = self.rule.numbers();
         Ok(Self { rule: self.limiter.fit(leases, Duration::from_nanos(nanos_up(ttl)))?, ..self })
@@ -71,7 +71,7 @@ impl<'a, C: Clock> LeaseKey<'a, C> {
     ///
     /// # Errors
     ///
-    /// No time at all, or more than the limiter was given [room](LeaseBuilder::room_for) for.
+    /// No time at all, or more than the limiter was given [room](crate::LeaseBuilder::room_for) for.
     pub fn ttl(self, ttl: Duration) -> Result<Self, RoomError> {
         Ok(Self { rule: self.limiter.fit(self.rule.limit(), ttl)?, ..self })
     }
