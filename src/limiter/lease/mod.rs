@@ -191,7 +191,7 @@ impl<C: Clock> LeaseLimiter<C> {
     ///
     /// # Errors
     ///
-    /// A time for which the limiter was not given [room](LeaseBuilder::room_for); the
+    /// A time for which the limiter was not given [room](crate::LeaseBuilder::room_for); the
     /// lease is then as before.
     pub fn renew_at(&self, id: LeaseId, ttl: Duration, now: Nanos) -> Result<bool, RoomError> {
         let rule = self.fit(self.table.rule().limit(), ttl)?;

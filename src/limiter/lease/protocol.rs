@@ -29,7 +29,7 @@
 //! have an end of 0, which no renewal continues. Who stops between commit and entry
 //! for so long that the slot is reclaimed writes an end that has passed by then, by
 //! the clock of who reclaimed, and so for every key that has the slot later. (Model:
-//! `lease_stalled_acquirer`.)
+//! `lease_stalled_acquirer`, `lease_reclaim_against_acquire`.)
 //!
 //! **Never more than N.** Who takes entry c saw all before it live, and, with those
 //! after it, fewer than N: so c < N, and among the entries from N on there are only
