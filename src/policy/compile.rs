@@ -125,17 +125,7 @@ impl Compiler<'_> {
             document.limit.iter().map(|limit| self.routes(limit.routes.as_ref())).collect();
         let by_name: BTreeMap<&str, usize> =
             document.limit.iter().enumerate().map(|(n, limit)| (limit.name.as_str(), n)).collect();
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-        let mut ungrouped = Vec::new();
-        for (number, limit) in document.limit.iter().enumerate() {
-            match &limit.group {
-                None => ungrouped.push(number),
-                Some(group) => match groups.iter_mut().find(|(name, _)| name == &group.as_str()) {
-                    Some((_, members)) => members.push(number),
-                    None => groups.push((group, vec![number])),
-                },
-            }
-        }
+        let (ungrouped, groups) = grouped(document);
         let conditions: Vec<usize> = document
             .limit
             .iter()
@@ -553,6 +543,22 @@ impl Compiler<'_> {
         }
         dialect
     }
+}
+
+/// The limits without a group, and those of each group, by their numbers.
+fn grouped(document: &model::Document) -> (Vec<usize>, Vec<(&str, Vec<usize>)>) {
+    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut ungrouped = Vec::new();
+    for (number, limit) in document.limit.iter().enumerate() {
+        match &limit.group {
+            None => ungrouped.push(number),
+            Some(group) => match groups.iter_mut().find(|(name, _)| name == &group.as_str()) {
+                Some((_, members)) => members.push(number),
+                None => groups.push((group, vec![number])),
+            },
+        }
+    }
+    (ungrouped, groups)
 }
 
 /// The dialect that `[response]` describes, in the words of the file.

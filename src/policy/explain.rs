@@ -183,8 +183,7 @@ impl Policy {
         request: &Request<'_>,
         question: Question<'_>,
     ) -> Vec<(&str, Key<'_>)> {
-        let apart =
-            Source { method: question.method(), path: question.path(), ..Source::of(request) };
+        let apart = Source::apart(request, question);
         let penalties = self.penalties.iter().filter(|penalty| {
             let covers = penalty.covers.as_ref();
             covers.is_none_or(|covers| covers.find(question, |_| true).is_some())
@@ -216,7 +215,7 @@ impl Policy {
         let (mut number, mut instead_of) = (matched.limit, None);
         loop {
             let limit = self.limit(number);
-            let (why, next) = match self.ask_for(number, &source) {
+            let (why, next) = match self.ask_for(number, &source, &[]) {
                 Ok(asked) => {
                     let applies = Why::Applies {
                         route,

@@ -227,7 +227,7 @@ impl Ask {
         limits.into_iter().map(|(limit, (a, b), units)| (limit, (limit, a, b), units)).collect()
     }
 
-    fn tell<'r>(self, request: Request<'r>) -> Request<'r> {
+    fn tell(self, request: Request<'_>) -> Request<'_> {
         let request = request
             .attribute("user", USERS[self.user])
             .attribute("org", ORGS[self.org])
@@ -288,10 +288,13 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap()
 }
 
+/// What a limit was charged: limit, key, units and when.
+type Charged = (usize, (usize, usize, usize), u64, u64);
+
 /// One that was answered, and what it holds by the oracle: units and when of each limit.
 struct Past<'p> {
     decision: PolicyDecision<'p>,
-    charged: Vec<(usize, (usize, usize, usize), u64, u64)>,
+    charged: Vec<Charged>,
 }
 
 struct Run<'p> {
@@ -404,7 +407,7 @@ fn ops() -> impl Strategy<Value = Op> {
             org,
             pro,
             bytes: if bytes > 104 { bytes } else { bytes % 100 },
-            tokens: (tokens > 3).then(|| if tokens > 34 { tokens } else { tokens % 9 }),
+            tokens: (tokens > 3).then_some(if tokens > 34 { tokens } else { tokens % 9 }),
         },
     );
     prop_oneof![

@@ -118,7 +118,9 @@ fn limits_are_reached_and_never_passed() {
         for user in 0..4 {
             for org in 0..3 {
                 while policy.check_at(&request(&policy, user, org, 1), start()).is_allowed() {
-                    held.each(user, org).map(|(units, _)| units.fetch_add(1, Ordering::Relaxed));
+                    let _ = held
+                        .each(user, org)
+                        .map(|(units, _)| units.fetch_add(1, Ordering::Relaxed));
                 }
                 let full =
                     |(units, limit): (&AtomicU64, u64)| units.load(Ordering::Relaxed) == limit;
@@ -152,7 +154,8 @@ fn lost_races_are_undone() {
             }
             if kept.len() > random.below(3) {
                 let (mut decision, user, org, n) = kept.swap_remove(0);
-                held.each(user, org).map(|(units, _)| units.fetch_sub(n, Ordering::Relaxed));
+                let _ =
+                    held.each(user, org).map(|(units, _)| units.fetch_sub(n, Ordering::Relaxed));
                 decision.refund_at(start());
             }
         }
@@ -160,6 +163,9 @@ fn lost_races_are_undone() {
     assert!([&allowed, &denied].iter().all(|n| n.load(Ordering::Relaxed) > 1_000));
     nothing_else_is_held(&policy, &held);
 }
+
+/// Milliseconds that a run takes.
+const SPAN: u64 = 120_000;
 
 #[test]
 fn time_that_moves_brings_everything_back_once() {
@@ -182,7 +188,6 @@ fn time_that_moves_brings_everything_back_once() {
         quota = "150/min"
         "#,
     );
-    const SPAN: u64 = 120_000;
     let (millis, allowed) = (AtomicU64::new(0), [const { AtomicU64::new(0) }; 4]);
     in_threads(|random| {
         loop {
