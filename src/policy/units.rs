@@ -196,7 +196,14 @@ fn decimal(digits: &str, expected: &str, text: &str) -> Result<(u64, u32), Strin
 }
 
 fn refused(expected: &str, found: &str) -> String {
-    format!("{expected}; found {}", Found(found))
+    format!("{expected}{FOUND}{}", Found(found))
+}
+
+const FOUND: &str = "; found ";
+
+/// What an error of these parsers expected, for whoever shows what was found in another way.
+pub(crate) fn expected(error: &str) -> &str {
+    error.rsplit_once(FOUND).map_or(error, |(expected, _)| expected)
 }
 
 /// A text of the file in a message: on one line, and not all of a long one.

@@ -100,6 +100,7 @@ fn amount(algorithm: Algorithm, written: &Written) -> Result<Amount, Said> {
         (Written::Text(text), Algorithm::Leases | Algorithm::Size) => {
             let number = units::amount(text).map_err(|why| {
                 let expected = if algorithm == Algorithm::Size { "\"100 MB\"" } else { "20" };
+                let why = units::expected(&why);
                 format!("expected an amount, such as {expected}, found `{}`: {why}", shown(text))
             })?;
             count(algorithm, number)
@@ -141,6 +142,10 @@ fn count(algorithm: Algorithm, number: u64) -> Result<Amount, Said> {
 
 fn calendar(text: &str) -> Result<Amount, Said> {
     let (number, unit): (u64, Unit) = units::calendar(text).map_err(|why| {
+        if text.trim_start().starts_with("0/") {
+            return nothing();
+        }
+        let why = units::expected(&why);
         let said = format!("expected a quota of the calendar, found `{}`: {why}", shown(text));
         let rate = text.parse::<Quota>().is_ok();
         Said::from(said).maybe(rate.then(|| "other periods: another `algorithm`".to_owned()))

@@ -6,6 +6,7 @@ use super::{
     source::{At, Span},
     texts::{did_you_mean, listed, nearest, shown},
 };
+use crate::policy::units;
 use std::ops::Deref;
 use toml::{
     Spanned,
@@ -460,7 +461,7 @@ pub(super) fn text<T: Default>(
     };
     parse(text).unwrap_or_else(|why| {
         problems.say(value.span().into(), || {
-            format!("expected {expected}, found `{}`: {why}", shown(text))
+            format!("expected {expected}, found `{}`: {}", shown(text), units::expected(&why))
         });
         T::default()
     })
