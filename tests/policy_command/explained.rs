@@ -57,7 +57,7 @@ fn what_is_explained_is_what_is_asked() {
                     let names: Vec<_> = decision.limits().map(|limit| limit.name()).collect();
                     let applying = explained.limits().filter(|limit| limit.applies());
                     assert_eq!(
-                        applying.map(|l| l.name()).collect::<Vec<_>>(),
+                        applying.map(LimitExplanation::name).collect::<Vec<_>>(),
                         names,
                         "{request:?}"
                     );

@@ -64,10 +64,10 @@ pub(crate) fn check(path: &Path) -> Result<String, Failure> {
     let noun = if all == 1 { "limit" } else { "limits" };
     let mut said = format!("valid: {all} {noun}");
     if shadow > 0 {
-        said.push_str(&format!(", {shadow} of them in shadow"));
+        said = format!("{said}, {shadow} of them in shadow");
     }
     if !policy.name().is_empty() {
-        said.push_str(&format!(" ({})", show::printable(policy.name().as_bytes())));
+        said = format!("{said} ({})", show::printable(policy.name().as_bytes()));
     }
     said.push('\n');
     Ok(said)
