@@ -2,7 +2,7 @@
 //!
 //! No calendar is kept here. The window that contains `now` comes with each question,
 //! in ticks of the wall clock since the table's epoch.
-#![allow(dead_code)] // until policies use it
+#![cfg_attr(not(feature = "policy"), allow(dead_code))] // only policies use it
 
 use super::Verdict;
 use crate::{

@@ -66,6 +66,11 @@
 //! ([`Cause::Blocked`]). Denials during a block, and those of limits in shadow, do not
 //! count. [`Policy::unblock`] lifts a block.
 //!
+//! # Replacing a policy
+//!
+//! A [`LivePolicy`] holds a policy that another file may replace under traffic: limits
+//! and penalties that are called the same keep their keys.
+//!
 //! # Cost
 //!
 //! The path is made normal (borrowed if it is), the routes are walked once, each key is

@@ -209,10 +209,10 @@ fn an_interrupt_removes_every_file_that_was_begun() {
     use std::{thread::sleep, time::Duration};
     let room = Room::new();
     let mut env = Command::new("env");
-    env.args(["--default-signal=INT", TOLLGATE, "replay", "--quota", "1/s", "-"]);
+    env.args(["--default-signal=INT,HUP,TERM", TOLLGATE, "replay", "--quota", "1/s", "-"]);
     env.args(["--decisions", "decided", "--plot", "drawn"]).current_dir(room.0.path());
     env.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let probe = Command::new("env").args(["--default-signal=INT", "true"]).output();
+    let probe = Command::new("env").args(["--default-signal=INT,HUP,TERM", "true"]).output();
     if !probe.is_ok_and(|output| output.status.success()) {
         println!("`env` here knows no signals: not tested");
         return;

@@ -26,7 +26,6 @@ use toml::de::{DeTable, DeValue};
 
 /// A policy file that was read and checked: plain data, from which a policy is made.
 #[derive(Clone, Debug)]
-#[allow(dead_code)] // until evaluate.rs uses it
 pub struct PolicyFile {
     /// For what is found wrong later, such as two routes that are equally specific.
     pub(crate) source: Source,
