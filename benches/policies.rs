@@ -73,7 +73,7 @@ fn limits(c: &mut Criterion) {
 /// Making a request, and finding its route: an exemption ends right after.
 fn around(c: &mut Criterion) {
     let routes =
-        "[[exempt]]\nname = \"all\"\nroutes = [\"GET /v1/{kind}/{id}\", \"GET /health\"]\n";
+        "[[exempt]]\nname = \"around\"\nroutes = [\"GET /v1/{kind}/{id}\", \"GET /health\"]\n";
     let policy = Policy::from_toml(&[&text(3, "gcra", "1/s"), routes].concat()).unwrap();
     let user = policy.attribute_id("user").unwrap();
     let keys = shuffled(KEYS);
