@@ -109,6 +109,21 @@ fn log_first_sight_with_theft() {
     });
 }
 
+/// The same where there is room for both: a claim is no state, and denies nobody, though
+/// the number of the ticket, of which there were others, would read as that many units.
+#[test]
+fn log_first_sight_beside_a_claim() {
+    model(2, 2, || {
+        let table = table::<_, 2>(log("2/10ns"), 1);
+        assert_eq!(allowed(ask(&table, J, 1, 1)), 1);
+        let other = table.clone();
+        let theirs = spawn(move || allowed(ask(&other, K, 2, 1)));
+        let ours = allowed(ask(&table, K, 2, 1));
+        assert_eq!(ours + theirs.join().unwrap(), 2);
+        assert_eq!(ask(&table, K, 2, 0).unwrap().remaining(), 0);
+    });
+}
+
 /// As for GCRA: whose clock is old finds no credit.
 #[test]
 fn log_old_now_after_reclaim() {
