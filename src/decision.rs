@@ -318,6 +318,12 @@ impl Decision {
         Duration::from_nanos(nanos_up(self.full.saturating_sub(burst)))
     }
 
+    /// The time that it was asked at.
+    #[cfg(feature = "policy")]
+    pub(crate) const fn decided_at(&self) -> Nanos {
+        self.at
+    }
+
     /// What was charged, for a refund: `None` if nothing was, because the request
     /// was denied, only looked, or found no slot.
     #[inline]

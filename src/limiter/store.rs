@@ -2,6 +2,8 @@
 //! how much and when. The limiters put a clock, names and quotas around it.
 
 use super::{OnSaturation, Ruled};
+#[cfg(feature = "policy")]
+use crate::table::Weighed;
 use crate::{
     decision::{Apart, Decision},
     table::{
@@ -89,6 +91,28 @@ impl<R: Ruled> Store<R> {
                 .unpack()
         }
         .to(request.cost, now)
+    }
+
+    /// Weighs a charge: the decision, and what is to be made of it. `None`: that takes
+    /// more than a look at where the key seems to be.
+    #[inline(always)]
+    #[cfg(feature = "policy")]
+    pub(crate) fn weigh(
+        &self,
+        rule: &R,
+        (_, spot, found): Found<'_>,
+        n: u64,
+        now: Nanos,
+    ) -> Option<(Decision, Option<Weighed>)> {
+        let (decision, weighed) = self.table.weigh(rule, &spot, found, &self.request(n, now))?;
+        Some((decision.to(n, now), weighed))
+    }
+
+    /// Makes the charge of `n` units at `now` that was weighed: whether it was made.
+    #[inline(always)]
+    #[cfg(feature = "policy")]
+    pub(crate) fn make(&self, rule: &R, weighed: Weighed, n: u64, now: Nanos) -> bool {
+        self.table.make(rule, weighed, &self.request(n, now))
     }
 
     /// Takes and gives its parts by value, so that nothing need be in memory on the

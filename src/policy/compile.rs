@@ -166,6 +166,7 @@ impl Compiler<'_> {
         Policy {
             name: document.name.as_ref().map_or("", |name| name.as_str()).into(),
             clock: self.clock.clone(),
+            reads_wall: limits.iter().any(|limit| limit.algorithm == Algorithm::Calendar),
             epoch: self.epoch,
             hasher: self.before.map_or_else(KeyHasher::random, |before| before.hasher.clone()),
             paths: self.paths,

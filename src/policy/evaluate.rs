@@ -1,30 +1,32 @@
-//! One request through a policy: look at all limits, commit, undo.
+//! One request through a policy: weigh at all limits, make the charges, undo.
 //!
 //! **No limit is ever passed.** Every unit is charged by the compare-and-swap of its
-//! limit's own table, which admits no more than the limit; looks decide nothing.
+//! limit's own table, which admits no more than the limit: that of a charge that was
+//! weighed succeeds from the very state it was weighed by, or the limit is asked anew.
 //!
-//! **A denied request leaves no trace.** If a look says no, nothing is charged. If a
-//! charge says no where the look said yes, another request came between: what was
-//! charged before is given back, each charge by what it weighed. While that lasts,
-//! others may see it and be denied, as if this request had been allowed and refunded.
+//! **A denied request leaves no trace.** If a limit says no when it is weighed, nothing
+//! is charged. If one says no after all where a charge was to be made, another request
+//! came between: what was charged before is given back, each charge by what it weighed.
+//! While that lasts, others may see it and be denied, as if this request had been allowed
+//! and refunded.
 
 use super::{
     Policy,
     attribute::{AttributeId, DimensionId},
     key::{Lacking, Part, Source},
-    limit::{Keeper, Limit, Missing},
+    limit::{ALL, Keeper, Limit, Missing},
     moment::Moment,
     path::{Scratch, authority},
     quotas::Chosen,
     request::Request,
     route_table::{Matched, Question},
     select::Met,
-    verdict::{AllAsked, Asked, Cause, PolicyDecision},
+    verdict::{AllAsked, Asked, Cause, Held, PolicyDecision},
 };
 use crate::{
     decision::{Charge, Decision, Outcome},
     limiter::settle,
-    table::rule::Ask,
+    table::{Hash, Weighed, rule::Ask},
 };
 use smallvec::SmallVec;
 use std::{cell::RefCell, time::Duration};
@@ -41,8 +43,26 @@ pub(super) enum Lacks {
     Cost,
 }
 
+/// A request whose route led to a limit.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a, 'r> {
+    pub(super) request: &'a Request<'r>,
+    pub(super) question: Question<'a>,
+    pub(super) matched: Matched,
+}
+
+/// What a limit is to be asked for.
+pub(super) struct Plan {
+    pub(super) hash: Hash,
+    /// `None`: unlimited.
+    pub(super) numbers: Option<[u64; 3]>,
+    pub(super) units: u64,
+    pub(super) shadow: bool,
+}
+
 impl Policy {
     /// Decides one request at one moment.
+    #[inline]
     pub(super) fn decide(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
         let mut decision = PolicyDecision {
             policy: self,
@@ -65,12 +85,15 @@ impl Policy {
         request: &Request<'_>,
         run: impl FnOnce(Question<'_>) -> T,
     ) -> T {
-        with_scratch(|scratch| {
-            let path = self.paths.normal(request.path, scratch);
-            // What the request line names is what the host's router goes by.
-            let host = authority(request.path).or(request.host);
-            run(Question::new(Some(request.method), host, path))
-        })
+        // What the request line names is what the host's router goes by.
+        let host = authority(request.path).or(request.host);
+        match self.paths.is_normal(request.path) {
+            Some(path) => run(Question::new(Some(request.method), host, path)),
+            None => with_scratch(|scratch| {
+                let path = self.paths.made_normal(request.path, scratch);
+                run(Question::new(Some(request.method), host, path))
+            }),
+        }
     }
 
     fn decide_question<'p>(
@@ -80,48 +103,39 @@ impl Policy {
         decision: &mut PolicyDecision<'p>,
     ) {
         let met = self.conditions.met(&self.attributes, request);
-        if let Some(rule) = self.refusals.find(&self.attributes, request, question, &met) {
+        if !self.refusals.0.is_empty()
+            && let Some(rule) = self.refusals.find(&self.attributes, request, question, &met)
+        {
             decision.outcome = Outcome::Never;
             decision.cause = Cause::Refused(&rule.name);
             decision.status = rule.status;
             return;
         }
-        if let Some(rule) = self.exemptions.find(&self.attributes, request, question, &met) {
+        if !self.exemptions.0.is_empty()
+            && let Some(rule) = self.exemptions.find(&self.attributes, request, question, &met)
+        {
             decision.cause = Cause::Exempt(&rule.name);
             return;
         }
-        let apart = Source::apart(request, question);
-        if !self.penalties.is_empty() && self.is_blocked(&apart, question, decision) {
+        if !self.penalties.is_empty()
+            && self.is_blocked(&Source::apart(request, question), question, decision)
+        {
             return;
         }
-        for matched in self.applying(question, &met) {
-            match self.prepare(request, question, matched, &decision.asked) {
-                Ok(Some(asked)) => {
-                    let known = decision.asked.iter_mut().find(|one| one.limit == asked.limit);
-                    match known {
-                        None => decision.asked.push(asked),
-                        // A limit applies once, and by its own route rather than by
-                        // that of one it stands in for.
-                        Some(known) if asked.limit == matched.limit => *known = asked,
-                        Some(_) => {}
-                    }
-                }
-                Ok(None) => {}
-                Err((limit, lacks)) => {
-                    decision.outcome = Outcome::Never;
-                    decision.cause = Cause::Missing {
-                        limit: &limit.name,
-                        attribute: self.lacking(limit, &lacks),
-                    };
-                    decision.status = limit.status;
-                    decision.asked.clear();
-                    return;
-                }
+        for &matched in self.applying(question, &met).as_slice() {
+            let asking = Asking { request, question, matched };
+            if let Err((limit, lacks)) = self.prepare(&asking, &mut decision.asked) {
+                decision.outcome = Outcome::Never;
+                decision.cause =
+                    Cause::Missing { limit: &limit.name, attribute: self.lacking(limit, &lacks) };
+                decision.status = limit.status;
+                decision.asked.clear();
+                return;
             }
         }
         self.ask_all(decision);
         if !self.penalties.is_empty() && decision.is_denied() {
-            self.count_denial(&apart, decision);
+            self.count_denial(&Source::apart(request, question), decision);
         }
     }
 
@@ -145,82 +159,83 @@ impl Policy {
         applying
     }
 
-    /// Which key, quota and cost a limit is asked for: `None` where it is to be skipped.
+    /// Notes which key, quota and cost a limit is to be asked for, unless it is to be
+    /// skipped.
+    #[inline]
     fn prepare(
         &self,
-        request: &Request<'_>,
-        question: Question<'_>,
-        matched: Matched,
-        before: &[Asked],
-    ) -> Result<Option<Asked>, (&Limit, Lacks)> {
-        let path = question.path();
-        let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
-        let parameter = |name: &str| route.and_then(|route| route.parameter(name, path));
-        let source = Source {
-            request,
-            path,
-            method: question.method(),
-            route: matched.route,
-            parameter: &parameter,
-        };
+        asking: &Asking<'_, '_>,
+        asked: &mut AllAsked,
+    ) -> Result<(), (&Limit, Lacks)> {
+        let matched = asking.matched;
         let mut number = matched.limit;
         // A circle of limits that stand in for one another is an error of the file.
         loop {
             let limit = self.limit(number);
-            match (self.ask_for(number, &source, before), limit.missing) {
-                (Ok(asked), _) => {
-                    limit.keeper.prefetch(asked.hash);
-                    return Ok(Some(asked));
+            match (self.plan(number, asking, asked), limit.missing) {
+                (Ok(plan), _) => {
+                    limit.keeper.prefetch(plan.hash);
+                    note(asked, number, &plan, number == matched.limit);
+                    return Ok(());
                 }
-                (Err(_), Missing::Skip) => return Ok(None),
+                (Err(_), Missing::Skip) => return Ok(()),
                 (Err(lacks), Missing::Deny) => return Err((limit, lacks)),
                 (Err(_), Missing::Other(other)) => number = other,
             }
         }
     }
 
-    pub(super) fn ask_for_key(
+    /// What parts of keys come from: the request, and the route that matched.
+    pub(super) fn with_source<T>(
         &self,
-        number: usize,
-        source: &Source<'_, '_>,
-    ) -> Result<crate::table::Hash, Lacking> {
-        self.limit(number).key.hash(&self.hasher, &self.attributes, source)
+        asking: &Asking<'_, '_>,
+        run: impl FnOnce(&Source<'_, '_>) -> T,
+    ) -> T {
+        let Asking { request, question, matched } = *asking;
+        let path = question.path();
+        let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
+        run(&Source {
+            request,
+            path,
+            method: question.method(),
+            route: matched.route,
+            parameter: &|name| route.and_then(|route| route.parameter(name, path)),
+        })
     }
 
-    pub(super) fn ask_for(
+    #[inline]
+    pub(super) fn plan(
         &self,
         number: usize,
-        source: &Source<'_, '_>,
+        asking: &Asking<'_, '_>,
         before: &[Asked],
-    ) -> Result<Asked, Lacks> {
+    ) -> Result<Plan, Lacks> {
         let limit = self.limit(number);
         // Of limits with the same key parts one has hashed them, most often the last.
         let same = |one: &&Asked| self.limit(one.limit).same_key == limit.same_key;
-        let hash = match before.iter().rev().take(8).find(same) {
-            Some(one) => one.hash,
-            None => self.ask_for_key(number, source).map_err(Lacks::Part)?,
+        let hash = if let Some(one) = before.iter().rev().take(8).find(same) {
+            one.hash
+        } else {
+            let hash = self.with_source(asking, |source| {
+                limit.key.hash(&self.hasher, &self.attributes, source)
+            });
+            hash.map_err(Lacks::Part)?
         };
-        let numbers = match limit.quotas.choose(&self.attributes, source.request) {
+        let numbers = match limit.quotas.choose(&self.attributes, asking.request) {
             Ok(Chosen::Unlimited) => None,
             Ok(Chosen::Numbers(numbers)) => Some(numbers),
             Err(attribute) => return Err(Lacks::Attribute(attribute)),
         };
         let units = match limit.cost {
             None => 1,
-            Some(dimension) => source.request.units(dimension).ok_or(Lacks::Cost)?,
+            Some(dimension) => asking.request.units(dimension).ok_or(Lacks::Cost)?,
         };
-        let shadow = limit.shadow || !limit.enforces(&self.attributes, source);
-        Ok(Asked {
-            limit: number,
-            hash,
-            numbers,
-            units,
-            shadow,
-            violated: false,
-            decision: Decision::NOTHING,
-            charge: None,
-            lease: None,
-        })
+        let enforced = || {
+            limit.share >= ALL
+                || self.with_source(asking, |source| limit.enforces(&self.attributes, source))
+        };
+        let shadow = limit.shadow || !enforced();
+        Ok(Plan { hash, numbers, units, shadow })
     }
 
     pub(super) fn lacking<'p>(&'p self, limit: &'p Limit, lacks: &Lacks) -> &'p str {
@@ -239,15 +254,18 @@ impl Policy {
     /// All or nothing.
     fn ask_all(&self, decision: &mut PolicyDecision<'_>) {
         let moment = decision.moment;
-        let asked = &mut decision.asked;
+        let asked = decision.asked.as_mut_slice();
+        let denies = |one: &Asked| one.violated && !one.shadow;
+        let mut weighed = AllWeighed::new();
+        let mut says_no = false;
         // With one limit there is nothing that could have to be undone.
         if asked.len() > 1 {
             for one in asked.iter_mut() {
-                self.put(Ask::Look, one, moment);
+                weighed.push(self.weigh(one, moment));
+                says_no |= denies(one);
             }
         }
-        let denies = |one: &Asked| one.violated && !one.shadow;
-        if !asked.iter().any(denies) && self.charge_all(asked, moment) {
+        if !says_no && self.charge_all(asked, &weighed, moment) {
             return;
         }
         let mut retry = Some(Duration::ZERO);
@@ -277,10 +295,13 @@ impl Policy {
 
     /// Charges every limit that is not in violation. If one that is enforced says no
     /// after all, those before it are given back what they were charged.
-    fn charge_all(&self, asked: &mut AllAsked, moment: Moment) -> bool {
+    fn charge_all(&self, asked: &mut [Asked], weighed: &[Option<Weighed>], moment: Moment) -> bool {
         for nth in 0..asked.len() {
             let Some(one) = asked.get_mut(nth).filter(|one| !one.violated) else { continue };
-            self.charge(one, moment);
+            match weighed.get(nth) {
+                Some(Some(weighed)) if self.make(*weighed, one, moment) => continue,
+                _ => self.charge(one, moment),
+            }
             if one.violated && !one.shadow {
                 for before in asked.iter_mut().take(nth) {
                     self.give_back(before, moment);
@@ -289,6 +310,29 @@ impl Policy {
             }
         }
         true
+    }
+
+    /// Notes what a limit would say to the charge, and the charge, if it is known at a
+    /// glance.
+    #[inline]
+    fn weigh(&self, one: &mut Asked, moment: Moment) -> Option<Weighed> {
+        let numbers = one.numbers?;
+        let keeper = &self.limit(one.limit).keeper;
+        let weighed = keeper.weigh(one.hash, numbers, one.units, moment, &mut one.decision);
+        one.violated = one.decision.is_denied();
+        weighed
+    }
+
+    /// Makes a charge that was weighed; whether it was made.
+    #[inline]
+    fn make(&self, weighed: Weighed, one: &mut Asked, moment: Moment) -> bool {
+        let Some(numbers) = one.numbers else { return false };
+        let keeper = &self.limit(one.limit).keeper;
+        let made = keeper.make(weighed, numbers, one.units, moment);
+        if made {
+            one.held = Held::AsDecided;
+        }
+        made
     }
 
     /// Asks a limit, and notes what it says.
@@ -302,21 +346,37 @@ impl Policy {
     fn charge(&self, one: &mut Asked, moment: Moment) {
         let Some(numbers) = one.numbers else { return };
         let keeper = &self.limit(one.limit).keeper;
-        (one.decision, one.lease) = keeper.charge(one.hash, numbers, one.units, moment);
+        let lease = keeper.charge(one.hash, numbers, one.units, moment, &mut one.decision);
         one.violated = one.decision.is_denied();
-        // Who is charged nothing yet may be corrected, too.
-        let nothing = one.units == 0 && !one.violated && one.decision.is_accounted();
-        let at = keeper.time(moment).filter(|_| nothing);
-        one.charge = one.decision.charge().or(at.map(|at| Charge::new(0, at)));
+        one.held = match lease {
+            Some(lease) => Held::Lease(lease),
+            None if one.violated => Held::Nothing,
+            None => Held::AsDecided,
+        };
+    }
+
+    /// What a limit was charged, if it counts units and was.
+    fn charge_of(&self, one: &Asked) -> Option<Charge> {
+        match one.held {
+            Held::Nothing | Held::Lease(_) => None,
+            Held::Settled(charge) => Some(charge),
+            Held::AsDecided => {
+                let decision = &one.decision;
+                // Who is charged nothing yet may be corrected, too.
+                let nothing = one.units == 0 && decision.is_accounted();
+                let counts = self.limit(one.limit).keeper.counts_units();
+                let charge = nothing.then(|| Charge::new(0, decision.decided_at()));
+                decision.charge().or(charge).filter(|_| counts)
+            }
+        }
     }
 
     /// Gives back what a limit was charged, and tells how the key stands then.
     pub(super) fn give_back(&self, one: &mut Asked, moment: Moment) {
-        let (charge, lease) = (one.charge.take(), one.lease.take());
+        let charge = self.charge_of(one);
+        self.end_lease(one, moment);
+        one.held = Held::Nothing;
         let keeper = &self.limit(one.limit).keeper;
-        if let Some(lease) = lease {
-            keeper.release(lease, moment);
-        }
         if let Some((charge, numbers)) = charge.zip(one.numbers) {
             one.decision = back(keeper, one, numbers, charge.units(), &charge, moment);
         }
@@ -324,8 +384,10 @@ impl Policy {
 
     /// Ends the leases that a limit gave.
     pub(super) fn end_lease(&self, one: &mut Asked, moment: Moment) {
-        if let Some(lease) = one.lease.take() {
-            self.limit(one.limit).keeper.release(lease, moment);
+        if let Held::Lease(lease) = one.held {
+            one.held = Held::Nothing;
+            let keeper = &self.limit(one.limit).keeper;
+            keeper.release(lease, moment);
         }
     }
 
@@ -337,7 +399,7 @@ impl Policy {
         moment: Moment,
     ) {
         let limit = self.limit(one.limit);
-        let (Some(mut charge), Some(numbers)) = (one.charge, one.numbers) else { return };
+        let (Some(mut charge), Some(numbers)) = (self.charge_of(one), one.numbers) else { return };
         if limit.cost != Some(dimension) {
             return;
         }
@@ -350,8 +412,25 @@ impl Policy {
             |n| keeper.ask(Ask::Force, one.hash, numbers, n, moment),
         );
         one.decision = decision;
-        one.charge = Some(charge);
+        one.held = Held::Settled(charge);
         one.units = charge.units();
+    }
+}
+
+/// What was weighed of each limit that is asked.
+type AllWeighed = SmallVec<[Option<Weighed>; 8]>;
+
+/// Notes a limit among those that are to be asked. It applies once, and by its `own`
+/// route rather than by that of one it stands in for.
+#[inline]
+fn note(asked: &mut AllAsked, limit: usize, plan: &Plan, own: bool) {
+    let Plan { hash, numbers, units, shadow } = *plan;
+    let (violated, decision, held) = (false, Decision::NOTHING, Held::Nothing);
+    let one = Asked { limit, hash, numbers, units, shadow, violated, decision, held };
+    match asked.iter_mut().find(|one| one.limit == limit) {
+        None => asked.push(one),
+        Some(known) if own => *known = one,
+        Some(_) => {}
     }
 }
 

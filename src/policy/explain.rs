@@ -3,7 +3,7 @@
 use super::{
     Policy,
     attribute::{AttributeId, Kind, Value},
-    evaluate::Lacks,
+    evaluate::{Asking, Lacks},
     key::{KeyParts, Part, Source},
     limit::{Algorithm, Limit, Missing},
     path::Scratch,
@@ -201,25 +201,19 @@ impl Policy {
         matched: Matched,
         explanation: &mut Explanation<'p>,
     ) {
-        let path = question.path();
+        let asking = Asking { request, question, matched };
         let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
-        let parameter = |name: &str| route.and_then(|route| route.parameter(name, path));
-        let source = Source {
-            request,
-            path,
-            method: question.method(),
-            route: matched.route,
-            parameter: &parameter,
-        };
         let route = route.map(Route::text);
         let (mut number, mut instead_of) = (matched.limit, None);
         loop {
             let limit = self.limit(number);
-            let (why, next) = match self.ask_for(number, &source, &[]) {
+            let (why, next) = match self.plan(number, &asking, &[]) {
                 Ok(asked) => {
                     let applies = Why::Applies {
                         route,
-                        key: self.key(&limit.key, &source, route).unwrap_or_default(),
+                        key: self
+                            .with_source(&asking, |source| self.key(&limit.key, source, route))
+                            .unwrap_or_default(),
                         quota: asked.numbers.map(|numbers| limit.spelled(numbers)),
                         units: asked.units,
                         unit: &limit.unit,

@@ -14,7 +14,7 @@ use crate::{
     algorithm::{Calendar, Gcra, SlidingCounter, SlidingLog},
     decision::Decision,
     limiter::{Engine, LeaseId, LeaseLimiter, RoomError, Ruled, Store},
-    table::{Hash, rule::Ask},
+    table::{Hash, Weighed, rule::Ask},
     time::{Nanos, nanos_up},
 };
 use std::{sync::Arc, time::Duration};
@@ -222,12 +222,60 @@ impl Keeper {
         numbers: [u64; 3],
         n: u64,
         moment: Moment,
-    ) -> (Decision, Option<LeaseId>) {
-        match self {
+        decision: &mut Decision,
+    ) -> Option<LeaseId> {
+        let now = moment.monotonic();
+        // What is asked is known here, which makes the way of a hit much shorter.
+        *decision = match self {
+            Self::Gcra(store) => in_store(store, Ask::Charge, hash, numbers, n, now),
+            Self::SlidingLog(store) => in_store(store, Ask::Charge, hash, numbers, n, now),
+            Self::SlidingCounter(store) => in_store(store, Ask::Charge, hash, numbers, n, now),
             Self::Leases(limiter) => {
-                limiter.ask_by(Ask::Charge, hash, numbers, n, moment.monotonic())
+                let (said, lease) = limiter.ask_by(Ask::Charge, hash, numbers, n, now);
+                *decision = said;
+                return lease;
             }
-            _ => (self.ask(Ask::Charge, hash, numbers, n, moment), None),
+            Self::Calendar { .. } | Self::Size => self.ask(Ask::Charge, hash, numbers, n, moment),
+        };
+        None
+    }
+
+    /// Weighs a charge of `n` units: what would be decided, and the charge that
+    /// [`make`](Self::make) makes, if that is known at a glance.
+    #[inline]
+    pub(super) fn weigh(
+        &self,
+        hash: Hash,
+        numbers: [u64; 3],
+        n: u64,
+        moment: Moment,
+        decision: &mut Decision,
+    ) -> Option<Weighed> {
+        let now = moment.monotonic();
+        let known = match self {
+            Self::Gcra(store) => weigh_in(store, hash, numbers, n, now),
+            Self::SlidingLog(store) => weigh_in(store, hash, numbers, n, now),
+            Self::SlidingCounter(store) => weigh_in(store, hash, numbers, n, now),
+            Self::Calendar { .. } | Self::Leases(_) | Self::Size => None,
+        };
+        if let Some((said, weighed)) = known {
+            *decision = said;
+            return weighed;
+        }
+        *decision = self.ask(Ask::Look, hash, numbers, n, moment);
+        None
+    }
+
+    /// Makes the charge that was weighed for the same request: whether it was made, and
+    /// the decision stands.
+    #[inline]
+    pub(super) fn make(&self, weighed: Weighed, numbers: [u64; 3], n: u64, moment: Moment) -> bool {
+        let now = moment.monotonic();
+        match self {
+            Self::Gcra(store) => make_in(store, weighed, numbers, n, now),
+            Self::SlidingLog(store) => make_in(store, weighed, numbers, n, now),
+            Self::SlidingCounter(store) => make_in(store, weighed, numbers, n, now),
+            Self::Calendar { .. } | Self::Leases(_) | Self::Size => false,
         }
     }
 
@@ -238,15 +286,9 @@ impl Keeper {
         }
     }
 
-    /// The time that charges are noted by, where units are counted.
-    pub(super) fn time(&self, moment: Moment) -> Option<Nanos> {
-        match self {
-            Self::Gcra(_) | Self::SlidingLog(_) | Self::SlidingCounter(_) => {
-                Some(moment.monotonic())
-            }
-            Self::Calendar { .. } => Some(moment.wall()),
-            Self::Leases(_) | Self::Size => None,
-        }
+    /// Whether there are units that could be given back.
+    pub(super) fn counts_units(&self) -> bool {
+        !matches!(self, Self::Leases(_) | Self::Size)
     }
 
     /// The time of a charge as its table counts it.
@@ -282,7 +324,7 @@ impl Keeper {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn in_store<R: Ruled>(
     store: &Store<R>,
     ask: Ask,
@@ -294,6 +336,29 @@ fn in_store<R: Ruled>(
     let rule = store.room().with_numbers(numbers);
     let request = store.request(n, now).asking(ask);
     store.ask(&rule, store.look_up(hash), request, now, &|| now)
+}
+
+#[inline(always)]
+fn weigh_in<R: Ruled>(
+    store: &Store<R>,
+    hash: Hash,
+    numbers: [u64; 3],
+    n: u64,
+    now: Nanos,
+) -> Option<(Decision, Option<Weighed>)> {
+    let rule = store.room().with_numbers(numbers);
+    store.weigh(&rule, store.look_up(hash), n, now)
+}
+
+#[inline]
+fn make_in<R: Ruled>(
+    store: &Store<R>,
+    weighed: Weighed,
+    numbers: [u64; 3],
+    n: u64,
+    now: Nanos,
+) -> bool {
+    store.make(&store.room().with_numbers(numbers), weighed, n, now)
 }
 
 /// Asks by the window of now. A new key whose slot somebody took from another one in a

@@ -116,7 +116,7 @@ pub mod design {}
 use crate::{
     headers::Dialect,
     limiter::{BuildError, KeyHasher, LeaseId},
-    time::MonotonicClock,
+    time::{MonotonicClock, Nanos},
 };
 use attribute::{Attributes, Names};
 use limit::Limit;
@@ -134,6 +134,8 @@ use std::fmt;
 pub struct Policy {
     name: Box<str>,
     clock: MonotonicClock,
+    /// Whether a limit goes by the wall clock.
+    reads_wall: bool,
     /// From when on its tables count.
     epoch: Moment,
     hasher: KeyHasher,
@@ -215,7 +217,7 @@ impl Policy {
 
     /// Decides a request now: it is charged by all limits that apply, or by none.
     pub fn check(&self, request: &Request<'_>) -> PolicyDecision<'_> {
-        self.check_at(request, self.now())
+        self.check_at(request, self.present())
     }
 
     /// As [`check`](Self::check), at `moment`.
@@ -226,6 +228,22 @@ impl Policy {
     /// Now, by the policy's clocks.
     pub fn now(&self) -> Moment {
         Moment::read(&self.clock)
+    }
+
+    /// Now, as far as its limits ask: a wall clock takes longer to read than a limit to
+    /// decide.
+    #[inline]
+    fn present(&self) -> Moment {
+        if self.reads_wall { self.now() } else { Moment::by(&self.clock) }
+    }
+
+    /// What the wall clock says at `moment`, which is past where it was not read then.
+    fn wall_at(&self, moment: Moment) -> Nanos {
+        moment.wall_read().unwrap_or_else(|| {
+            let now = self.now();
+            let since = now.monotonic().as_u64().saturating_sub(moment.monotonic().as_u64());
+            Nanos::new(now.wall().as_u64().saturating_sub(since))
+        })
     }
 
     /// The number of an attribute's name; `None` if the policy does not name it.
@@ -247,7 +265,7 @@ impl Policy {
     /// elsewhere than where it was had. Whether it was live until then; ending it twice
     /// does no harm.
     pub fn release(&self, limit: &str, lease: LeaseId) -> bool {
-        self.release_at(limit, lease, self.now())
+        self.release_at(limit, lease, self.present())
     }
 
     /// As [`release`](Self::release), at `moment`.

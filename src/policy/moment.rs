@@ -21,16 +21,31 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// What stands for a wall clock that was not read.
+    const UNREAD: Nanos = Nanos::new(u64::MAX);
+
     /// `monotonic` by a clock that never steps back, `unix` after 1970-01-01 UTC by the
     /// wall clock. What lies beyond the year 2554 counts as its end.
     pub fn new(monotonic: Nanos, unix: Duration) -> Self {
-        Self { monotonic, wall: Nanos::from(unix) }
+        let wall = Nanos::from(unix).as_u64().min(Self::UNREAD.as_u64() - 1);
+        Self { monotonic, wall: Nanos::new(wall) }
     }
 
     /// Now, by `clock` and the system's wall clock. A wall clock before 1970 reads 1970.
     pub(crate) fn read(clock: &MonotonicClock) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::new(clock.now(), unix)
+    }
+
+    /// Now, by `clock` alone: the wall clock is read where it is asked for.
+    #[inline]
+    pub(super) fn by(clock: &MonotonicClock) -> Self {
+        Self { monotonic: clock.now(), wall: Self::UNREAD }
+    }
+
+    /// By the wall clock, if that was read.
+    pub(super) fn wall_read(self) -> Option<Nanos> {
+        (self.wall != Self::UNREAD).then_some(self.wall)
     }
 
     /// By the monotonic clock.

@@ -67,12 +67,23 @@ impl PathRules {
     /// The normal path of a request target: the target itself where it is normal
     /// already, else rewritten in `scratch`. Time is linear in its length.
     pub(crate) fn normal<'a>(self, target: &'a [u8], scratch: &'a mut Scratch) -> &'a str {
-        // Most targets are a path already; that a path is split again harms none.
-        let target = if target.first() == Some(&b'/') { target } else { split(target).1 };
-        match self.borrowed(target) {
+        match self.is_normal(target) {
             Some(path) => path,
-            None => self.rewrite(split(target).1, scratch),
+            None => self.made_normal(target, scratch),
         }
+    }
+
+    /// The target's own path, if that is normal already, as most are.
+    #[inline]
+    pub(crate) fn is_normal(self, target: &[u8]) -> Option<&str> {
+        // Most targets are a path; that a path is split again harms none.
+        self.borrowed(if target.first() == Some(&b'/') { target } else { split(target).1 })
+    }
+
+    /// The path of a target that is not.
+    #[cold]
+    pub(crate) fn made_normal<'a>(self, target: &[u8], scratch: &'a mut Scratch) -> &'a str {
+        self.rewrite(split(target).1, scratch)
     }
 
     /// A target that needs nothing but to be cut, in one look at its bytes. None of
@@ -188,6 +199,9 @@ impl Segment {
 /// The authority of an absolute-form target (`GET http://host/path`), if it is one. It
 /// stands for the host, whatever a `Host` field says (RFC 9112 3.2.2).
 pub(crate) fn authority(target: &[u8]) -> Option<&str> {
+    if target.first() == Some(&b'/') {
+        return None;
+    }
     split(target).0.and_then(|authority| str::from_utf8(authority).ok())
 }
 

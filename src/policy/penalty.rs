@@ -106,7 +106,7 @@ impl Policy {
     /// Ends the block of that penalty that holds for the key of `request`, and starts its
     /// ladder over. Whether there was one.
     pub fn unblock(&self, penalty: &str, request: &super::Request<'_>) -> bool {
-        self.unblock_at(penalty, request, self.now())
+        self.unblock_at(penalty, request, self.present())
     }
 
     /// As [`unblock`](Self::unblock), at `moment`.

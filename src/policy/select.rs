@@ -101,11 +101,15 @@ impl AllConditions {
     }
 
     pub(super) fn met(&self, attributes: &Attributes, request: &Request<'_>) -> Met {
-        let words = self.0.chunks(64).map(|conditions| {
-            let hold = conditions.iter().map(|conditions| conditions.hold(attributes, request));
-            hold.enumerate().fold(0, |word, (nth, holds)| word | u64::from(holds) << nth)
-        });
-        Met(words.collect())
+        let mut words = SmallVec::new();
+        for conditions in self.0.chunks(64) {
+            let mut word = 0;
+            for (nth, conditions) in conditions.iter().enumerate() {
+                word |= u64::from(conditions.hold(attributes, request)) << nth;
+            }
+            words.push(word);
+        }
+        Met(words)
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Policy, limit::Algorithm, moment::Moment};
 use crate::{
     decision::{Charge, Decision, Outcome},
     headers::{Answer, Reported, Response},
+    limiter::LeaseId,
     table::Hash,
 };
 use smallvec::SmallVec;
@@ -20,8 +21,18 @@ pub(super) struct Asked {
     pub(super) shadow: bool,
     pub(super) violated: bool,
     pub(super) decision: Decision,
-    pub(super) charge: Option<Charge>,
-    pub(super) lease: Option<crate::limiter::LeaseId>,
+    pub(super) held: Held,
+}
+
+/// What the request holds of a limit, and has not given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Held {
+    Nothing,
+    /// What its decision says was charged.
+    AsDecided,
+    /// What was settled since.
+    Settled(Charge),
+    Lease(LeaseId),
 }
 
 /// Up to eight limits of a request take no memory from the heap.
@@ -151,7 +162,7 @@ impl<'p> PolicyDecision<'p> {
     fn with_answer<T>(&self, render: impl FnOnce(&Answer<'_>) -> T) -> T {
         let reported: SmallVec<[Reported<'_>; 8]> =
             self.limits().map(|limit| limit.reported()).collect();
-        let now = self.moment.wall();
+        let now = self.policy.wall_at(self.moment);
         let mut answer = match self.cause {
             Cause::Limits | Cause::Exempt(_) => Answer::new(&reported, now),
             Cause::Refused(name) | Cause::Missing { limit: name, .. } => {
@@ -168,7 +179,7 @@ impl<'p> PolicyDecision<'p> {
     /// Ends the leases that the request holds, because it is over. Whoever never does waits
     /// for their time to run out.
     pub fn release(&mut self) {
-        self.release_at(self.policy.now());
+        self.release_at(self.policy.present());
     }
 
     /// As [`release`](Self::release), at `moment`.
@@ -182,7 +193,7 @@ impl<'p> PolicyDecision<'p> {
     /// Gives back what the request was charged by every limit, because it was not
     /// served after all, and ends its leases. Once: a second time gives nothing back.
     pub fn refund(&mut self) {
-        self.refund_at(self.policy.now());
+        self.refund_at(self.policy.present());
     }
 
     /// As [`refund`](Self::refund), at `moment`.
@@ -197,7 +208,7 @@ impl<'p> PolicyDecision<'p> {
     /// known. Every limit that counts the dimension is corrected, beyond its quota if
     /// need be, as by [`Key::settle`](crate::Key::settle).
     pub fn settle(&mut self, dimension: &str, units: u64) {
-        self.settle_at(dimension, units, self.policy.now());
+        self.settle_at(dimension, units, self.policy.present());
     }
 
     /// As [`settle`](Self::settle), at `moment`.
@@ -272,8 +283,11 @@ impl<'d> LimitDecision<'d> {
 
     /// The lease that the request holds, if the limit counts how many there are at a
     /// time.
-    pub fn lease(&self) -> Option<crate::limiter::LeaseId> {
-        self.asked.lease
+    pub fn lease(&self) -> Option<LeaseId> {
+        match self.asked.held {
+            Held::Lease(lease) => Some(lease),
+            _ => None,
+        }
     }
 
     fn reported(&self) -> Reported<'d> {

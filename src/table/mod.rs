@@ -143,6 +143,15 @@ pub(crate) struct Bearer<'a> {
     pub(crate) ring: Ring<'a>,
 }
 
+/// A charge that was weighed, and is not made yet: see [`Table::weigh`].
+#[derive(Clone, Copy, Debug)]
+#[cfg(any(feature = "policy", test))]
+pub(crate) struct Weighed {
+    slot: Slot,
+    seen: u64,
+    next: u64,
+}
+
 /// One slot by row and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
@@ -236,6 +245,53 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
             }
             Step::Tidy(_) | Step::Fault => None,
         }
+    }
+
+    /// As [`hit`](Self::hit), but what would be committed is left to
+    /// [`make`](Self::make), which its answer waits for.
+    #[inline(always)]
+    #[cfg(any(feature = "policy", test))]
+    pub(crate) fn weigh(
+        &self,
+        rule: &R,
+        spot: &Spot<'_>,
+        found: Option<usize>,
+        request: &Request,
+    ) -> Option<(R::Answer, Option<Weighed>)> {
+        let (nth, tag) = (found?, spot.tag);
+        let (key, state) = (spot.row.keys.get(nth)?, spot.row.states.get(nth)?);
+        let (key, state) = (Key::new(key), State::new(state));
+        let word = key.hint();
+        let seen = state.load();
+        if !bears(word, tag) || key.again() != word || !is_owned(seen) {
+            return None;
+        }
+        let place = Slot { row: spot.at, nth };
+        match rule.decide(request, Seen::Live(seen), self.ring(place)) {
+            Step::Commit(next, answer) => Some((answer, Some(Weighed { slot: place, seen, next }))),
+            Step::Answer(answer) => {
+                let stands = rule.ring_words() == 0 || state.load() == seen;
+                stands.then_some((answer, None))
+            }
+            Step::Tidy(_) | Step::Fault => None,
+        }
+    }
+
+    /// Makes a charge by the rule and for the request that it was weighed for. Whether it
+    /// was: the state is still the one that was weighed, however long ago, as no state of
+    /// a slot returns; so the slot is still the key's, and the answer is the answer of now.
+    /// If not, nothing has happened.
+    #[inline(always)]
+    #[cfg(any(feature = "policy", test))]
+    pub(crate) fn make(&self, rule: &R, weighed: Weighed, request: &Request) -> bool {
+        let Weighed { slot, seen, next } = weighed;
+        let state = self.row(slot.row).state(slot.nth);
+        // Not to raise the stamps of those who came in between.
+        if rule.ring_words() > 0 && state.load() != seen {
+            return false;
+        }
+        rule.write(request, Seen::Live(seen), self.ring(slot));
+        state.swap(seen, next)
     }
 
     /// Counts live slots at `now`, in a limited number of buckets spread evenly.
