@@ -26,7 +26,7 @@ use super::{
 use crate::{
     decision::{Charge, Decision, Outcome},
     limiter::settle,
-    table::{Hash, Weighed, rule::Ask},
+    table::{Hash, rule::Ask},
 };
 use smallvec::SmallVec;
 use std::{cell::RefCell, time::Duration};
@@ -185,20 +185,23 @@ impl Policy {
         }
     }
 
-    /// What parts of keys come from: the request, and the route that matched.
+    /// What parts of a limit's key come from: the request, and the route that matched.
     pub(super) fn with_source<T>(
         &self,
+        number: usize,
         asking: &Asking<'_, '_>,
         run: impl FnOnce(&Source<'_, '_>) -> T,
     ) -> T {
         let Asking { request, question, matched } = *asking;
         let path = question.path();
         let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
+        // A limit's own routes, and those that it stands in on, are never the same one.
+        let stands_in = (number != matched.limit).then(|| (matched.limit + 1) << 32);
         run(&Source {
             request,
             path,
             method: question.method(),
-            route: matched.route,
+            route: matched.route | stands_in.unwrap_or(0),
             parameter: &|name| route.and_then(|route| route.parameter(name, path)),
         })
     }
@@ -216,7 +219,7 @@ impl Policy {
         let hash = if let Some(one) = before.iter().rev().take(8).find(same) {
             one.hash
         } else {
-            let hash = self.with_source(asking, |source| {
+            let hash = self.with_source(number, asking, |source| {
                 limit.key.hash(&self.hasher, &self.attributes, source)
             });
             hash.map_err(Lacks::Part)?
@@ -232,7 +235,8 @@ impl Policy {
         };
         let enforced = || {
             limit.share >= ALL
-                || self.with_source(asking, |source| limit.enforces(&self.attributes, source))
+                || self
+                    .with_source(number, asking, |source| limit.enforces(&self.attributes, source))
         };
         let shadow = limit.shadow || !enforced();
         Ok(Plan { hash, numbers, units, shadow })
@@ -256,16 +260,15 @@ impl Policy {
         let moment = decision.moment;
         let asked = decision.asked.as_mut_slice();
         let denies = |one: &Asked| one.violated && !one.shadow;
-        let mut weighed = AllWeighed::new();
         let mut says_no = false;
         // With one limit there is nothing that could have to be undone.
         if asked.len() > 1 {
             for one in asked.iter_mut() {
-                weighed.push(self.weigh(one, moment));
+                self.weigh(one, moment);
                 says_no |= denies(one);
             }
         }
-        if !says_no && self.charge_all(asked, &weighed, moment) {
+        if !says_no && self.charge_all(asked, moment) {
             return;
         }
         let mut retry = Some(Duration::ZERO);
@@ -295,13 +298,13 @@ impl Policy {
 
     /// Charges every limit that is not in violation. If one that is enforced says no
     /// after all, those before it are given back what they were charged.
-    fn charge_all(&self, asked: &mut [Asked], weighed: &[Option<Weighed>], moment: Moment) -> bool {
+    fn charge_all(&self, asked: &mut [Asked], moment: Moment) -> bool {
         for nth in 0..asked.len() {
             let Some(one) = asked.get_mut(nth).filter(|one| !one.violated) else { continue };
-            match weighed.get(nth) {
-                Some(Some(weighed)) if self.make(*weighed, one, moment) => continue,
-                _ => self.charge(one, moment),
+            if self.make(one, moment) {
+                continue;
             }
+            self.charge(one, moment);
             if one.violated && !one.shadow {
                 for before in asked.iter_mut().take(nth) {
                     self.give_back(before, moment);
@@ -315,18 +318,22 @@ impl Policy {
     /// Notes what a limit would say to the charge, and the charge, if it is known at a
     /// glance.
     #[inline]
-    fn weigh(&self, one: &mut Asked, moment: Moment) -> Option<Weighed> {
-        let numbers = one.numbers?;
+    fn weigh(&self, one: &mut Asked, moment: Moment) {
+        let Some(numbers) = one.numbers else { return };
         let keeper = &self.limit(one.limit).keeper;
         let weighed = keeper.weigh(one.hash, numbers, one.units, moment, &mut one.decision);
+        if let Some(weighed) = weighed {
+            one.held = Held::Weighed(weighed);
+        }
         one.violated = one.decision.is_denied();
-        weighed
     }
 
     /// Makes a charge that was weighed; whether it was made.
     #[inline]
-    fn make(&self, weighed: Weighed, one: &mut Asked, moment: Moment) -> bool {
-        let Some(numbers) = one.numbers else { return false };
+    fn make(&self, one: &mut Asked, moment: Moment) -> bool {
+        let (Held::Weighed(weighed), Some(numbers)) = (one.held, one.numbers) else {
+            return false;
+        };
         let keeper = &self.limit(one.limit).keeper;
         let made = keeper.make(weighed, numbers, one.units, moment);
         if made {
@@ -358,7 +365,7 @@ impl Policy {
     /// What a limit was charged, if it counts units and was.
     fn charge_of(&self, one: &Asked) -> Option<Charge> {
         match one.held {
-            Held::Nothing | Held::Lease(_) => None,
+            Held::Nothing | Held::Weighed(_) | Held::Lease(_) => None,
             Held::Settled(charge) => Some(charge),
             Held::AsDecided => {
                 let decision = &one.decision;
@@ -417,21 +424,26 @@ impl Policy {
     }
 }
 
-/// What was weighed of each limit that is asked.
-type AllWeighed = SmallVec<[Option<Weighed>; 8]>;
-
 /// Notes a limit among those that are to be asked. It applies once, and by its `own`
 /// route rather than by that of one it stands in for.
 #[inline]
 fn note(asked: &mut AllAsked, limit: usize, plan: &Plan, own: bool) {
-    let Plan { hash, numbers, units, shadow } = *plan;
-    let (violated, decision, held) = (false, Decision::NOTHING, Held::Nothing);
-    let one = Asked { limit, hash, numbers, units, shadow, violated, decision, held };
-    match asked.iter_mut().find(|one| one.limit == limit) {
-        None => asked.push(one),
-        Some(known) if own => *known = one,
-        Some(_) => {}
-    }
+    let one = match asked.iter().position(|one| one.limit == limit) {
+        None => {
+            asked.push(Asked::NEW);
+            asked.last_mut()
+        }
+        Some(_) if !own => return,
+        Some(known) => asked.get_mut(known),
+    };
+    // Field by field, and in place: what is put together elsewhere and moved here is read
+    // back before it is written.
+    let Some(one) = one else { return };
+    one.limit = limit;
+    one.hash = plan.hash;
+    one.numbers = plan.numbers;
+    one.units = plan.units;
+    one.shadow = plan.shadow;
 }
 
 /// Lends this thread's scratch.

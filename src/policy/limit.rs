@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     algorithm::{Calendar, Gcra, SlidingCounter, SlidingLog},
-    decision::Decision,
+    decision::{Apart, Decision},
     limiter::{Engine, LeaseId, LeaseLimiter, RoomError, Ruled, Store},
     table::{Hash, Weighed, rule::Ask},
     time::{Nanos, nanos_up},
@@ -252,18 +252,21 @@ impl Keeper {
         decision: &mut Decision,
     ) -> Option<Weighed> {
         let now = moment.monotonic();
+        let mut weighed = None;
         let known = match self {
-            Self::Gcra(store) => weigh_in(store, hash, numbers, n, now),
-            Self::SlidingLog(store) => weigh_in(store, hash, numbers, n, now),
-            Self::SlidingCounter(store) => weigh_in(store, hash, numbers, n, now),
-            Self::Calendar { .. } | Self::Leases(_) | Self::Size => None,
+            Self::Gcra(store) => weigh_in(store, hash, numbers, n, now, (decision, &mut weighed)),
+            Self::SlidingLog(store) => {
+                weigh_in(store, hash, numbers, n, now, (decision, &mut weighed))
+            }
+            Self::SlidingCounter(store) => {
+                weigh_in(store, hash, numbers, n, now, (decision, &mut weighed))
+            }
+            Self::Calendar { .. } | Self::Leases(_) | Self::Size => false,
         };
-        if let Some((said, weighed)) = known {
-            *decision = said;
-            return weighed;
+        if !known {
+            *decision = self.ask(Ask::Look, hash, numbers, n, moment);
         }
-        *decision = self.ask(Ask::Look, hash, numbers, n, moment);
-        None
+        weighed
     }
 
     /// Makes the charge that was weighed for the same request: whether it was made, and
@@ -338,6 +341,7 @@ fn in_store<R: Ruled>(
     store.ask(&rule, store.look_up(hash), request, now, &|| now)
 }
 
+/// Whether it is known at a glance, and then what: written where it is to stay.
 #[inline(always)]
 fn weigh_in<R: Ruled>(
     store: &Store<R>,
@@ -345,9 +349,15 @@ fn weigh_in<R: Ruled>(
     numbers: [u64; 3],
     n: u64,
     now: Nanos,
-) -> Option<(Decision, Option<Weighed>)> {
+    (decision, weighed): (&mut Decision, &mut Option<Weighed>),
+) -> bool {
     let rule = store.room().with_numbers(numbers);
-    store.weigh(&rule, store.look_up(hash), n, now)
+    let Some((said, charge)) = store.weigh(&rule, store.look_up(hash), n, now) else {
+        return false;
+    };
+    *decision = Apart(said).unpack();
+    *weighed = charge;
+    true
 }
 
 #[inline]

@@ -74,10 +74,13 @@
 //! # Cost
 //!
 //! The path is made normal (borrowed if it is), the routes are walked once, each key is
-//! hashed, the slots of all limits are fetched together; then each limit is asked twice,
-//! once to look and once to charge, or once if it is the only one. Nothing is allocated
-//! for requests with up to eight limits, twelve attributes and paths that were seen to
-//! be as long before.
+//! hashed, the slots of all limits are fetched together; then each limit is weighed, and
+//! if none says no, each charge is made by one compare-and-swap: beside finding the limits
+//! that apply, a limit costs about what a keyed check does. Keys that come for the first
+//! time, limits by the calendar and leases are asked twice. The wall clock is read where a
+//! limit goes by the calendar, and where a response is written. Nothing is allocated for
+//! requests with up to eight limits, twelve attributes and paths that were seen to be as
+//! long before.
 
 mod attribute;
 mod compile;

@@ -5,10 +5,24 @@ use crate::{
     decision::{Charge, Decision, Outcome},
     headers::{Answer, Reported, Response},
     limiter::LeaseId,
-    table::Hash,
+    table::{Hash, Weighed},
 };
 use smallvec::SmallVec;
 use std::{fmt, time::Duration};
+
+impl Asked {
+    /// Nobody asked it anything yet.
+    pub(super) const NEW: Self = Self {
+        limit: 0,
+        hash: Hash(0),
+        numbers: None,
+        units: 0,
+        shadow: false,
+        violated: false,
+        decision: Decision::NOTHING,
+        held: Held::Nothing,
+    };
+}
 
 /// One limit that was asked.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +42,8 @@ pub(super) struct Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Held {
     Nothing,
+    /// Nothing yet, but a charge that can be made.
+    Weighed(Weighed),
     /// What its decision says was charged.
     AsDecided,
     /// What was settled since.

@@ -147,7 +147,8 @@ pub(crate) struct Bearer<'a> {
 #[derive(Clone, Copy, Debug)]
 #[cfg(any(feature = "policy", test))]
 pub(crate) struct Weighed {
-    slot: Slot,
+    /// Of all slots, row by row.
+    at: usize,
     seen: u64,
     next: u64,
 }
@@ -268,7 +269,10 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
         }
         let place = Slot { row: spot.at, nth };
         match rule.decide(request, Seen::Live(seen), self.ring(place)) {
-            Step::Commit(next, answer) => Some((answer, Some(Weighed { slot: place, seen, next }))),
+            Step::Commit(next, answer) => {
+                let at = place.row * G::ROW + place.nth;
+                Some((answer, Some(Weighed { at, seen, next })))
+            }
             Step::Answer(answer) => {
                 let stands = rule.ring_words() == 0 || state.load() == seen;
                 stands.then_some((answer, None))
@@ -284,7 +288,8 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     #[inline(always)]
     #[cfg(any(feature = "policy", test))]
     pub(crate) fn make(&self, rule: &R, weighed: Weighed, request: &Request) -> bool {
-        let Weighed { slot, seen, next } = weighed;
+        let Weighed { at, seen, next } = weighed;
+        let slot = Slot { row: at / G::ROW, nth: at % G::ROW };
         let state = self.row(slot.row).state(slot.nth);
         // Not to raise the stamps of those who came in between.
         if rule.ring_words() > 0 && state.load() != seen {

@@ -40,6 +40,7 @@ mod lone;
 mod numbered;
 mod operations;
 mod slots;
+mod weighed;
 
 /// One bucket of so many slots, and no patience.
 struct Tiny<const SLOTS: usize>;

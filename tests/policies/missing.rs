@@ -227,6 +227,35 @@ fn what_was_thought_to_cost_nothing_is_settled() {
     assert_eq!(left(&policy.check_at(&request, start()), "tokens"), 100);
 }
 
+/// Where a limit stands in for another, that one's route is not its own of that number.
+#[test]
+fn who_stands_in_is_on_another_route() {
+    let policy = policy(
+        r#"
+        [attribute.ip]
+        kind = "ip"
+        [attribute.user]
+        [[limit]]
+        name = "users"
+        routes = ["GET /a"]
+        key = ["user"]
+        missing = { limit = "by address" }
+        quota = "1/h"
+        [[limit]]
+        name = "by address"
+        routes = ["GET /b"]
+        key = ["ip", "route"]
+        missing = "skip"
+        quota = "1/h"
+        "#,
+    );
+    for path in ["/a", "/b"] {
+        let request = policy.request("GET", path).attribute("ip", "192.0.2.7");
+        assert!(policy.check_at(&request, start()).is_allowed(), "{path}");
+        assert!(policy.check_at(&request, start()).is_denied(), "{path}");
+    }
+}
+
 fn problems(text: &str) -> Option<PolicyError> {
     PolicyFile::parse("test", text.as_bytes())
         .and_then(|file| tollgate::policy::Policy::from_file_at(&file, start()).map(drop))

@@ -1,8 +1,11 @@
 //! Clocks: months that end, and wall clocks that are set.
 
 use crate::{NEW_YEAR, left, policy};
-use std::time::Duration;
-use tollgate::{Nanos, Outcome, policy::Moment};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tollgate::{
+    Nanos, Outcome,
+    policy::{Moment, Policy},
+};
 
 const MONTHLY: &str = r#"
     [attribute.org]
@@ -48,6 +51,45 @@ fn a_wall_clock_that_steps_over_the_end_of_a_month() {
     assert!(policy.check_at(&request, at(15, february + 28 * DAY)).is_allowed());
     // The hour goes by the other clock.
     assert_eq!(left(&policy.check_at(&request, at(16, february + 28 * DAY)), "rate"), 92);
+}
+
+/// The policy's own clocks: both are read where a limit goes by the calendar.
+#[test]
+fn the_month_of_now() {
+    let policy = Policy::from_toml(MONTHLY).unwrap();
+    let request = policy.request("GET", "/").attribute("org", "acme");
+    for left in [2, 1, 0] {
+        let decision = policy.check(&request);
+        let month = decision.limit("month").unwrap().decision();
+        assert_eq!(month.remaining(), left);
+        assert!(month.reset_after() <= Duration::from_secs(31 * DAY));
+    }
+    assert!(policy.check(&request).is_denied());
+}
+
+/// Where none does, the wall clock is read for whoever wants a header.
+#[test]
+fn a_header_tells_when_by_the_wall_clock() {
+    let text = r#"
+        [[limit]]
+        name = "everybody"
+        key = []
+        quota = "10/min"
+        [response]
+        headers = "x-ratelimit"
+        reset = "epoch"
+    "#;
+    let policy = Policy::from_toml(text).unwrap();
+    let epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let before = epoch();
+    let decision = policy.check(&policy.request("GET", "/"));
+    let between = epoch();
+    std::thread::sleep(Duration::from_millis(1500));
+    let response = decision.response();
+    let reset: u64 = response.field("X-RateLimit-Reset").unwrap().parse().unwrap();
+    // It is back after a minute: rounded up, and counted from the decision, not from the
+    // response.
+    assert!((before + 60..=between + 61).contains(&reset), "{before} {reset}");
 }
 
 #[test]
