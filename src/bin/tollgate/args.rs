@@ -89,7 +89,7 @@ pub(crate) struct Replay {
 
     /// A policy file to replay the logs through, instead of one limit
     #[arg(long, value_name = "POLICY", conflicts_with_all = [
-        "quota", "burst", "algorithm", "key", "ipv6_prefix", "capacity", "decisions", "plot", "top",
+        "quota", "burst", "algorithm", "key", "ipv6_prefix", "capacity",
     ])]
     pub(crate) policy: Option<PathBuf>,
 

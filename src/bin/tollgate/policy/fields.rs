@@ -152,11 +152,18 @@ impl Told {
         Ok(())
     }
 
-    /// The names of the policy that nothing tells.
-    pub(super) fn untold<'p>(&self, policy: &'p Policy) -> Vec<&'p str> {
+    /// A line about the names of the policy that nothing tells, if there are any.
+    pub(super) fn untold(&self, policy: &Policy) -> Option<String> {
         let mapped = |name: &str| self.maps.iter().any(|map| map.names(policy).any(|n| n == name));
         let names = policy.attributes().chain(policy.dimensions());
-        names.filter(|name| self.from(name).is_none() && !mapped(name)).collect()
+        let untold: Vec<_> =
+            names.filter(|name| self.from(name).is_none() && !mapped(name)).collect();
+        let first = untold.first()?;
+        let all: Vec<_> = untold.iter().map(|name| format!("`{name}`")).collect();
+        Some(format!(
+            "nothing tells the policy {}: --field {first}=FIELD, --set {first}=VALUE or --map FILE does",
+            all.join(", ")
+        ))
     }
 
     /// The request of a line.

@@ -1,12 +1,15 @@
 //! Policies: `check`, `explain`, and `replay --policy`.
 
+mod decided;
 mod explain;
 mod fields;
 mod map;
-pub(crate) mod replay;
-pub(crate) mod report;
+mod replay;
+mod report;
+mod tally;
 
 pub(crate) use explain::explain;
+pub(crate) use replay::replay;
 
 use crate::{failure::Failure, show};
 use std::{
