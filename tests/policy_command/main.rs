@@ -4,6 +4,8 @@
 
 mod explained;
 mod replay;
+mod room;
+mod written;
 
 use std::{
     fs,

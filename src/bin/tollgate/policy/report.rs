@@ -34,6 +34,15 @@ pub(super) struct Causes {
     pub(super) exempt: u64,
     /// Requests by the refusals, exemptions and penalties that decided them.
     pub(super) rules: BTreeMap<String, u64>,
+    /// By attribute: values that the policy does not know, as good as missing.
+    pub(super) not_understood: BTreeMap<String, NotUnderstood>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NotUnderstood {
+    pub(super) requests: u64,
+    /// The first of the values.
+    pub(super) first: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -81,6 +90,15 @@ impl Report<'_> {
                 let otherwise = if limit.evaluated > 0 { " otherwise" } else { "" };
                 let _ = writeln!(text, "  {name} was not evaluated{otherwise}: {why}");
             }
+        }
+        for (attribute, NotUnderstood { requests, first }) in &causes.not_understood {
+            let (noun, verb) = if *requests == 1 { ("value", "is") } else { ("values", "are") };
+            let _ = writeln!(
+                text,
+                "  {} {noun} of {attribute} {verb} unknown to the policy, such as {first}: as good \
+                 as missing",
+                grouped(*requests)
+            );
         }
         for limit in self.limits.iter().filter(|limit| !limit.keys.top.is_empty()) {
             let name = printable(limit.name.as_bytes());

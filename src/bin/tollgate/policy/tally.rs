@@ -1,15 +1,22 @@
 //! A replay through a policy, counted by what decided and by limit.
 
-use super::report::{Causes, LimitReport};
-use crate::{books::Books, key::shortened, report::TopKey, show::utf8};
+use super::report::{Causes, LimitReport, NotUnderstood};
+use crate::{
+    books::Books,
+    key::shortened,
+    report::TopKey,
+    show::{printable, utf8},
+};
 use std::collections::{BTreeMap, HashMap};
 use tollgate::{
     Outcome,
     policy::{Algorithm, Cause, LimitDecision, Policy, PolicyDecision, Request, Why},
 };
 
-/// So many requests are looked at for why a limit is not asked.
-const ASKED_WHY: u32 = 10_000;
+/// So many requests are looked at for why a limit is not asked, less where that means so
+/// many limits in all.
+const ASKED_WHY: usize = 10_000;
+const ASKED_WHY_IN_ALL: usize = 200_000;
 
 /// Keys of one limit that are listed exactly, and of all of them.
 const LISTED: usize = 100_000;
@@ -32,7 +39,7 @@ pub(super) struct Tally {
     numbers: HashMap<String, usize, ahash::RandomState>,
     /// How many limits have neither been asked nor said why not.
     silent: usize,
-    looks: u32,
+    looks: usize,
 }
 
 /// What is counted of one limit.
@@ -73,7 +80,7 @@ impl Tally {
             silent: limits.iter().filter(|limit| !limit.untold).count(),
             limits,
             numbers: policy.limits().enumerate().map(|(n, name)| (name.to_owned(), n)).collect(),
-            looks: ASKED_WHY,
+            looks: ASKED_WHY.min(ASKED_WHY_IN_ALL / policy.limits().len().max(1)),
         }
     }
 
@@ -85,6 +92,9 @@ impl Tally {
         decision: &PolicyDecision<'_>,
     ) {
         self.causes.count(decision.cause());
+        for (name, value) in policy.not_understood(request) {
+            self.causes.count_not_understood(name, value);
+        }
         if let Cause::Missing { limit, .. } = decision.cause()
             && let Some(limit) = self.limit(limit)
         {
@@ -118,7 +128,7 @@ impl Tally {
     /// Notes what the keys are called that are denied.
     #[cold]
     fn name(&mut self, policy: &Policy, request: &Request<'_>, decision: &PolicyDecision<'_>) {
-        for explained in policy.explain(request).limits() {
+        for explained in policy.explain_asked(request).limits() {
             let Why::Applies { key, instead_of, .. } = explained.why() else { continue };
             let Some(said) = decision.limit(explained.name()) else { continue };
             let Some(limit) = self.limit(said.name()).filter(|_| said.is_violated()) else {
@@ -232,5 +242,16 @@ impl Causes {
         *count += 1;
         let rules: &mut BTreeMap<_, _> = &mut self.rules;
         *rules.entry(format!("{kind} {name}")).or_default() += 1;
+    }
+
+    fn count_not_understood(&mut self, attribute: &str, value: &[u8]) {
+        match self.not_understood.get_mut(attribute) {
+            Some(known) => known.requests += 1,
+            None => {
+                let first = printable(&shortened(value));
+                let new = NotUnderstood { requests: 1, first };
+                self.not_understood.insert(attribute.to_owned(), new);
+            }
+        }
     }
 }
