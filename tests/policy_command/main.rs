@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 mod explained;
+mod odd;
 mod replay;
 mod room;
 mod written;

@@ -421,14 +421,14 @@ key = ["path.id"]
 quota = "1/h"
 mode = "shadow"
 "#;
-    let long = "x".repeat(5000);
+    let very_long = "x".repeat(5000);
     let mut log = String::new();
     for (user, target) in [
         ("ann", "/v1/7"),
         ("ann, route = /v2/**", "/v1/7"),
         ("ann, route = /v2/**", "//v2/./9?q"),
         ("\u{1b}[31m", "/v1/7"),
-        (&long, "/v2/"),
+        (&very_long, "/v2/"),
     ] {
         log += &at(0, "2001:db8::7", user, target).repeat(3);
     }
@@ -471,9 +471,8 @@ mode = "shadow"
 
 #[test]
 fn top_says_how_many() {
-    let log: String = (0..30_u64)
-        .flat_map(|n| vec![at(0, &format!("192.0.2.{n}"), "-", "/"); n as usize + 1])
-        .collect();
+    let log: String =
+        (0..30).map(|n| at(0, &format!("192.0.2.{n}"), "-", "/").repeat(n + 1)).collect();
     let policy = "[attribute.ip]\nkind = \"ip\"\n[[limit]]\nname = \"l\"\nkey = [\"ip\"]\n\
                   quota = \"2/h\"\n";
     let room = Room::new(policy, &log);
@@ -494,18 +493,19 @@ fn top_says_how_many() {
 #[test]
 fn more_keys_than_can_be_listed_are_counted_about_right() {
     // Of very many limits each lists few.
-    let mut policy = "[attribute.ip]\nkind = \"ip\"\n".to_owned();
-    for n in 0..1000 {
-        policy += &format!(
+    let limit = |n: u32| {
+        format!(
             "[[limit]]\nname = \"l{n}\"\nkey = [\"ip\"]\nquota = \"1/h\"\nroutes = [\"/{n}\"]\n\
-             capacity = 10\n"
-        );
-    }
+             capacity = 5000\n"
+        )
+    };
+    let limits: String = (0..1000).map(limit).collect();
+    let policy = format!("[attribute.ip]\nkind = \"ip\"\n{limits}");
     let clients = (0..4000).map(|n| format!("10.1.{}.{}", n / 250, n % 250));
     let mut log: String =
         clients.flat_map(|client| [at(0, &client, "-", "/7"), at(0, &client, "-", "/7")]).collect();
     log += &at(0, "192.0.2.1", "-", "/7").repeat(500);
-    let room = Room::new(&policy.replace("capacity = 10\n", "capacity = 5000\n"), &log);
+    let room = Room::new(&policy, &log);
     let report = room.report("--top 2");
     let limit = &report["limits"][7];
     assert_eq!(limit["approximate"], true);

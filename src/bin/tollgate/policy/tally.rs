@@ -245,13 +245,11 @@ impl Causes {
     }
 
     fn count_not_understood(&mut self, attribute: &str, value: &[u8]) {
-        match self.not_understood.get_mut(attribute) {
-            Some(known) => known.requests += 1,
-            None => {
-                let first = printable(&shortened(value));
-                let new = NotUnderstood { requests: 1, first };
-                self.not_understood.insert(attribute.to_owned(), new);
-            }
+        if let Some(known) = self.not_understood.get_mut(attribute) {
+            known.requests += 1;
+        } else {
+            let new = NotUnderstood { requests: 1, first: printable(&shortened(value)) };
+            self.not_understood.insert(attribute.to_owned(), new);
         }
     }
 }
