@@ -598,3 +598,52 @@ fn the_report_has_what_it_always_had() {
     assert_eq!(report["policy"], "causes");
     assert_eq!(of_each(&report, "keys"), counts(&[("minute", 2), ("watched", 2), ("size", 1)]));
 }
+
+#[test]
+fn of_a_share_each_key_is_denied_or_would_be() {
+    let policy = "[attribute.ip]\nkind = \"ip\"\n[[limit]]\nname = \"l\"\nkey = [\"ip\"]\n\
+                  quota = \"1/h\"\nshare = \"50%\"\n";
+    let log: String = (0..60).map(|n| at(0, &format!("192.0.2.{n}"), "-", "/").repeat(3)).collect();
+    let room = Room::new(policy, &log);
+    let report = room.report("--top 100");
+    let limit = &report["limits"][0];
+    let top = limit["top"].as_array().unwrap();
+    let said: Vec<_> =
+        top.iter().map(|key| (number(key, "denied"), number(key, "would_deny"))).collect();
+    let [denied, would] = [(2, 0), (0, 2)].map(|of| said.iter().filter(|s| **s == of).count());
+    assert!(denied > 10 && would > 10 && denied + would == 60, "{said:?}");
+    let twice = |count: usize| 2 * count as u64;
+    assert_eq!(
+        (number(limit, "denied"), number(limit, "would_deny")),
+        (twice(denied), twice(would))
+    );
+    // Which are enforced is the same in every run.
+    assert_eq!(room.report("--top 100"), report);
+}
+
+#[test]
+fn a_limit_that_stands_in_counts_its_own_keys() {
+    let policy = r#"
+[attribute.ip]
+kind = "ip"
+[attribute.user]
+[[limit]]
+name = "user"
+key = ["user"]
+quota = "1/h"
+missing = { limit = "address" }
+[[limit]]
+name = "address"
+routes = ["/login"]
+key = ["ip", "method"]
+quota = "2/h"
+"#;
+    let log = at(0, "192.0.2.1", "-", "/x").repeat(4) + &at(1, "192.0.2.2", "ann", "/x").repeat(3);
+    let room = Room::new(policy, &log);
+    let report = room.report("--field user=user");
+    let top = |nth: usize| report["limits"][nth]["top"].clone();
+    let key = |key: &str, requests: u64, denied: u64| json!([{ "key": key, "requests": requests, "denied": denied, "would_deny": 0 }]);
+    assert_eq!(top(0), key("user = ann", 3, 2));
+    assert_eq!(top(1), key("ip = 192.0.2.1, method = POST", 4, 2));
+    assert!(report["limits"][1].get("not_evaluated").is_none());
+}
