@@ -53,7 +53,9 @@ struct Counted {
     room: usize,
     /// What requests lack on which it depends whether it is asked.
     condition: Option<String>,
-    /// Whether there were requests of which a log does not tell enough.
+    /// Whether it is of leases, and whether there was a request of which a log does not
+    /// tell enough for them.
+    leases: bool,
     untold: bool,
 }
 
@@ -72,12 +74,13 @@ impl Tally {
             names: HashMap::default(),
             room: listed.saturating_mul(2),
             condition: None,
-            untold: policy.algorithm(name) == Some(Algorithm::Leases),
+            leases: policy.algorithm(name) == Some(Algorithm::Leases),
+            untold: false,
         });
         let limits: Vec<_> = limits.collect();
         Self {
             causes: Causes::default(),
-            silent: limits.iter().filter(|limit| !limit.untold).count(),
+            silent: limits.iter().filter(|limit| !limit.leases).count(),
             limits,
             numbers: policy.limits().enumerate().map(|(n, name)| (name.to_owned(), n)).collect(),
             looks: ASKED_WHY.min(ASKED_WHY_IN_ALL / policy.limits().len().max(1)),
@@ -102,12 +105,13 @@ impl Tally {
         }
         let mut unnamed = false;
         for said in decision.limits() {
+            let Some(limit) = self.limit(said.name()) else { continue };
             if !is_told(&said) {
+                limit.untold = true;
                 continue;
             }
-            let Some(limit) = self.limit(said.name()) else { continue };
             let first = limit.report.evaluated == 0;
-            let found = first && !limit.untold && limit.report.not_evaluated.take().is_none();
+            let found = first && !limit.leases && limit.report.not_evaluated.take().is_none();
             limit.count(&said);
             unnamed |= said.is_violated() && !limit.names.contains_key(&said.key_hash());
             self.silent -= usize::from(found);
@@ -153,7 +157,7 @@ impl Tally {
     fn ask_why(&mut self, policy: &Policy, request: &Request<'_>) {
         for explained in policy.explain(request).limits() {
             let Some(limit) = self.limit(explained.name()) else { continue };
-            if limit.report.evaluated > 0 || limit.untold || limit.report.not_evaluated.is_some() {
+            if limit.report.evaluated > 0 || limit.leases || limit.report.not_evaluated.is_some() {
                 continue;
             }
             match explained.why() {
@@ -192,8 +196,8 @@ impl Counted {
     }
 
     fn finish(self, top: usize) -> LimitReport {
-        let Self { mut report, books, names, condition, untold, .. } = self;
-        if untold {
+        let Self { mut report, books, names, condition, leases, untold, .. } = self;
+        if untold || leases && report.evaluated == 0 {
             report.not_evaluated = Some(NO_DURATION.to_owned());
         } else if report.evaluated == 0 {
             report.not_evaluated.get_or_insert_with(|| match condition {
