@@ -99,4 +99,19 @@ impl Attributes {
             }
         }
     }
+
+    /// The attributes that were given and yet are missing, and what was given.
+    pub(super) fn not_understood<'r>(
+        &self,
+        request: &Request<'r>,
+    ) -> impl Iterator<Item = (AttributeId, &'r [u8])> {
+        self.kinds.iter().filter_map(|(id, kind)| {
+            let list = match kind {
+                Kind::Ip { forwarded: Some((list, _)), .. } => request.given(*list),
+                _ => None,
+            };
+            let given = list.or_else(|| request.given(*id))?;
+            self.value(*id, request).is_none().then_some((*id, given))
+        })
+    }
 }

@@ -6,7 +6,6 @@ use super::{
     evaluate::{Asking, Lacks},
     key::{KeyParts, Part, Source},
     limit::{Algorithm, Limit, Missing},
-    path::Scratch,
     request::Request,
     route::Route,
     route_table::{Matched, Question},
@@ -22,6 +21,8 @@ use std::{fmt, net::IpAddr, time::Duration};
 pub struct Explanation<'p> {
     method: String,
     path: String,
+    /// Attributes that are missing in spite of this text.
+    not_understood: Vec<(&'p str, String)>,
     refused: Option<(&'p str, Option<u16>)>,
     exempt: Option<&'p str>,
     lacking: Option<(&'p str, &'p str)>,
@@ -147,33 +148,51 @@ impl Policy {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn explain(&self, request: &Request<'_>) -> Explanation<'_> {
-        let mut scratch = Scratch::default();
-        let path = self.paths.normal(request.path, &mut scratch);
-        let question = Question::new(Some(request.method), request.host, path);
+        self.with_question(request, |question| self.explain_question(request, question, true))
+    }
+
+    /// As [`explain`](Self::explain), without the limits whose routes or conditions do not
+    /// match: it takes no time for them.
+    pub fn explain_asked(&self, request: &Request<'_>) -> Explanation<'_> {
+        self.with_question(request, |question| self.explain_question(request, question, false))
+    }
+
+    /// `all`: also why limits are not asked.
+    fn explain_question(
+        &self,
+        request: &Request<'_>,
+        question: Question<'_>,
+        all: bool,
+    ) -> Explanation<'_> {
         let met = self.conditions.met(&self.attributes, request);
         let refused = self.refusals.find(&self.attributes, request, question, &met);
         let exempt = self.exemptions.find(&self.attributes, request, question, &met);
         let mut explanation = Explanation {
             method: question.method().to_owned(),
-            path: path.to_owned(),
+            path: question.path().to_owned(),
+            not_understood: self.not_understood(request).map(|(n, v)| (n, text_of(v))).collect(),
             refused: refused.map(|rule| (&*rule.name, rule.status)),
             exempt: exempt.map(|rule| &*rule.name),
             lacking: None,
             penalties: self.explain_penalties(request, question),
             limits: Vec::new(),
         };
-        let applying = self.applying(question, &met);
-        for (number, limit) in self.limits.iter().enumerate() {
-            match applying.iter().find(|matched| matched.limit == number) {
-                Some(matched) => {
-                    self.explain_applying(request, question, *matched, &mut explanation);
-                }
-                None => explanation.limits.push(LimitExplanation {
-                    name: &limit.name,
-                    algorithm: limit.algorithm,
-                    why: self.explain_absence(request, question, &met, number, limit),
-                }),
+        let mut applying = self.applying(question, &met).into_iter().peekable();
+        let numbers = if all { 0..self.limits.len() } else { 0..0 };
+        for number in numbers {
+            if let Some(matched) = applying.next_if(|matched| matched.limit == number) {
+                self.explain_applying(request, question, matched, &mut explanation);
+                continue;
             }
+            let limit = self.limit(number);
+            explanation.limits.push(LimitExplanation {
+                name: &limit.name,
+                algorithm: limit.algorithm,
+                why: self.explain_absence(request, question, &met, number, limit),
+            });
+        }
+        for matched in applying {
+            self.explain_applying(request, question, matched, &mut explanation);
         }
         explanation
     }
@@ -426,6 +445,9 @@ impl<'p> LimitExplanation<'p> {
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", text_of(self.method.as_bytes()), text_of(self.path.as_bytes()))?;
+        for (name, given) in &self.not_understood {
+            writeln!(f, "\nmissing: {name}\n  {given} is no value of it")?;
+        }
         if let Some((name, status)) = self.refused {
             write!(f, "\nrefused: {name}")?;
             if let Some(status) = status {

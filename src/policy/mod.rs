@@ -291,6 +291,34 @@ impl Policy {
         self.names.iter()
     }
 
+    /// The attributes that were given for a request and count as missing all the same, each
+    /// with what was given: none of the values that the attribute may have, no address, a
+    /// list of proxies that names no client.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.tier]
+    ///     values = ["FREE", "PRO"]
+    ///     [[limit]]
+    ///     name = "api"
+    ///     key = []
+    ///     quota = { by = "tier", FREE = "10/min", PRO = "100/min" }
+    ///     "#,
+    /// )?;
+    /// let request = policy.request("GET", "/").attribute("tier", "GOLD");
+    /// assert_eq!(policy.not_understood(&request).next(), Some(("tier", &b"GOLD"[..])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn not_understood<'r>(
+        &self,
+        request: &Request<'r>,
+    ) -> impl Iterator<Item = (&str, &'r [u8])> {
+        self.attributes.not_understood(request).map(|(id, given)| (self.attribute_name(id), given))
+    }
+
     /// The cost dimensions that its limits count.
     pub fn dimensions(&self) -> impl ExactSizeIterator<Item = &str> {
         self.dimensions.iter()

@@ -290,6 +290,13 @@ impl<'d> LimitDecision<'d> {
         self.asked.units
     }
 
+    /// A number for its key: the same for every decision of this policy by this limit on
+    /// that key, and by chance alone, 1 in 2⁶⁴, for another one. For whoever counts by
+    /// keys; [`Policy::explain`] tells the key itself.
+    pub fn key_hash(&self) -> u64 {
+        self.asked.hash.0
+    }
+
     /// Its own decision: limit, remaining, resets, wait. Where the request was denied
     /// by another limit, how this one stands, which was not charged. Of no meaning where
     /// it [`is_unlimited`](Self::is_unlimited).

@@ -148,3 +148,81 @@ fn what_is_printed_stays_on_its_line() {
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     assert_eq!(text.lines().count(), 6, "{text}");
 }
+
+#[test]
+fn what_is_asked_is_explained_alone_as_among_all() {
+    for text in POLICIES {
+        let policy = Policy::from_toml(text).unwrap();
+        for (nth, path) in PATHS.into_iter().cycle().take(200).enumerate() {
+            let mut request = policy.request(if nth % 2 == 0 { "POST" } else { "GET" }, path);
+            for (at, (name, values)) in VALUES.iter().enumerate() {
+                if let Some(value) = values.get(nth / (at + 1) % 3) {
+                    request = request.attribute(name, *value);
+                }
+            }
+            let (all, asked) = (policy.explain(&request), policy.explain_asked(&request));
+            let concerned = |limit: &&LimitExplanation<'_>| {
+                matches!(limit.why(), Why::Applies { .. } | Why::Missing { .. })
+            };
+            assert!(all.limits().filter(concerned).eq(asked.limits()), "{all}\n{asked}");
+            assert_eq!(all.lacking(), asked.lacking());
+            assert_eq!(all.refused(), asked.refused());
+        }
+    }
+}
+
+#[test]
+fn the_host_of_the_request_line_counts() {
+    let policy = Policy::from_toml(
+        "[[limit]]\nname = \"a\"\nkey = [\"host\"]\nquota = \"1/s\"\nroutes = [\"a.example/x\"]\n",
+    )
+    .unwrap();
+    for (host, path, applies) in [
+        (None, "http://A.example:80/x?y", true),
+        (Some("b.example"), "https://a.example/x", true),
+        (Some("a.example"), "https://b.example/x", false),
+        (Some("a.example"), "/x", true),
+        (None, "/x", false),
+    ] {
+        let mut request = policy.request("GET", path);
+        if let Some(host) = host {
+            request = request.host(host);
+        }
+        let explained = policy.explain(&request);
+        let asked = explained.limits().any(LimitExplanation::applies);
+        assert_eq!(
+            (asked, policy.check(&request).limits().len() == 1),
+            (applies, applies),
+            "{path}"
+        );
+        if let Some(Why::Applies { key, .. }) = explained.limits().next().map(LimitExplanation::why)
+        {
+            assert_eq!(*key, [("host", "a.example".to_owned())]);
+        }
+    }
+}
+
+#[test]
+fn a_key_has_one_number() {
+    let policy = Policy::from_toml(
+        r#"
+            [attribute.ip]
+            kind = "ip"
+            [attribute.user]
+            [[limit]]
+            name = "both"
+            key = ["ip", "user"]
+            quota = "9/s"
+            "#,
+    )
+    .unwrap();
+    let number = |ip: &str, user: &str| {
+        let request = policy.request("GET", "/").attribute("ip", ip).attribute("user", user);
+        policy.check(&request).limit("both").unwrap().key_hash()
+    };
+    let ann = number("2001:db8::1", "ann");
+    assert_eq!(ann, number("2001:DB8:0:0:ffff::", "ann"), "one prefix is one client");
+    for other in [("2001:db8:1::", "ann"), ("2001:db8::1", "an"), ("192.0.2.1", "ann")] {
+        assert_ne!(ann, number(other.0, other.1));
+    }
+}

@@ -3,7 +3,10 @@
 #![cfg(not(loom))]
 
 mod explained;
+mod odd;
 mod replay;
+mod room;
+mod written;
 
 use std::{
     fs,

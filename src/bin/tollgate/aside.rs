@@ -11,16 +11,24 @@ use std::{
 use tempfile::NamedTempFile;
 
 /// The files that a run was asked to write, each by the option that names it.
-pub(crate) struct Outputs<'a> {
-    logs: &'a [Source],
+pub(crate) struct Outputs {
+    /// What must not be written over: why, and where it is.
+    read: Vec<(&'static str, PathBuf)>,
     unfinished: Option<Unfinished>,
     made: Vec<(&'static str, PathBuf)>,
 }
 
-impl<'a> Outputs<'a> {
-    /// `logs`: what must not be written over.
-    pub(crate) fn beside(logs: &'a [Source]) -> Self {
-        Self { logs, unfinished: None, made: Vec::new() }
+impl Outputs {
+    /// The logs, and all `others`, must not be written over.
+    pub(crate) fn beside<'a>(
+        logs: &[Source],
+        others: impl Iterator<Item = (&'static str, &'a PathBuf)>,
+    ) -> Self {
+        let logs = logs.iter().filter(|log| !log.is_stdin());
+        let logs = logs.map(|log| ("is one of the logs to read", Path::new(log.name())));
+        let read = logs.chain(others.map(|(why, path)| (why, path.as_path())));
+        let read = read.filter_map(|(why, path)| Some((why, path.canonicalize().ok()?)));
+        Self { read: read.collect(), unfinished: None, made: Vec::new() }
     }
 
     /// A file that will be `target`, which `option` names; or why it cannot be.
@@ -37,11 +45,8 @@ impl<'a> Outputs<'a> {
             Ok(_) => target.canonicalize().map_err(|e| failure(option, target, &e))?,
             Err(_) => target.to_owned(),
         };
-        let is_target = |log: &Source| {
-            !log.is_stdin() && Path::new(log.name()).canonicalize().is_ok_and(|log| log == resolved)
-        };
-        if self.logs.iter().any(is_target) {
-            return refuse("is one of the logs to read");
+        if let Some((why, _)) = self.read.iter().find(|(_, path)| *path == resolved) {
+            return refuse(why);
         }
         if let Some(stream) = old.as_ref().ok().and_then(standard_stream) {
             return refuse(&format!("is the file of standard {stream}"));

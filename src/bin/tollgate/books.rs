@@ -1,7 +1,10 @@
 //! Who asked how often and was denied how often, exactly for as many keys as
 //! there is room, and about right beyond.
 
-use crate::sketch::{Counts, Distinct, Heavy};
+use crate::{
+    report::{KeyReport, TopKey},
+    sketch::{Counts, Distinct, Heavy},
+};
 use std::collections::HashMap;
 
 /// Places for keys that came too late for the exact list.
@@ -50,32 +53,27 @@ impl Books {
         }
     }
 
-    /// Whether [`keys`](Self::keys) and [`top`](Self::top) are estimates.
-    pub(crate) fn is_approximate(&self) -> bool {
-        self.overflowed
+    /// Whether a key is listed.
+    pub(crate) fn lists(&self, key: &[u8]) -> bool {
+        self.exact.contains_key(key) || self.late.lists(key)
     }
 
-    /// How many different keys there were.
-    pub(crate) fn keys(&self) -> u64 {
-        let listed = self.exact.len() as u64;
-        if self.overflowed { self.distinct.estimate().max(listed + 1) } else { listed }
-    }
-
-    /// The `n` keys denied most: by denials, then requests, then their `text`.
-    pub(crate) fn top(&self, n: usize, text: impl Fn(&[u8]) -> String) -> Vec<(String, Counts)> {
-        let mut all: Vec<_> = self
-            .exact
-            .iter()
-            .map(|(key, counts)| (&**key, *counts))
-            .chain(self.late.iter())
-            .filter(|(_, counts)| counts.denied > 0)
-            .map(|(key, counts)| (text(key), counts))
-            .collect();
-        all.sort_by(|(a, of_a), (b, of_b)| {
-            (of_b.denied, of_b.requests).cmp(&(of_a.denied, of_a.requests)).then_with(|| a.cmp(b))
+    /// How many keys there were, and the `n` that were denied most: by denials, then
+    /// requests, then their text.
+    pub(crate) fn report(&self, n: usize, entry: impl Fn(&[u8], Counts) -> TopKey) -> KeyReport {
+        let exact = self.exact.iter().map(|(key, counts)| (&**key, *counts));
+        let denied = exact.chain(self.late.iter()).filter(|(_, counts)| counts.denied > 0);
+        let mut top: Vec<_> = denied.map(|(key, counts)| entry(key, counts)).collect();
+        top.sort_by(|a, b| {
+            (b.refused(), b.requests)
+                .cmp(&(a.refused(), a.requests))
+                .then_with(|| a.key.cmp(&b.key))
         });
-        all.truncate(n);
-        all
+        top.truncate(n);
+        let listed = self.exact.len() as u64;
+        let approximate = self.overflowed;
+        let count = if approximate { self.distinct.estimate().max(listed + 1) } else { listed };
+        KeyReport { count, approximate, top }
     }
 }
 
@@ -83,8 +81,13 @@ impl Books {
 mod tests {
     use super::*;
 
-    fn top(books: &Books, n: usize) -> Vec<(String, Counts)> {
-        books.top(n, |key| String::from_utf8_lossy(key).into_owned())
+    fn report(books: &Books, n: usize) -> KeyReport {
+        let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+        books.report(n, |key, counts| of(&text(key), counts.requests, counts.denied))
+    }
+
+    fn of(key: &str, requests: u64, denied: u64) -> TopKey {
+        TopKey { key: key.to_owned(), requests, denied, would_deny: None }
     }
 
     #[test]
@@ -93,21 +96,23 @@ mod tests {
         for (key, denied) in [("a", false), ("b", true), ("c", true), ("b", false), ("c", true)] {
             books.enter(key.as_bytes(), denied);
         }
-        assert!(!books.is_approximate());
-        assert_eq!(books.keys(), 3);
-        let counts = |requests, denied| Counts { requests, denied };
-        let [b, c] = ["b", "c"].map(str::to_owned);
-        assert_eq!(top(&books, 10), [(c.clone(), counts(2, 2)), (b, counts(2, 1))]);
-        assert_eq!(top(&books, 1), [(c, counts(2, 2))]);
-        assert_eq!(top(&books, 0), []);
+        let all = report(&books, 10);
+        assert!(!all.approximate);
+        assert_eq!(all.count, 3);
+        assert_eq!(all.top, [of("c", 2, 2), of("b", 2, 1)]);
+        assert_eq!(report(&books, 1).top, [of("c", 2, 2)]);
+        assert_eq!(report(&books, 0).top, []);
 
         books.enter(b"late", false);
-        assert!(books.is_approximate());
-        assert_eq!(books.keys(), 4);
+        let all = report(&books, 10);
+        assert!(all.approximate);
+        assert_eq!(all.count, 4);
+        assert!(books.lists(b"a") && !books.lists(b"late"));
         for _ in 0..5 {
             books.enter(b"late", true);
         }
-        assert_eq!(top(&books, 1), [("late".to_owned(), counts(5, 5))]);
+        assert_eq!(report(&books, 1).top, [of("late", 5, 5)]);
+        assert!(books.lists(b"late"));
     }
 
     #[test]
@@ -117,7 +122,7 @@ mod tests {
             books.enter(key.as_bytes(), true);
             (1..requests).for_each(|_| books.enter(key.as_bytes(), false));
         }
-        let keys: Vec<_> = top(&books, 9).into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = report(&books, 9).top.into_iter().map(|top| top.key).collect();
         assert_eq!(keys, ["c", "a", "b"]);
     }
 }

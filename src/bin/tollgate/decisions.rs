@@ -1,56 +1,66 @@
 //! `--decisions FILE`: one JSON object a line, in the order of deciding.
 
-use crate::{
-    aside::{Aside, Out},
-    failure::Failure,
-    input::Source,
-    show::utf8,
-};
-use std::io::{self, Write};
+use crate::{aside::Aside, failure::Failure, input::Source, run::At, show::utf8};
+use serde::Serialize;
+use std::io::Write;
 use tollgate::Decision;
 
 pub(crate) struct Decisions {
     file: Aside,
-    /// The name of each log as a JSON string.
+    /// The name of each log.
     names: Vec<String>,
-    /// `"name"` of the limit, as JSON.
-    limit: String,
+}
+
+/// What is written of every decision, whoever decided.
+#[derive(Serialize)]
+pub(crate) struct Answer<'a> {
+    pub(crate) allowed: bool,
+    /// The limits that said no.
+    pub(crate) denied_by: &'a [&'a str],
+    pub(crate) remaining: Option<u64>,
+    pub(crate) reset_after_ns: Option<u128>,
+    pub(crate) retry_after_ns: Option<u128>,
+}
+
+impl<'a> Answer<'a> {
+    /// What one limit said.
+    pub(crate) fn of(said: &Decision, denied_by: &'a [&'a str]) -> Self {
+        Self {
+            allowed: said.is_allowed(),
+            denied_by,
+            remaining: Some(said.remaining()),
+            reset_after_ns: Some(said.reset_after().as_nanos()),
+            retry_after_ns: said.retry_after().map(|wait| wait.as_nanos()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'a, T> {
+    file: &'a str,
+    line: u64,
+    #[serde(flatten)]
+    decided: T,
 }
 
 impl Decisions {
-    pub(crate) fn new(file: Aside, logs: &[Source], limit: &str) -> Self {
-        let json = |text: &str| serde_json::Value::from(text).to_string();
-        Self {
-            file,
-            names: logs.iter().map(|log| json(&utf8(log.name().as_encoded_bytes()))).collect(),
-            limit: json(limit),
-        }
+    pub(crate) fn new(file: Aside, logs: &[Source]) -> Self {
+        let names = logs.iter().map(|log| utf8(log.name().as_encoded_bytes())).collect();
+        Self { file, names }
     }
 
-    /// Writes the decision on line `line` of the log that was named `log`th (from 0).
-    pub(crate) fn write(&mut self, log: usize, line: u64, d: &Decision) -> Result<(), Failure> {
-        let name = self.names.get(log).map_or("null", String::as_str);
-        let denied_by = if d.is_allowed() { "" } else { &self.limit };
-        self.file.write(|out| put(out, name, line, denied_by, d))
+    /// Writes what was decided on a line.
+    pub(crate) fn write(&mut self, at: At, decided: impl Serialize) -> Result<(), Failure> {
+        let file = self.names.get(at.log).map_or("", String::as_str);
+        let entry = Entry { file, line: at.line, decided };
+        self.file.write(|out| {
+            serde_json::to_writer(&mut *out, &entry)?;
+            out.write_all(b"\n")
+        })
     }
 
     /// The file, with all decisions written.
     pub(crate) fn into_file(self) -> Aside {
         self.file
-    }
-}
-
-fn put(out: &mut Out, name: &str, line: u64, denied_by: &str, d: &Decision) -> io::Result<()> {
-    let allowed = d.is_allowed();
-    let remaining = d.remaining();
-    let reset = d.reset_after().as_nanos();
-    write!(
-        out,
-        "{{\"file\":{name},\"line\":{line},\"allowed\":{allowed},\"denied_by\":[{denied_by}],\
-         \"remaining\":{remaining},\"reset_after_ns\":{reset},\"retry_after_ns\":"
-    )?;
-    match d.retry_after() {
-        Some(wait) => writeln!(out, "{}}}", wait.as_nanos()),
-        None => out.write_all(b"null}\n"),
     }
 }

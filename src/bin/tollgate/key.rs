@@ -167,7 +167,8 @@ fn length_bytes(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-fn shortened(part: &[u8]) -> Cow<'_, [u8]> {
+/// The part, or its beginning and a hash.
+pub(crate) fn shortened(part: &[u8]) -> Cow<'_, [u8]> {
     if part.len() <= LONGEST_REMEMBERED {
         return Cow::Borrowed(part);
     }

@@ -8,6 +8,7 @@ mod decisions;
 mod engine;
 mod failure;
 mod figures;
+mod files;
 mod input;
 mod interrupt;
 mod key;
@@ -17,6 +18,7 @@ mod policy;
 mod progress;
 mod replay;
 mod report;
+mod run;
 mod show;
 mod sketch;
 mod skipped;
@@ -31,22 +33,15 @@ use clap::Parser;
 use failure::Failure;
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
+    let text = |text: String| print(&text, Format::Text);
     let done = match Cli::parse().command {
-        Command::Check(options) => {
-            policy::check(&options.policy).and_then(|text| print(&text, Format::Text))
-        }
-        Command::Explain(options) => {
-            policy::explain(&options).and_then(|text| print(&text, Format::Text))
-        }
-        Command::Replay(options) => match &options.policy {
-            Some(policy) => replay_policy(&options, policy),
-            None => run(&options),
-        },
+        Command::Check(options) => policy::check(&options.policy).and_then(text),
+        Command::Explain(options) => policy::explain(&options).and_then(text),
+        Command::Replay(options) => replay(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,32 +56,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &args::Replay) -> Result<(), Failure> {
-    let outcome = replay::run(options)?;
+fn replay(options: &args::Replay) -> Result<(), Failure> {
+    let outcome = match &options.policy {
+        Some(policy) => policy::replay(options, policy),
+        None => replay::replay(options),
+    }?;
     for warning in &outcome.warnings {
         tell(warning);
     }
-    let report = match options.format {
-        Format::Text => text::render(&outcome.report, &outcome.timeline),
-        Format::Json => outcome.report.json(),
-    };
-    print(&report, options.format)?;
-    if let Some(speed) = &outcome.speed {
-        tell(&speed.to_string());
-    }
-    Ok(())
-}
-
-fn replay_policy(options: &args::Replay, policy: &Path) -> Result<(), Failure> {
-    let outcome = policy::replay::run(options, policy)?;
-    for warning in &outcome.warnings {
-        tell(warning);
-    }
-    let report = match options.format {
-        Format::Text => outcome.report.text(&outcome.timeline),
-        Format::Json => outcome.report.json(),
-    };
-    print(&report, options.format)?;
+    print(&outcome.report, options.format)?;
     if let Some(speed) = &outcome.speed {
         tell(&speed.to_string());
     }

@@ -1,13 +1,13 @@
 //! `--plot FILE`: how many requests were allowed and denied over time, as SVG.
 //!
 //! A request counts once, whatever the number of limits that had a say in it, as
-//! in the report's own picture; so there is one panel, and its title names every
-//! limit.
+//! in the report's own picture; so there is one panel.
 
 use crate::{
     failure::Failure,
     figures::{grouped, share, span},
-    report::Report,
+    report::Sums,
+    text::cut,
     ticks::{self, Times},
     timeline::{COLUMNS, Timeline},
 };
@@ -32,6 +32,8 @@ const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 /// The head, with title and legend; the chart is below.
 const HEAD: i32 = 76;
 const LEFT: i32 = 24;
+/// Characters of the title: as many as there is room for, where each is wide.
+const WIDEST_TITLE: usize = 80;
 /// Text that begins at its place.
 const BESIDE: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
 
@@ -42,16 +44,16 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
 
 /// The picture, a whole SVG document.
-pub(crate) fn render(report: &Report, timeline: &Timeline) -> Result<String, Failure> {
+pub(crate) fn render(title: &str, sums: &Sums, timeline: &Timeline) -> Result<String, Failure> {
     let mut svg = String::new();
-    draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), report, timeline)
+    draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), title, sums, timeline)
         .map_err(|e| Failure::new(format!("--plot: {e}")))?;
     Ok(svg)
 }
 
-fn draw(area: &Area<'_>, report: &Report, timeline: &Timeline) -> Drawn {
+fn draw(area: &Area<'_>, title: &str, sums: &Sums, timeline: &Timeline) -> Drawn {
     area.fill(&PAPER)?;
-    head(area, report)?;
+    head(area, title, sums)?;
     if let Some(ends) = timeline.ends() {
         chart(area, timeline, ends)?;
     } else {
@@ -63,20 +65,15 @@ fn draw(area: &Area<'_>, report: &Report, timeline: &Timeline) -> Drawn {
 }
 
 /// The title, and below it the legend, which has the sums.
-fn head(area: &Area<'_>, report: &Report) -> Drawn {
-    let limits: Vec<_> = report
-        .limits
-        .iter()
-        .map(|limit| format!("Limit {}: {} ({})", limit.name, limit.quota, limit.algorithm))
-        .collect();
+fn head(area: &Area<'_>, title: &str, sums: &Sums) -> Drawn {
     let heading = TextStyle { font: text(18).font.style(FontStyle::Bold), ..text(18) }.pos(BESIDE);
-    area.draw_text(&limits.join("; "), &heading, (LEFT, 26))?;
+    area.draw_text(&cut(title, WIDEST_TITLE), &heading, (LEFT, 26))?;
     let mut x = LEFT;
     for (name, colour, count) in
-        [("allowed", ALLOWED, report.allowed), ("denied", DENIED, report.denied)]
+        [("allowed", ALLOWED, sums.allowed), ("denied", DENIED, sums.denied)]
     {
         area.draw(&Rectangle::new([(x, 46), (x + 14, 60)], colour.filled()))?;
-        let entry = match &*share(count, report.requests) {
+        let entry = match &*share(count, sums.requests) {
             "" => format!("{name}: {}", grouped(count)),
             share => format!("{name}: {} ({share})", grouped(count)),
         };

@@ -1,273 +1,111 @@
-//! The run: every line read, decided and counted.
+//! `tollgate replay` with one limit: every line decided by the limiter itself.
 
 use crate::{
-    args,
-    aside::{Aside, Outputs},
+    args::{self, Format},
     books::Books,
-    date::Dates,
-    decisions::Decisions,
+    decisions::{Answer, Decisions},
     engine::Engine,
     failure::Failure,
-    input::{RawLine, Source},
+    files::Files,
     key::Keys,
-    line::{Line, Unreadable},
-    plot,
-    progress::Progress,
-    report::{LimitReport, Report, TopKey, rfc3339},
-    skipped::Skipped,
-    speed::Speed,
-    timeline::Timeline,
+    line::Line,
+    report::{LimitReport, Report, TopKey, json},
+    run::{self, At, Outcome, look},
+    text,
 };
-use std::{collections::HashSet, ffi::OsString, io::Write, path::PathBuf, rc::Rc, time::Instant};
+use std::{collections::HashSet, mem, rc::Rc};
 
 /// The one limit's name.
 const LIMIT: &str = "default";
 
-/// Lines between two looks at the progress.
-pub(crate) const STRIDE: u64 = 1 << 14;
-
-/// What a run leaves: the report, its picture, and what was wrong with the logs.
-pub(crate) struct Outcome {
-    pub(crate) report: Report,
-    pub(crate) timeline: Timeline,
-    /// Lines for standard error.
-    pub(crate) warnings: Vec<String>,
-    pub(crate) speed: Option<Speed>,
-}
-
 /// Replays the logs. When it fails, no file is left behind.
-pub(crate) fn run(options: &args::Replay) -> Result<Outcome, Failure> {
+pub(crate) fn replay(options: &args::Replay) -> Result<Outcome, Failure> {
     let quota = options.quota()?;
     let parts = options.parts()?;
     let capacity = options.capacity;
     let engine = Engine::new(options.algorithm, quota, capacity)?;
     let logs = look(&options.logs)?;
-    let mut outputs = Outputs::beside(&logs);
-    let mut create = |option, target: &Option<PathBuf>| {
-        target.as_deref().map(|target| outputs.create(option, target)).transpose()
-    };
-    let decisions = create("--decisions", &options.decisions)?;
-    let plot = create("--plot", &options.plot)?;
-    let mut replay = Replay {
-        skipped: Skipped::new(options.strict),
+    let mut files = Files::create(options, &logs)?;
+    let mut desk = Desk {
         keys: Keys::new(parts, options.ipv6_prefix),
         key: Vec::new(),
-        dates: Dates::default(),
-        sorted: options.sort.then(Backlog::default),
-        desk: Desk {
-            engine,
-            books: Books::new(capacity, options.top),
-            timeline: Timeline::new(),
-            decisions: decisions.map(|file| Decisions::new(file, &logs, LIMIT)),
-            allowed: 0,
-            denied: 0,
-            out_of_order: 0,
-            latest: 0,
-        },
-        plot,
-        times: None,
+        known: HashSet::default(),
+        engine,
+        books: Books::new(capacity, options.top),
+        decisions: files.decisions.as_mut(),
     };
-    let mut progress = Progress::new(&logs);
-    let begun = options.speed.then(Instant::now);
-    for (nth, log) in logs.iter().enumerate() {
-        replay.read(nth, log, &mut progress)?;
-    }
-    if let Some(backlog) = replay.sorted.take() {
-        backlog.decide(&replay.keys, &mut replay.desk)?;
-    }
-    let took = begun.map(|begun| begun.elapsed());
-    progress.finish();
-    let mut outcome = replay.finish(options.top)?;
-    outcome.speed = took.map(|took| Speed { decisions: outcome.report.requests, took });
-    Ok(outcome)
+    let seen = run::run(options, &logs, &mut desk)?;
+    let limit = LimitReport {
+        name: LIMIT,
+        algorithm: desk.engine.algorithm().name(),
+        quota: desk.engine.quota().to_string(),
+        evaluated: seen.sums.requests,
+        denied: seen.sums.denied,
+        saturated: desk.engine.saturated(),
+        keys: desk.books.report(options.top, |key, counts| TopKey {
+            key: desk.keys.text(key),
+            requests: counts.requests,
+            denied: counts.denied,
+            would_deny: None,
+        }),
+    };
+    files.finish(&limit.title(), &seen)?;
+    let report = match options.format {
+        Format::Text => text::render(&seen.sums, &limit, &seen.timeline),
+        Format::Json => json(&Report { sums: &seen.sums, limits: [&limit] }),
+    };
+    Ok(seen.outcome(report))
 }
 
-/// The logs, if they can be there at all.
-pub(crate) fn look(names: &[OsString]) -> Result<Vec<Source>, Failure> {
-    if names.iter().filter(|name| *name == "-").count() > 1 {
-        return Err(Failure::new("-: standard input can be read only once".to_owned()));
-    }
-    names.iter().map(|name| Source::look(name.clone())).collect()
-}
-
-struct Replay {
+/// Where requests are decided.
+struct Desk<'f> {
     keys: Keys,
     /// The key of the line at hand.
     key: Vec<u8>,
-    dates: Dates,
-    /// With `--sort`: what is to be decided once all is read.
-    sorted: Option<Backlog>,
-    desk: Desk,
-    plot: Option<Aside>,
-    skipped: Skipped,
-    /// The earliest and the latest time of a line.
-    times: Option<(u64, u64)>,
-}
-
-/// Where a request comes from: the nth log (from 0), and its line (from 1).
-#[derive(Clone, Copy)]
-struct Place {
-    log: usize,
-    line: u64,
-}
-
-impl Replay {
-    fn read(&mut self, nth: usize, log: &Source, progress: &mut Progress) -> Result<(), Failure> {
-        let mut lines = log.open(&progress.read)?;
-        let mut place = Place { log: nth, line: 0 };
-        while let Some(line) = lines.next_line().map_err(|e| log.failure(&e))? {
-            place.line += 1;
-            let taken = match line {
-                RawLine::Text(text) => self.take(text, place)?,
-                RawLine::TooLong => Err(Unreadable::TooLong),
-            };
-            if let Err(why) = taken {
-                self.skipped.add(why, log, place.line)?;
-            }
-            if place.line.is_multiple_of(STRIDE) {
-                progress.tick();
-            }
-        }
-        Ok(())
-    }
-
-    /// Decides the request of a line, or keeps it for later.
-    #[inline]
-    fn take(&mut self, text: &[u8], place: Place) -> Result<Result<(), Unreadable>, Failure> {
-        let read = |dates: &mut Dates| {
-            let line = Line::parse(text)?;
-            let seconds = dates.read(line.date)?;
-            Ok((line, seconds))
-        };
-        let (line, seconds) = match read(&mut self.dates) {
-            Ok(read) => read,
-            Err(why) => return Ok(Err(why)),
-        };
-        let (first, last) = self.times.unwrap_or((seconds, seconds));
-        self.times = Some((first.min(seconds), last.max(seconds)));
-        self.keys.build(&line, &mut self.key);
-        match &mut self.sorted {
-            Some(backlog) => backlog.push(&self.key, seconds, place),
-            None => self.desk.decide(&self.keys, &self.key, seconds, place)?,
-        }
-        Ok(Ok(()))
-    }
-
-    fn finish(mut self, top: usize) -> Result<Outcome, Failure> {
-        let decisions = self.desk.decisions.take().map(Decisions::into_file);
-        let Self { desk, mut plot, keys, times, skipped, .. } = self;
-        let requests = desk.allowed + desk.denied;
-        let (skipped, warnings) = skipped.finish(requests);
-        let limit = LimitReport {
-            name: LIMIT,
-            algorithm: desk.engine.algorithm().name(),
-            quota: desk.engine.quota().to_string(),
-            keys: desk.books.keys(),
-            evaluated: requests,
-            denied: desk.denied,
-            saturated: desk.engine.saturated(),
-            approximate: desk.books.is_approximate(),
-            top: desk
-                .books
-                .top(top, |key| keys.text(key))
-                .into_iter()
-                .map(|(key, of)| TopKey { key, requests: of.requests, denied: of.denied })
-                .collect(),
-        };
-        let report = Report {
-            requests,
-            allowed: desk.allowed,
-            denied: desk.denied,
-            skipped,
-            out_of_order: desk.out_of_order,
-            first: times.map(|(first, _)| rfc3339(first)),
-            last: times.map(|(_, last)| rfc3339(last)),
-            limits: vec![limit],
-        };
-        if let Some(file) = &mut plot {
-            let picture = plot::render(&report, &desk.timeline)?;
-            file.write(|out| out.write_all(picture.as_bytes()))?;
-        }
-        put_in_place([decisions, plot])?;
-        Ok(Outcome { report, timeline: desk.timeline, warnings, speed: None })
-    }
-}
-
-/// Every file that was asked for, and none before all are complete.
-fn put_in_place(files: [Option<Aside>; 2]) -> Result<(), Failure> {
-    let mut files: Vec<_> = files.into_iter().flatten().collect();
-    files.iter_mut().try_for_each(Aside::complete)?;
-    files.into_iter().try_for_each(Aside::put_in_place)
-}
-
-/// Where requests are decided, in the order in which they come here.
-struct Desk {
+    /// With `--sort`: the keys of all that is kept, each once.
+    known: HashSet<Rc<[u8]>, ahash::RandomState>,
     engine: Engine,
     books: Books,
-    timeline: Timeline,
-    decisions: Option<Decisions>,
-    allowed: u64,
-    denied: u64,
-    out_of_order: u64,
-    /// The latest time decided at: time does not step back.
-    latest: u64,
+    decisions: Option<&'f mut Decisions>,
 }
 
-impl Desk {
+impl run::Desk for Desk<'_> {
+    type Kept = Rc<[u8]>;
+
+    fn keep(&mut self, _: &[u8], line: &Line<'_>) -> Rc<[u8]> {
+        self.keys.build(line, &mut self.key);
+        if let Some(known) = self.known.get(&*self.key) {
+            return known.clone();
+        }
+        let new: Rc<[u8]> = self.key.as_slice().into();
+        self.known.insert(new.clone());
+        new
+    }
+
     #[inline]
-    fn decide(
-        &mut self,
-        keys: &Keys,
-        key: &[u8],
-        seconds: u64,
-        place: Place,
-    ) -> Result<(), Failure> {
-        self.out_of_order += u64::from(seconds < self.latest);
-        self.latest = self.latest.max(seconds);
-        let decision = self.engine.decide(key, self.latest)?;
+    fn decide(&mut self, line: &Line<'_>, at: At) -> Result<bool, Failure> {
+        let mut key = mem::take(&mut self.key);
+        self.keys.build(line, &mut key);
+        let denied = self.decide_key(&key, at);
+        self.key = key;
+        denied
+    }
+
+    fn decide_kept(&mut self, key: &Rc<[u8]>, at: At) -> Result<bool, Failure> {
+        self.decide_key(key, at)
+    }
+}
+
+impl Desk<'_> {
+    #[inline]
+    fn decide_key(&mut self, key: &[u8], at: At) -> Result<bool, Failure> {
+        let decision = self.engine.decide(key, at.seconds)?;
         let denied = decision.is_denied();
-        self.denied += u64::from(denied);
-        self.allowed += u64::from(!denied);
-        self.books.enter(&keys.remembered(key), denied);
-        self.timeline.add(self.latest, denied);
+        self.books.enter(&self.keys.remembered(key), denied);
         if let Some(decisions) = &mut self.decisions {
-            decisions.write(place.log, place.line, &decision)?;
+            let denied_by: &[&str] = if denied { &[LIMIT] } else { &[] };
+            decisions.write(at, Answer::of(&decision, denied_by))?;
         }
-        Ok(())
-    }
-}
-
-/// Requests that wait until all are known.
-#[derive(Default)]
-struct Backlog {
-    waiting: Vec<Waiting>,
-    /// Their keys, each once.
-    keys: HashSet<Rc<[u8]>, ahash::RandomState>,
-}
-
-struct Waiting {
-    seconds: u64,
-    place: Place,
-    key: Rc<[u8]>,
-}
-
-impl Backlog {
-    fn push(&mut self, key: &[u8], seconds: u64, place: Place) {
-        let key = if let Some(known) = self.keys.get(key) {
-            known.clone()
-        } else {
-            let new: Rc<[u8]> = key.into();
-            self.keys.insert(new.clone());
-            new
-        };
-        self.waiting.push(Waiting { seconds, place, key });
-    }
-
-    fn decide(mut self, keys: &Keys, desk: &mut Desk) -> Result<(), Failure> {
-        self.waiting.sort_by_key(|one| one.seconds);
-        for one in &self.waiting {
-            desk.decide(keys, &one.key, one.seconds, one.place)?;
-        }
-        Ok(())
+        Ok(denied)
     }
 }

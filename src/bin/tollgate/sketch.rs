@@ -106,6 +106,11 @@ impl Heavy {
         place
     }
 
+    /// Whether a key has a place.
+    pub(crate) fn lists(&self, key: &[u8]) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Counts)> {
         self.places.iter().map(|(key, counts)| (&**key, *counts))
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     figures::{grouped, share, span},
-    report::{LimitReport, Report},
+    report::{KeyReport, LimitReport, Sums},
     timeline::Timeline,
 };
 use anstyle::{AnsiColor, Style};
@@ -20,46 +20,10 @@ const WIDEST_KEY: usize = 60;
 const WIDEST_PICTURE: usize = 60;
 
 /// The report with its colours; who prints it takes them away where they do not belong.
-pub(crate) fn render(report: &Report, timeline: &Timeline) -> String {
+pub(crate) fn render(sums: &Sums, limit: &LimitReport, timeline: &Timeline) -> String {
     let mut text = String::new();
-    summary(&mut text, report);
-    for limit in &report.limits {
-        keys(&mut text, limit);
-    }
-    if report.denied > 0 {
-        picture(&mut text, timeline);
-    }
-    text
-}
-
-fn summary(text: &mut String, report: &Report) {
-    let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "-".to_owned());
-    let mut table = table();
-    let mut row = |name: &str, value: String, note: String| {
-        table.add_row([Cell::new(name), right(value), Cell::new(note)]);
-    };
-    row("requests", grouped(report.requests), String::new());
-    row("allowed", grouped(report.allowed), share(report.allowed, report.requests));
-    row("denied", grouped(report.denied), share(report.denied, report.requests));
-    row("skipped", grouped(report.skipped), note(report.skipped, "lines that cannot be read"));
-    row("out of order", grouped(report.out_of_order), late(report.out_of_order));
-    row("first", time(&report.first), String::new());
-    row("last", time(&report.last), String::new());
-    heading(text, "Replay");
-    put_table(text, &table);
-}
-
-fn keys(text: &mut String, limit: &LimitReport) {
-    let about = if limit.approximate { "about " } else { "" };
-    let LimitReport { name, algorithm, quota, .. } = limit;
-    let keys = grouped(limit.keys);
-    let noun = if limit.keys == 1 { "key" } else { "keys" };
-    let counts = if limit.approximate && !limit.top.is_empty() {
-        "; counts below are approximate"
-    } else {
-        ""
-    };
-    heading(text, &format!("Limit {name}: {quota} ({algorithm}), {about}{keys} {noun}{counts}"));
+    summary(&mut text, sums, &[]);
+    heading(&mut text, &format!("{}, {}", limit.title(), keys(&limit.keys)));
     if limit.saturated > 0 {
         let saturated = grouped(limit.saturated);
         let _ = writeln!(
@@ -68,25 +32,76 @@ fn keys(text: &mut String, limit: &LimitReport) {
              a larger --capacity limits them too"
         );
     }
-    if limit.top.is_empty() {
-        text.push_str(if limit.denied == 0 { "  no request was denied\n" } else { "" });
+    if limit.denied == 0 {
+        text.push_str("  no request was denied\n");
+    }
+    denied_most(&mut text, &limit.keys);
+    over_time(&mut text, sums, timeline);
+    text
+}
+
+/// What every replay counts. `more`: rows for those denied and allowed, where there are any.
+pub(crate) fn summary(text: &mut String, sums: &Sums, more: &[(&str, u64, &str)]) {
+    let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "-".to_owned());
+    let mut table = table();
+    let mut row = |name: &str, value: String, note: &str| {
+        table.add_row([Cell::new(name), right(value), Cell::new(note)]);
+    };
+    row("requests", grouped(sums.requests), "");
+    row("allowed", grouped(sums.allowed), &share(sums.allowed, sums.requests));
+    row("denied", grouped(sums.denied), &share(sums.denied, sums.requests));
+    for (name, count, note) in more.iter().filter(|(_, count, _)| *count > 0) {
+        row(name, grouped(*count), note);
+    }
+    row("skipped", grouped(sums.skipped), note(sums.skipped, "lines that cannot be read"));
+    let late = note(sums.out_of_order, "decided at the latest time before them");
+    row("out of order", grouped(sums.out_of_order), late);
+    row("first", time(&sums.first), "");
+    row("last", time(&sums.last), "");
+    heading(text, "Replay");
+    put_table(text, &table);
+}
+
+/// How many keys there were.
+pub(crate) fn keys(keys: &KeyReport) -> String {
+    let about = if keys.approximate { "about " } else { "" };
+    let noun = if keys.count == 1 { "key" } else { "keys" };
+    let counts = if keys.approximate && !keys.top.is_empty() {
+        "; counts below are approximate"
+    } else {
+        ""
+    };
+    format!("{about}{} {noun}{counts}", grouped(keys.count))
+}
+
+/// The keys denied most, if any were.
+pub(crate) fn denied_most(text: &mut String, keys: &KeyReport) {
+    if keys.top.is_empty() {
         return;
     }
     let mut table = table();
     table.add_row([Cell::new("denied most"), right("requests"), right("denied"), right("share")]);
-    for top in &limit.top {
+    for top in &keys.top {
         table.add_row([
-            Cell::new(cut(&top.key)),
+            Cell::new(cut(&top.key, WIDEST_KEY)),
             right(grouped(top.requests)),
-            right(grouped(top.denied)),
-            right(share(top.denied, top.requests)),
+            right(grouped(top.refused())),
+            right(share(top.refused(), top.requests)),
+            Cell::new(note(top.would_deny.unwrap_or(0), "would be, in shadow")),
         ]);
     }
     put_table(text, &table);
 }
 
+/// The picture, where something was denied.
+pub(crate) fn over_time(text: &mut String, sums: &Sums, timeline: &Timeline) {
+    if sums.denied > 0 {
+        picture(text, timeline);
+    }
+}
+
 /// Two rows of bars on one scale: what was allowed, and what was denied.
-pub(crate) fn picture(text: &mut String, timeline: &Timeline) {
+fn picture(text: &mut String, timeline: &Timeline) {
     let (columns, width) = timeline.columns(WIDEST_PICTURE);
     let highest = columns.iter().map(|c| c.allowed.max(c.denied)).max().unwrap_or(0);
     heading(
@@ -135,19 +150,16 @@ pub(crate) fn right(value: impl Into<String>) -> Cell {
     Cell::new(value.into()).set_alignment(CellAlignment::Right)
 }
 
-fn cut(key: &str) -> String {
-    match key.char_indices().nth(WIDEST_KEY) {
-        Some((at, _)) => format!("{}…", &key[..at]),
-        None => key.to_owned(),
+/// The text, or its first characters.
+pub(crate) fn cut(text: &str, widest: usize) -> String {
+    match text.char_indices().nth(widest) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
-fn note(count: u64, text: &str) -> String {
-    if count > 0 { text.to_owned() } else { String::new() }
-}
-
-fn late(count: u64) -> String {
-    note(count, "decided at the latest time before them")
+fn note(count: u64, text: &str) -> &str {
+    if count > 0 { text } else { "" }
 }
 
 #[cfg(test)]
@@ -164,7 +176,7 @@ mod tests {
 
     #[test]
     fn long_keys_are_cut_between_characters() {
-        assert_eq!(cut(&"é".repeat(60)), "é".repeat(60));
-        assert_eq!(cut(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
+        assert_eq!(cut(&"é".repeat(60), 60), "é".repeat(60));
+        assert_eq!(cut(&"é".repeat(61), 60), format!("{}…", "é".repeat(60)));
     }
 }

@@ -10,15 +10,17 @@ pub(crate) fn explain(options: &args::Explain) -> Result<String, Failure> {
     if let Some(host) = &options.host {
         request = request.host(host);
     }
-    for text in &options.attributes {
+    for (nth, text) in options.attributes.iter().enumerate() {
         let (name, value) = pair("--attr", text)?;
+        once("--attr", name, &options.attributes[..nth])?;
         let Some(id) = policy.attribute_id(name) else {
             return Err(unknown("--attr", text, "attribute", name, policy.attributes()));
         };
         request = request.attribute_by_id(id, value);
     }
-    for text in &options.costs {
+    for (nth, text) in options.costs.iter().enumerate() {
         let (name, value) = pair("--cost", text)?;
+        once("--cost", name, &options.costs[..nth])?;
         let Some(id) = policy.dimension_id(name) else {
             return Err(unknown("--cost", text, "cost", name, policy.dimensions()));
         };
@@ -28,6 +30,16 @@ pub(crate) fn explain(options: &args::Explain) -> Result<String, Failure> {
         request = request.cost_by_id(id, units);
     }
     Ok(policy.explain(&request).to_string())
+}
+
+/// Refuses what stands before already.
+fn once(option: &str, name: &str, before: &[String]) -> Result<(), Failure> {
+    let told = |text: &String| text.split_once('=').is_some_and(|(known, _)| known == name);
+    if before.iter().any(told) {
+        let name = crate::show::printable(name.as_bytes());
+        return Err(Failure::new(format!("{option}: `{name}` is told twice")));
+    }
+    Ok(())
 }
 
 /// A name that the policy does not know, with those that it does.

@@ -94,21 +94,28 @@ impl Told {
             })?;
             told.add("--field", text, From::Field(field), policy)?;
         }
-        if policy.attribute_id("ip").is_some() && told.from("ip").is_none() {
-            told.add("--field", "ip=client", From::Field(Field::Client), policy)?;
-        }
         for path in &options.map {
             let map = Map::read(path, policy, |name| {
-                told.from(name).cloned().or_else(|| Field::read(name).map(From::Field))
+                let client = || (name == "ip").then_some(Field::Client);
+                let field = || Field::read(name).or_else(client);
+                told.from(name).cloned().or_else(|| field().map(From::Field))
             })?;
-            for name in map.names(policy) {
-                if told.from(name).is_some() {
-                    return Err(Failure::new(format!("`{name}` is told twice")));
-                }
+            if let Some(name) = map.names(policy).find(|name| told.tells(name, policy)) {
+                let map = show::name(path.as_os_str().as_encoded_bytes());
+                return Err(Failure::new(format!("--map {map}: `{name}` is told twice")));
             }
             told.maps.push(map);
         }
+        if policy.attribute_id("ip").is_some() && !told.tells("ip", policy) {
+            told.add("--field", "ip=client", From::Field(Field::Client), policy)?;
+        }
         Ok(told)
+    }
+
+    /// Whether an option or a table tells it.
+    fn tells(&self, name: &str, policy: &Policy) -> bool {
+        let mapped = |map: &Map| map.names(policy).any(|known| known == name);
+        self.from(name).is_some() || self.maps.iter().any(mapped)
     }
 
     fn from(&self, name: &str) -> Option<&From> {
@@ -152,11 +159,16 @@ impl Told {
         Ok(())
     }
 
-    /// The names of the policy that nothing tells.
-    pub(super) fn untold<'p>(&self, policy: &'p Policy) -> Vec<&'p str> {
-        let mapped = |name: &str| self.maps.iter().any(|map| map.names(policy).any(|n| n == name));
+    /// A line about the names of the policy that nothing tells, if there are any.
+    pub(super) fn untold(&self, policy: &Policy) -> Option<String> {
         let names = policy.attributes().chain(policy.dimensions());
-        names.filter(|name| self.from(name).is_none() && !mapped(name)).collect()
+        let untold: Vec<_> = names.filter(|name| !self.tells(name, policy)).collect();
+        let first = untold.first()?;
+        let all: Vec<_> = untold.iter().map(|name| format!("`{name}`")).collect();
+        Some(format!(
+            "nothing tells the policy {}: --field {first}=FIELD, --set {first}=VALUE or --map FILE does",
+            all.join(", ")
+        ))
     }
 
     /// The request of a line.

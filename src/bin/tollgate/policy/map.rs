@@ -1,9 +1,12 @@
 //! `--map`: attributes that follow from another, such as tiers of users.
 
-use super::{explain::unknown, fields::From, open, reason};
+use super::{explain::unknown, fields::From, read_up_to};
 use crate::{failure::Failure, line::Line, show};
-use std::{collections::HashMap, io::Read, path::Path};
+use std::{collections::HashMap, path::Path};
 use tollgate::policy::{AttributeId, Policy};
+
+/// Larger files are no tables of attributes, or have no end.
+const LARGEST: u64 = 256 << 20;
 
 type Rows = HashMap<Vec<u8>, Vec<Vec<u8>>, ahash::RandomState>;
 
@@ -23,9 +26,8 @@ impl Map {
     ) -> Result<Self, Failure> {
         let name = show::name(path.as_os_str().as_encoded_bytes());
         let wrong = |why: String| Failure::new(format!("--map {name}: {why}"));
-        let (mut file, _) = open(path).map_err(wrong)?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|e| wrong(reason(&e)))?;
+        let text = read_up_to(path, LARGEST).map_err(wrong)?;
+        let text = text.ok_or_else(|| wrong("is larger than 256 MiB: no table".to_owned()))?;
         let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
         let mut lines = text.split(|byte| *byte == b'\n').enumerate().filter_map(|(nth, line)| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -35,7 +37,7 @@ impl Map {
         let Some((first, header)) = lines.next() else { return Err(wrong("is empty".to_owned())) };
         let header = cells(header).ok_or_else(|| at(first, QUOTE))?;
         let header: Vec<String> =
-            header.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
+            header.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
         let Some((by, names)) = header.split_first().filter(|(_, names)| !names.is_empty()) else {
             return Err(at(first, "expected names of two columns or more, such as user,tier"));
         };
@@ -89,12 +91,14 @@ impl Map {
 
 const QUOTE: &str = "a quote is never closed, or is followed by more than a comma";
 
-/// The cells of a line of CSV, which may be in quotes.
+/// The cells of a line of CSV, which may be in quotes. Blanks around a cell are none of
+/// its own, unless they are within its quotes.
 fn cells(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut cells = Vec::new();
     let mut rest = line;
     loop {
         let mut cell = Vec::new();
+        rest = rest.trim_ascii_start();
         if let Some(mut quoted) = rest.strip_prefix(b"\"") {
             loop {
                 let end = quoted.iter().position(|byte| *byte == b'"')?;
@@ -109,10 +113,10 @@ fn cells(line: &[u8]) -> Option<Vec<Vec<u8>>> {
                     None => break,
                 }
             }
-            rest = quoted;
+            rest = quoted.trim_ascii_start();
         } else {
             let end = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
-            cell.extend_from_slice(rest.get(..end)?);
+            cell.extend_from_slice(rest.get(..end)?.trim_ascii_end());
             rest = rest.get(end..)?;
         }
         cells.push(cell);
@@ -143,6 +147,7 @@ mod tests {
             ("\"a\"\"b\"", found(&["a\"b"])),
             ("\"\",x", found(&["", "x"])),
             ("a\"b,c", found(&["a\"b", "c"])),
+            (" a b ,\t\" c \" ,", found(&["a b", " c ", ""])),
             ("\"a", None),
             ("\"a\"b", None),
         ] {

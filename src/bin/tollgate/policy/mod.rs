@@ -1,16 +1,19 @@
 //! Policies: `check`, `explain`, and `replay --policy`.
 
+mod decided;
 mod explain;
 mod fields;
 mod map;
-pub(crate) mod replay;
-pub(crate) mod report;
+mod replay;
+mod report;
+mod tally;
 
 pub(crate) use explain::explain;
+pub(crate) use replay::replay;
 
 use crate::{failure::Failure, show};
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -23,21 +26,24 @@ const LARGEST: u64 = 16 << 20;
 fn load(path: &Path, code: u8) -> Result<PolicyFile, Failure> {
     let name = show::name(path.as_os_str().as_encoded_bytes());
     let wrong = |why: String| Failure::new(format!("{name}: {why}"));
-    let (file, found) = open(path).map_err(wrong)?;
-    let mut bytes = Vec::new();
-    // A pipe has no length, and may have no end.
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| wrong(reason(&e)))?;
-    if found.len().max(bytes.len() as u64) > LARGEST {
-        return Err(wrong("is larger than 16 MiB: no policy".to_owned()));
-    }
+    let bytes = read_up_to(path, LARGEST).map_err(wrong)?;
+    let bytes = bytes.ok_or_else(|| wrong("is larger than 16 MiB: no policy".to_owned()))?;
     PolicyFile::parse(&name, &bytes).map_err(|errors| invalid(&errors, code))
 }
 
-/// Opens a file that is to be read as a whole, or says why it cannot be.
-fn open(path: &Path) -> Result<(File, Metadata), String> {
+/// The whole of a file, `None` if it is larger than `most`; or why it cannot be read.
+fn read_up_to(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
     let file = File::open(path).map_err(|e| reason(&e))?;
     let found = file.metadata().map_err(|e| reason(&e))?;
-    if found.is_dir() { Err("is a directory".to_owned()) } else { Ok((file, found)) }
+    if found.is_dir() {
+        return Err("is a directory".to_owned());
+    }
+    let mut bytes = Vec::new();
+    if found.len() <= most {
+        // A pipe has no length, and may have no end.
+        file.take(most + 1).read_to_end(&mut bytes).map_err(|e| reason(&e))?;
+    }
+    Ok((found.len().max(bytes.len() as u64) <= most).then_some(bytes))
 }
 
 fn reason(error: &io::Error) -> String {
