@@ -233,3 +233,87 @@ fn under_traffic_no_limit_is_passed() {
     assert_eq!(allowed.load(Ordering::Relaxed), 50);
     assert_eq!(numbers(&live, 5).1, 0);
 }
+
+fn replaced(live: &LivePolicy, text: &str) -> Result<(), String> {
+    live.replace(&file(text)).map_err(|error| error.to_string())
+}
+
+/// A lease of the new time lasts as long as that says, or the file is refused.
+#[test]
+fn leases_of_another_time() {
+    let text = |ttl: &str| {
+        limit("leases", "2", &format!("ttl = '{ttl}'\noverrides = {{ by = 'user', bob = 1 }}"))
+    };
+    let live = live(&text("1 h"));
+    live.load().set_override("it", "ann", Some("1")).unwrap();
+    replaced(&live, &text("1 min")).unwrap();
+    assert_eq!(numbers(&live, 0), (1, 0, None));
+    assert_eq!(numbers(&live, 59).2, Some(1), "an override has the file's time");
+    assert_eq!(numbers(&live, 60).2, None);
+    live.load().set_override("it", "ann", Some("2")).unwrap();
+    assert_eq!(numbers(&live, 60), (2, 0, None));
+    assert_eq!(numbers(&live, 60).2, Some(60), "and so has one that is set then");
+    let error = replaced(&live, &text("10 d")).unwrap_err();
+    assert!(error.contains("ttl"), "{error}");
+    assert_eq!(numbers(&live, 61).2, Some(59));
+}
+
+/// What was counted in bytes is not a number of requests.
+#[test]
+fn another_cost_begins_anew() {
+    let text = |cost: &str| limit("sliding-log", "'2/min'", cost);
+    let live = live(&text("cost = 'bytes'"));
+    assert_eq!(numbers(&live, 0).1, 1);
+    replaced(&live, &text("")).unwrap();
+    assert_eq!(numbers(&live, 0).1, 1);
+}
+
+/// The place of a route in the list is not its name.
+#[test]
+fn buckets_of_routes_go_by_what_is_written() {
+    let text = |routes: &str| {
+        format!("[[limit]]\nname = 'it'\nroutes = {routes}\nkey = ['route']\nquota = '5/min'\n")
+    };
+    let live = live(&text("['GET /a', 'GET /b']"));
+    let left = |path: &str| {
+        let policy = live.load();
+        let decision = policy.check_at(&policy.request("GET", path), at(0));
+        decision.limit("it").unwrap().decision().remaining()
+    };
+    assert_eq!([left("/a"), left("/a"), left("/b")], [4, 3, 4]);
+    replaced(&live, &text("['GET /c', 'GET /b', 'GET /a']")).unwrap();
+    assert_eq!([left("/a"), left("/b"), left("/c")], [2, 3, 4]);
+}
+
+/// What can only be had at the start is not passed over in silence.
+#[test]
+fn room_and_what_happens_without_it_hold_from_the_start() {
+    let text = |more: &str| limit("sliding-log", "'2/min'", more);
+    let live = live(&text(""));
+    assert_eq!(numbers(&live, 0).1, 1);
+    for (more, word) in [("capacity = 20_000", "capacity"), ("when_full = 'deny'", "when_full")] {
+        let error = replaced(&live, &text(more)).unwrap_err();
+        assert!(error.contains(word), "{error}");
+    }
+    replaced(&live, &text("capacity = 10_000\nwhen_full = 'allow'")).unwrap();
+    assert_eq!(numbers(&live, 0).1, 0);
+    let ladder = |more: &str| {
+        format!(
+            "{}[[penalty]]\nname = 'p'\nkey = ['user']\ndenials = 2\nwithin = '1 min'\nblocks = ['1 min']\n{more}",
+            text("")
+        )
+    };
+    replaced(&live, &ladder("")).unwrap();
+    let error = replaced(&live, &ladder("capacity = 5")).unwrap_err();
+    assert!(error.contains("capacity"), "{error}");
+}
+
+/// The names that it lists are those of the present file.
+#[test]
+fn names_of_a_former_file_are_not_listed() {
+    let live = live(&limit("sliding-log", "'2/min'", "cost = 'bytes'\n[attribute.old]"));
+    assert!(live.load().attributes().any(|name| name == "old"));
+    replaced(&live, &limit("sliding-log", "'2/min'", "")).unwrap();
+    assert!(live.load().attributes().all(|name| name != "old"));
+    assert_eq!(live.load().dimensions().len(), 0);
+}

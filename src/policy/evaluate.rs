@@ -17,6 +17,7 @@ use super::{
     path::{Scratch, authority},
     quotas::Chosen,
     request::Request,
+    route::Route,
     route_table::{Matched, Question},
     select::Met,
     verdict::{AllAsked, Asked, Cause, PolicyDecision},
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     decision::{Charge, Decision, Outcome},
     limiter::settle,
-    table::rule::Ask,
+    table::{Hash, rule::Ask},
 };
 use smallvec::SmallVec;
 use std::{cell::RefCell, time::Duration};
@@ -160,7 +161,7 @@ impl Policy {
             request,
             path,
             method: question.method(),
-            route: matched.route,
+            route: route.map_or("", Route::text),
             parameter: &parameter,
         };
         let mut number = matched.limit;
@@ -179,11 +180,37 @@ impl Policy {
         }
     }
 
+    /// The key of a request by which a limit is asked, by the first of its routes that
+    /// matches, whatever its conditions.
+    pub(super) fn key_of(
+        &self,
+        number: usize,
+        request: &Request<'_>,
+        question: Question<'_>,
+    ) -> Option<Hash> {
+        let mut found = None;
+        for table in self.groups.iter().chain([&self.ungrouped]) {
+            let of_this = |matched: &Matched| matched.limit == number;
+            table.each(
+                question,
+                |_| true,
+                |matched| found = found.or(Some(matched).filter(of_this)),
+            );
+        }
+        let route = found.and_then(|found| self.routes.get(number)?.get(found.route));
+        let path = question.path();
+        let parameter = |name: &str| route.and_then(|route| route.parameter(name, path));
+        let route = route.map_or("", Route::text);
+        let method = question.method();
+        let source = Source { request, path, method, route, parameter: &parameter };
+        self.ask_for_key(number, &source).ok()
+    }
+
     pub(super) fn ask_for_key(
         &self,
         number: usize,
         source: &Source<'_, '_>,
-    ) -> Result<crate::table::Hash, Lacking> {
+    ) -> Result<Hash, Lacking> {
         self.limit(number).key.hash(&self.hasher, &self.attributes, source)
     }
 
@@ -196,6 +223,7 @@ impl Policy {
         let limit = self.limit(number);
         // Of limits with the same key parts one has hashed them, most often the last.
         let same = |one: &&Asked| self.limit(one.limit).same_key == limit.same_key;
+        let before = if limit.same_key.is_some() { before } else { &[] };
         let hash = match before.iter().rev().take(8).find(same) {
             Some(one) => one.hash,
             None => self.ask_for_key(number, source).map_err(Lacks::Part)?,

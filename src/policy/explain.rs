@@ -208,7 +208,7 @@ impl Policy {
             request,
             path,
             method: question.method(),
-            route: matched.route,
+            route: route.map_or("", Route::text),
             parameter: &parameter,
         };
         let route = route.map(Route::text);

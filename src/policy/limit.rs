@@ -3,7 +3,7 @@
 use super::{
     OverrideError,
     attribute::{Attributes, DimensionId},
-    file::values::Amount,
+    file::{model::WhenFull, values::Amount},
     key::{KeyParts, Source},
     moment::Moment,
     quotas::{Chosen, Quotas},
@@ -81,8 +81,11 @@ pub(super) struct Limit {
     pub(super) algorithm: Algorithm,
     pub(super) keeper: Arc<Keeper>,
     pub(super) key: KeyParts,
-    /// The first limit that has the same key in every request.
-    pub(super) same_key: usize,
+    /// The first limit that has the same key in every request; `None` where the key
+    /// depends on the route by which the limit is asked.
+    pub(super) same_key: Option<usize>,
+    /// `capacity` and `when_full`, as the file has them.
+    pub(super) room: (u64, WhenFull),
     pub(super) quotas: Quotas,
     pub(super) cost: Option<DimensionId>,
     pub(super) missing: Missing,
@@ -136,7 +139,8 @@ impl Limit {
             }
             Keeper::Leases(limiter) => {
                 let n = units::count(text).map_err(wrong)?;
-                limiter.numbers_of(n).map_err(unfit)?
+                let [leases, ttl, _] = limiter.numbers_of(n).map_err(unfit)?;
+                [leases, self.quotas.ttl().unwrap_or(ttl), 0]
             }
             Keeper::Size => match self.algorithm {
                 Algorithm::Size => [units::amount_in(text, &self.unit).map_err(wrong)?, 0, 0],
@@ -235,6 +239,40 @@ impl Keeper {
         match self {
             Self::Leases(limiter) => limiter.release_at(lease, moment.monotonic()),
             _ => false,
+        }
+    }
+
+    /// Continues a lease by a quota's numbers.
+    pub(super) fn renew(&self, lease: LeaseId, ttl: Duration, moment: Moment) -> bool {
+        match self {
+            Self::Leases(limiter) => {
+                limiter.renew_at(lease, ttl, moment.monotonic()).unwrap_or(false)
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets what a key was charged, and ends its leases.
+    pub(super) fn forget(&self, hash: Hash, moment: Moment) {
+        match self {
+            Self::Leases(limiter) => {
+                limiter.end_all(hash, moment.monotonic());
+            }
+            // No quota is asked about it.
+            _ => {
+                let _ = self.ask(Ask::Forget, hash, self.numbers(), 1, moment);
+            }
+        }
+    }
+
+    /// The numbers that the table was made for.
+    fn numbers(&self) -> [u64; 3] {
+        match self {
+            Self::Gcra(store) => store.room().numbers(),
+            Self::SlidingLog(store) => store.room().numbers(),
+            Self::SlidingCounter(store) => store.room().numbers(),
+            Self::Calendar { store, .. } => store.room().numbers(),
+            Self::Leases(_) | Self::Size => [0; 3],
         }
     }
 

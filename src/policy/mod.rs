@@ -116,7 +116,7 @@ pub mod design {}
 use crate::{
     headers::Dialect,
     limiter::{BuildError, KeyHasher, LeaseId},
-    time::MonotonicClock,
+    time::{MonotonicClock, nanos_up},
 };
 use attribute::{Attributes, Names};
 use limit::Limit;
@@ -125,7 +125,7 @@ use penalty::Penalty;
 use route_table::RouteTable;
 use rules::Rules;
 use select::AllConditions;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Limits that were read from a file, with the memory in which they keep their keys.
 ///
@@ -253,6 +253,60 @@ impl Policy {
     /// As [`release`](Self::release), at `moment`.
     pub fn release_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
         self.find(limit).is_some_and(|limit| limit.keeper.release(lease, moment))
+    }
+
+    /// Continues a lease of that limit: it ends the limit's `ttl` from now, or when it
+    /// would have ended if that is later. Whether it was live; if not, nothing happens,
+    /// and who goes on works beside the limit.
+    #[must_use = "a lease that is over cannot be renewed"]
+    pub fn renew(&self, limit: &str, lease: LeaseId) -> bool {
+        self.renew_at(limit, lease, self.now())
+    }
+
+    /// As [`renew`](Self::renew), at `moment`.
+    #[must_use = "a lease that is over cannot be renewed"]
+    pub fn renew_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
+        self.find(limit).is_some_and(|limit| {
+            let ttl = limit.quotas.ttl().map(|ticks| Duration::from_nanos(nanos_up(ticks)));
+            ttl.is_some_and(|ttl| limit.keeper.renew(lease, ttl, moment))
+        })
+    }
+
+    /// Forgets what that limit charged the key of `request`, which is as good as new then,
+    /// and ends its leases. Whether there is such a key: there is none where the request
+    /// lacks a part of it.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.user]
+    ///     [[limit]]
+    ///     name = "api"
+    ///     key = ["user"]
+    ///     quota = "1/h"
+    ///     "#,
+    /// )?;
+    /// let ann = policy.request("GET", "/").attribute("user", "ann");
+    /// assert!(policy.check(&ann).is_allowed() && policy.check(&ann).is_denied());
+    /// assert!(policy.reset("api", &ann));
+    /// assert!(policy.check(&ann).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset(&self, limit: &str, request: &Request<'_>) -> bool {
+        self.reset_at(limit, request, self.now())
+    }
+
+    /// As [`reset`](Self::reset), at `moment`.
+    pub fn reset_at(&self, limit: &str, request: &Request<'_>, moment: Moment) -> bool {
+        let Some(number) = self.limits.iter().position(|known| *known.name == *limit) else {
+            return false;
+        };
+        self.with_question(request, |question| {
+            let hash = self.key_of(number, request, question);
+            hash.inspect(|hash| self.limit(number).keeper.forget(*hash, moment)).is_some()
+        })
     }
 
     /// How the limit of that name counts; `None` if there is none.

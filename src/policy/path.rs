@@ -17,6 +17,7 @@
 //! Making a normal path normal changes nothing. A backslash is a character like others,
 //! and so is the NUL byte. Path parameters (`/a;x=1`) belong to the segment.
 
+use super::route::bare_host;
 use percent_encoding::percent_decode;
 use std::fmt::Write;
 
@@ -186,9 +187,11 @@ impl Segment {
 }
 
 /// The authority of an absolute-form target (`GET http://host/path`), if it is one. It
-/// stands for the host, whatever a `Host` field says (RFC 9112 3.2.2).
+/// stands for the host, whatever a `Host` field says (RFC 9112 3.2.2). One that names no
+/// host (`http://:80/path`) hides none.
 pub(crate) fn authority(target: &[u8]) -> Option<&str> {
-    split(target).0.and_then(|authority| str::from_utf8(authority).ok())
+    let authority = str::from_utf8(split(target).0?).ok()?;
+    (!bare_host(authority).is_empty()).then_some(authority)
 }
 
 /// Authority and path, without query and fragment.

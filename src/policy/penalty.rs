@@ -28,12 +28,18 @@ pub(super) struct Penalty {
     /// `None`: everywhere.
     pub(super) covers: Option<RouteTable>,
     pub(super) status: u16,
+    /// Keys, as the file has it.
+    pub(super) capacity: usize,
 }
 
 impl Penalty {
     /// Counts a denial; enough of them begin the next block, and are counted anew.
     fn denied(&self, hash: Hash, moment: Moment) {
         let now = moment.monotonic();
+        // Where it does not cover everything, keys are denied while they are blocked.
+        if self.blocks.look(hash, now).is_blocked() {
+            return;
+        }
         let ask = |ask| {
             let request = self.denials.request(1, now).asking(ask);
             let found = self.denials.look_up(hash);
