@@ -317,3 +317,139 @@ fn names_of_a_former_file_are_not_listed() {
     assert!(live.load().attributes().all(|name| name != "old"));
     assert_eq!(live.load().dimensions().len(), 0);
 }
+
+/// Blocks go on under the ladder of the new file, and under another key they do not.
+#[test]
+fn a_ladder_of_another_key_begins_anew() {
+    let ladder = |key: &str| {
+        format!(
+            "{}[[penalty]]\nname = 'ladder'\nkey = {key}\ndenials = 1\nwithin = '1 min'\nblocks = ['10 min']\n",
+            limit("sliding-log", "'1/min'", "")
+        )
+    };
+    let live = live(&ladder("['user']"));
+    let blocked = || ask(&live, at(1), |d| matches!(d.cause(), Cause::Blocked(_)));
+    assert!(ask(&live, at(0), |d| d.is_allowed()));
+    assert!(!blocked() && blocked());
+    replaced(&live, &ladder("['user']")).unwrap();
+    assert!(blocked());
+    replaced(&live, &ladder("['user', 'method']")).unwrap();
+    assert!(!blocked());
+}
+
+/// Overrides that were set go by the attribute that they were set for.
+#[test]
+fn overrides_of_another_attribute_begin_anew() {
+    let text = |by: &str| {
+        let more = format!("overrides = {{ by = '{by}', x = '1/min' }}\nlargest = '9/min'");
+        limit("sliding-log", "'2/min'", &more)
+    };
+    let live = live(&text("user"));
+    live.load().set_override("it", "ann", Some("9/min")).unwrap();
+    // One that is set while the same limit is in an older policy holds in both.
+    let older = live.load();
+    replaced(&live, &text("user")).unwrap();
+    older.set_override("it", "bob", Some("8/min")).unwrap();
+    assert_eq!(numbers(&live, 0).0, 9);
+    let policy = live.load();
+    let bob = policy.request("GET", "/").attribute("user", "bob");
+    assert_eq!(policy.check_at(&bob, at(0)).limit("it").unwrap().decision().limit(), 8);
+    replaced(&live, &text("tier")).unwrap();
+    assert_eq!(numbers(&live, 0).0, 2);
+}
+
+/// What no table can be made to mean is refused, and says what would do.
+#[test]
+fn what_cannot_take_effect_is_an_error() {
+    let of = |algorithm: &str, quota: &str, more: &str| limit(algorithm, quota, more);
+    for (first, next, word) in [
+        (of("sliding-log", "'5/min'", ""), of("sliding-log", "'6/min'", ""), "largest"),
+        (of("sliding-log", "'5/min'", ""), of("sliding-log", "'5/h'", ""), "largest"),
+        (of("sliding-log", "'5/min'", ""), of("sliding-log", "'5/min'", "largest = '6/min'"), "5"),
+        (of("gcra", "'5/min'", ""), of("gcra", "'5/h'", ""), "largest"),
+        (of("sliding-counter", "'5/min'", ""), of("sliding-counter", "'5/h'", ""), "period"),
+        (of("leases", "2", "ttl = '1 h'"), of("leases", "3", "ttl = '1 h'"), "largest"),
+        (of("leases", "2", "ttl = '1 h'"), of("leases", "2", "ttl = '2 h'"), "ttl"),
+        (of("calendar", "'5/day'", ""), of("calendar", "'5/month'", ""), "unit"),
+        (of("calendar", "'5/day'", ""), of("calendar", "'5/day'", "zone = 'Asia/Tokyo'"), "zone"),
+        (of("calendar", "'5/day'", "zone = 'Asia/Tokyo'"), of("calendar", "'5/day'", ""), "zone"),
+    ] {
+        let live = live(&first);
+        assert!(ask(&live, at(0), |d| d.is_allowed()));
+        let error = replaced(&live, &next).unwrap_err();
+        assert!(error.contains(word) && error.contains("`it`"), "{error}");
+        assert!(error.contains("call it something else"), "{error}");
+        assert!(!error.contains("room_for"), "{error}");
+        // And nothing happened.
+        replaced(&live, &first).unwrap();
+        let (limit, left, _) = numbers(&live, 0);
+        assert_eq!(limit - left, 2, "{error}");
+        // By another name it is made.
+        replaced(&live, &next.replace("'it'", "'that'")).unwrap();
+    }
+}
+
+/// A lease that the old policy gave is ended through the new one, and the other way about.
+#[test]
+fn leases_are_ended_across_a_replacement() {
+    let text = limit("leases", "1", "ttl = '1 min'");
+    let live = live(&text);
+    let id = ask(&live, at(0), |d| d.limit("it").unwrap().lease().unwrap());
+    let older = live.load();
+    replaced(&live, &text).unwrap();
+    assert_eq!(numbers(&live, 1).2, Some(59));
+    assert!(live.load().renew_at("it", id, at(30)));
+    assert!(live.load().release_at("it", id, at(31)));
+    let id = ask(&live, at(32), |d| d.limit("it").unwrap().lease().unwrap());
+    assert!(older.release_at("it", id, at(33)));
+    assert_eq!(numbers(&live, 34), (1, 0, None));
+}
+
+/// A charge of the old policy is given back in the table that the new one has.
+#[test]
+fn a_request_that_began_before_is_settled_after() {
+    for algorithm in ["sliding-log", "gcra", "sliding-counter", "calendar"] {
+        let quota = if algorithm == "calendar" { "'9/day'" } else { "'9/min'" };
+        let live = live(&limit(algorithm, quota, "cost = 'bytes'"));
+        let older = live.load();
+        let request = older.request("GET", "/").attribute("user", "ann").cost("bytes", 5);
+        let mut decision = older.check_at(&request, at(0));
+        replaced(&live, &limit(algorithm, quota, "cost = 'bytes'")).unwrap();
+        decision.settle_at("bytes", 2, at(0));
+        assert_eq!(numbers(&live, 0), (9, 6, None), "{algorithm}");
+        decision.refund_at(at(0));
+        assert_eq!(numbers(&live, 0), (9, 7, None), "{algorithm}");
+    }
+}
+
+/// All of a file is new, or nothing: no decision sees a limit of one and of the other.
+#[test]
+fn a_decision_is_of_one_file() {
+    let text = |n: u64| {
+        let limits = (0..4).map(|nth| {
+            format!("[[limit]]\nname = 'l{nth}'\nkey = []\nquota = '{}/min'\nlargest = '900000/h'\nalgorithm = 'gcra'\n", 1000 + n)
+        });
+        limits.collect::<String>()
+    };
+    let live = live(&text(0));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let all = ask(&live, at(5), |d| {
+                        d.limits().map(|limit| limit.decision().limit()).collect::<Vec<_>>()
+                    });
+                    assert!(all.len() == 4 && all.iter().all(|limit| *limit == all[0]), "{all:?}");
+                    assert!(all[0] >= last, "and never of an earlier one again");
+                    last = all[0];
+                }
+            });
+        }
+        for n in 1..100 {
+            replaced(&live, &text(n)).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

@@ -25,6 +25,7 @@ use crate::{
     table::geometry::{Layout, Wide},
     time::{MonotonicClock, Nanos, ticks_of},
 };
+use jiff::tz::TimeZone;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A grain of all calendar windows, before which a calendar's epoch lies by a day: who
@@ -432,10 +433,14 @@ impl Compiler<'_> {
                 leases.longest_ttl(),
             ));
         }
-        if let (Keeper::Calendar { windows, .. }, Some(zone)) = (&*before.keeper, &limit.zone)
-            && !windows.is_in(&zone.value.0)
+        if let Keeper::Calendar { windows, .. } = &*before.keeper
+            && !windows.is_in(&zone(limit))
         {
-            return Err("a limit on the calendar keeps its zone: call it something else".to_owned());
+            return Err(format!(
+                "`{}` takes over its keys, and with them its `zone`: call it something else, and \
+                 it begins anew",
+                limit.name.value,
+            ));
         }
         Ok(Arc::clone(&before.keeper))
     }
@@ -491,8 +496,7 @@ impl Compiler<'_> {
                 let Some(unit) = unit else { return Ok(Keeper::Size) };
                 let wall = self.epoch.wall().as_u64().saturating_sub(DAY);
                 let epoch = Nanos::new(wall / GRAIN * GRAIN);
-                let zone = limit.zone.as_ref().map(|zone| zone.value.0.clone());
-                let windows = Windows::new(unit, zone.unwrap_or(jiff::tz::TimeZone::UTC));
+                let windows = Windows::new(unit, zone(limit));
                 let store = store(Calendar::new(unit), keys, epoch, when_full)?;
                 Ok(Keeper::Calendar { store, windows })
             }
@@ -581,6 +585,10 @@ impl Compiler<'_> {
         }
         dialect
     }
+}
+
+fn zone(limit: &model::Limit) -> TimeZone {
+    limit.zone.as_ref().map_or(TimeZone::UTC, |zone| zone.value.0.clone())
 }
 
 /// What a limit's table is made for, and cannot be given later.

@@ -119,7 +119,7 @@ impl Limit {
         let wrong = |message: String| OverrideError::Quota { message };
         let no_room = |room: u64| wrong(format!("there is room for quotas up to {room}"));
         let rate = || units::quota(text).map_err(wrong);
-        let unfit = |error: RoomError| wrong(error.to_string());
+        let unfit = |error: RoomError| wrong(unfit(&error));
         Ok(Chosen::Numbers(match &*self.keeper {
             Keeper::Gcra(store) => store.room().fit(&rate()?).map_err(unfit)?,
             Keeper::SlidingLog(store) => store.room().fit(&rate()?).map_err(unfit)?,
@@ -151,10 +151,16 @@ impl Limit {
     }
 }
 
+/// Why there is no room for a quota, without what is said to who builds a limiter.
+fn unfit(error: &RoomError) -> String {
+    let said = error.to_string();
+    said.split_once(';').map_or(said.as_str(), |(why, _)| why).to_owned()
+}
+
 impl Keeper {
     /// Whether a quota of a new file fits in the table that there is; if not, why.
     pub(super) fn has_room(&self, amount: Amount) -> Result<(), String> {
-        let said = |error: RoomError| error.to_string();
+        let said = |error: RoomError| unfit(&error);
         match (self, amount) {
             (Self::Gcra(store), Amount::Rate(quota)) => {
                 store.room().fit(&quota).map(|_| ()).map_err(said)

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "policy", not(loom)))]
 
 mod attack;
+mod hammering;
 mod hostile;
 mod leases;
 mod memory;
@@ -11,6 +12,7 @@ mod penalties;
 mod sequential;
 mod threads;
 mod times;
+mod upkeep;
 
 use std::time::Duration;
 use tollgate::{
