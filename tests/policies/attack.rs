@@ -162,3 +162,11 @@ fn a_long_block_survives_a_short_ladder() {
     assert_eq!(wait(&next, 29 * 86_400), Some(Some(86_400)));
     assert_eq!(wait(&next, 30 * 86_400), None);
 }
+
+/// A request takes one lease, so a cost would let more in than there are.
+#[test]
+fn leases_have_no_cost() {
+    let text = "[[limit]]\nname = 'l'\nkey = []\nalgorithm = 'leases'\nquota = 3\nttl = '1 h'\ncost = 'n'\n";
+    let error = PolicyFile::parse("test", text.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("cost") && error.contains(":7:"), "{error}");
+}

@@ -2,10 +2,12 @@
 //! that nobody should send.
 #![cfg(all(feature = "policy", not(loom)))]
 
+mod around;
 mod attack;
 mod hammering;
 mod hostile;
 mod leases;
+mod listing;
 mod memory;
 mod missing;
 mod penalties;
