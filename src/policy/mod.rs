@@ -66,6 +66,45 @@
 //! ([`Cause::Blocked`]). Denials during a block, and those of limits in shadow, do not
 //! count. [`Policy::unblock`] lifts a block.
 //!
+//! # Leases, estimates, and requests that fail
+//!
+//! A decision is kept until its request is over. Then it gives back the leases that it
+//! holds ([`release`](PolicyDecision::release)), corrects what was only estimated
+//! ([`settle`](PolicyDecision::settle)), or gives everything back
+//! ([`refund`](PolicyDecision::refund)). Where it cannot be kept, the id of a
+//! [lease](LimitDecision::lease) can, by which [`Policy::renew`] and [`Policy::release`] find it.
+//!
+//! ```
+//! use tollgate::policy::Policy;
+//!
+//! let policy = Policy::from_toml(
+//!     r#"
+//!     [attribute.user]
+//!
+//!     [[limit]]
+//!     name = "at once"
+//!     key = ["user"]
+//!     algorithm = "leases"
+//!     quota = 1
+//!     ttl = "10 min"
+//!
+//!     [[limit]]
+//!     name = "tokens"
+//!     key = ["user"]
+//!     quota = "1000/d"
+//!     cost = "tokens"
+//!     "#,
+//! )?;
+//! let request = policy.request("POST", "/chat").attribute("user", "ann").cost("tokens", 200);
+//! let mut decision = policy.check(&request);
+//! assert!(decision.is_allowed() && policy.check(&request).is_denied());
+//! // It took more than was thought.
+//! decision.settle("tokens", 350);
+//! decision.release();
+//! assert_eq!(policy.check(&request).limit("tokens").unwrap().decision().remaining(), 450);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Replacing a policy
 //!
 //! A [`LivePolicy`] holds a policy that another file may replace under traffic: limits
@@ -214,6 +253,9 @@ impl Policy {
     }
 
     /// Decides a request now: it is charged by all limits that apply, or by none.
+    ///
+    /// The request is one that this policy [made](Self::request), or another of the same
+    /// [`LivePolicy`]: the numbers of attributes mean nothing to any other.
     pub fn check(&self, request: &Request<'_>) -> PolicyDecision<'_> {
         self.check_at(request, self.now())
     }
