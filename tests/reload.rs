@@ -464,3 +464,86 @@ fn a_decision_is_of_one_file() {
         }
     });
 }
+
+/// Numbers that a host looked up mean the same in every file that follows.
+#[test]
+fn numbers_of_names_do_not_move() {
+    let text = |first: &str, cost: &str, more: &str| {
+        format!(
+            "{first}[attribute.user]\n[attribute.tier]\n{more}[[limit]]\nname = 'it'\nkey = ['user']\nquota = '9/min'\ncost = '{cost}'\n"
+        )
+    };
+    let parse = |text: &str| PolicyFile::parse("p", text.as_bytes()).unwrap();
+    let first = parse(&text("", "bytes", ""));
+    let live = LivePolicy::new(Policy::from_file_at(&first, at(0)).unwrap());
+    let (user, bytes) = (live.load().attribute_id("user"), live.load().dimension_id("bytes"));
+    let other =
+        "[[limit]]\nname = 'other'\nkey = []\nquota = '9/min'\ncost = 'items'\nmissing = 'skip'\n";
+    live.replace(&parse(&text("[attribute.another]\n", "bytes", other))).unwrap();
+    let policy = live.load();
+    assert_eq!((policy.attribute_id("user"), policy.dimension_id("bytes")), (user, bytes));
+    assert!(policy.attribute_id("another") > user && policy.dimension_id("items") > bytes);
+    let request = policy.request("GET", "/").attribute_by_id(user.unwrap(), "ann");
+    let decision = policy.check_at(&request.cost_by_id(bytes.unwrap(), 4), at(0));
+    assert_eq!(decision.limit("it").unwrap().decision().remaining(), 5);
+    // One that is gone for a while comes back with the same number.
+    live.replace(&parse(
+        "[attribute.zed]\n[[limit]]\nname = 'it'\nkey = ['zed']\nquota = '9/min'\n",
+    ))
+    .unwrap();
+    assert_eq!((live.load().attribute_id("user"), live.load().dimension_id("bytes")), (None, None));
+    live.replace(&first).unwrap();
+    assert_eq!(
+        (live.load().attribute_id("user"), live.load().dimension_id("bytes")),
+        (user, bytes)
+    );
+}
+
+/// A limit that begins with a later file counts in the same time as those before.
+#[test]
+fn a_new_limit_counts_from_the_same_beginning() {
+    let live = live("[[limit]]\nname = 'old'\nkey = []\nquota = '1000/min'\n");
+    thread::sleep(Duration::from_millis(30));
+    for (algorithm, quota) in [("gcra", "'100/s burst 1'"), ("calendar", "'1/day'")] {
+        replaced(&live, &limit(algorithm, quota, "")).unwrap();
+        for (later, allowed) in [(0, true), (1, false), (10, true), (19, false), (20, true)] {
+            let span = if algorithm == "gcra" {
+                Duration::from_millis(later)
+            } else {
+                Duration::from_secs(later * 8640)
+            };
+            // Days begin at midnight, half a day after the beginning.
+            let half = Duration::from_secs(if algorithm == "gcra" { 0 } else { 43_200 });
+            let now = at(0).after(half + span);
+            assert_eq!(ask(&live, now, |d| d.is_allowed()), allowed, "{algorithm} {later}");
+        }
+    }
+}
+
+/// A value of one attribute is not the same value of another.
+#[test]
+fn keys_and_overrides_are_not_taken_over_by_another_attribute() {
+    let text = |of: &str| {
+        format!(
+            "[[limit]]\nname = 'it'\nkey = ['{of}']\nquota = '3/min'\noverrides = {{ by = '{of}', x = '1/min' }}\nlargest = '9/min'\n"
+        )
+    };
+    let live = live(&text("user"));
+    let see = || {
+        let policy = live.load();
+        let request = policy.request("GET", "/").attribute("user", "ann").attribute("tier", "ann");
+        let decision = policy.check_at(&request, at(0));
+        let d = decision.limit("it").unwrap().decision();
+        (d.limit(), d.remaining())
+    };
+    assert_eq!(see(), (3, 2));
+    live.load().set_override("it", "ann", Some("9/min")).unwrap();
+    assert_eq!(see(), (9, 7));
+    replaced(&live, &text("tier")).unwrap();
+    assert_eq!(see(), (3, 2));
+    // Of the same key, but by another attribute.
+    live.load().set_override("it", "ann", Some("9/min")).unwrap();
+    assert_eq!(see(), (9, 7));
+    replaced(&live, &text("tier").replace("by = 'tier'", "by = 'user'")).unwrap();
+    assert_eq!(see(), (3, 0));
+}
