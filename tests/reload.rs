@@ -547,3 +547,34 @@ fn keys_and_overrides_are_not_taken_over_by_another_attribute() {
     replaced(&live, &text("tier").replace("by = 'tier'", "by = 'user'")).unwrap();
     assert_eq!(see(), (3, 0));
 }
+
+/// Who is about to be blocked is not forgotten because something was replaced.
+#[test]
+fn denials_count_on() {
+    let ladder = |denials: u64, within: &str| {
+        format!(
+            "{}[[penalty]]\nname = 'ladder'\nkey = ['user']\ndenials = {denials}\nwithin = '{within}'\nblocks = ['10 min']\n",
+            limit("sliding-log", "'1/h'", "")
+        )
+    };
+    let blocked = |live: &LivePolicy| ask(live, at(1), |d| matches!(d.cause(), Cause::Blocked(_)));
+    for (denials, within, more) in [
+        (3, "1 min", 1),
+        // Two are enough, and there are two: the next is one too many.
+        (2, "1 min", 1),
+        (1, "30 s", 1),
+        // There is no room for that many, or so long.
+        (4, "1 min", 4),
+        (3, "2 min", 3),
+    ] {
+        let live = live(&ladder(3, "1 min"));
+        for _ in 0..3 {
+            assert!(!blocked(&live));
+        }
+        replaced(&live, &ladder(denials, within)).unwrap();
+        for nth in 0..more {
+            assert!(!blocked(&live), "{denials} {within} {nth}");
+        }
+        assert!(blocked(&live), "{denials} {within}");
+    }
+}

@@ -520,11 +520,6 @@ impl Compiler<'_> {
             .collect();
         let quota = Quota::new(penalty.denials.value.0, penalty.within.value.0)
             .map_err(|error| error.to_string());
-        let denials = quota.and_then(|quota| {
-            let rule = SlidingLog::build(&quota, &[], None).map_err(no_room)?;
-            // Who has no room there is not counted.
-            store(rule, keys, epoch, OnSaturation::Allow)
-        });
         let said = "these blocks are too many or too long, or there is no memory".to_owned();
         let blocks = match Block::new(&lengths, ticks_of(penalty.decay.value.0)) {
             Some(rule) => Ok((rule, said)),
@@ -532,7 +527,20 @@ impl Compiler<'_> {
         };
         let before = self.before.and_then(|policy| policy.penalty(&penalty.name));
         let key = self.key(&penalty.key);
-        let blocks = match before.filter(|before| before.key == key) {
+        let before = before.filter(|before| before.key == key);
+        let denials = quota.and_then(|quota| {
+            // Denials that were counted count on, if there is room for as many in so long.
+            if let Some(before) = before
+                && let Ok(numbers) = before.denials.room().fit(&quota)
+            {
+                return Ok((Arc::clone(&before.denials), numbers));
+            }
+            let rule = SlidingLog::build(&quota, &[], None).map_err(no_room)?;
+            // Who has no room there is not counted.
+            let store = store(rule, keys, epoch, OnSaturation::Allow)?;
+            Ok((Arc::new(store), rule.numbers()))
+        });
+        let blocks = match before {
             Some(before) if before.capacity != keys => Err(format!(
                 "`{}` takes over its blocks, and with them the `capacity` that it began with: \
                  leave it as it was, or call it something else, and it begins anew",
@@ -542,7 +550,7 @@ impl Compiler<'_> {
             Some(before) => blocks.map(|(rule, _)| before.blocks.by(rule)),
             None => blocks.and_then(|(rule, said)| Blocks::try_new(rule, keys, epoch).ok_or(said)),
         };
-        let (denials, blocks) = match (denials, blocks) {
+        let ((denials, quota), blocks) = match (denials, blocks) {
             (Ok(denials), Ok(blocks)) => (denials, blocks),
             (denials, blocks) => {
                 for said in [denials.err(), blocks.err()].into_iter().flatten() {
@@ -560,6 +568,7 @@ impl Compiler<'_> {
                 names.iter().filter_map(|name| by_name.get(name.as_str()).copied()).collect()
             }),
             denials,
+            quota,
             blocks,
             covers: covers.is_some().then(|| self.places(covers)),
             status: u16::try_from(penalty.status.value.0).unwrap_or(403),

@@ -49,8 +49,8 @@ impl LivePolicy {
     /// Replaces the policy by one of another file, from the next [`load`](Self::load) on.
     ///
     /// A limit that is called the same, with the same key, algorithm and cost, keeps its
-    /// keys; a penalty that is called the same, with the same key, its blocks, while
-    /// denials are counted anew. Nothing is applied to the past: what a key was charged, it was
+    /// keys; a penalty that is called the same, with the same key, its blocks, and the
+    /// denials that were counted. Nothing is applied to the past: what a key was charged, it was
     /// charged, and the new quota judges it.
     ///
     /// | algorithm | what a new quota finds |

@@ -147,7 +147,7 @@ fn nothing_stays_behind_after_lost_races() {
                 let policy = &policy;
                 scope.spawn(move || {
                     let (mut kept, mut allowed, mut denied) = (Vec::new(), 0, 0);
-                    for nth in 0..15_000 {
+                    for nth in 0..5_000 {
                         let decision = policy.check_at(&policy.request("GET", "/"), start());
                         if decision.is_allowed() {
                             kept.push(decision);
@@ -169,7 +169,7 @@ fn nothing_stays_behind_after_lost_races() {
             .map(|thread| thread.join().unwrap())
             .fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
     });
-    assert!(counted.0 > 1000 && counted.1 > 100, "{counted:?}");
+    assert!(counted.0 > 500 && counted.1 > 50, "{counted:?}");
     let fresh = policy.check_at(&policy.request("GET", "/"), start());
     for limit in fresh.limits() {
         let d = limit.decision();
