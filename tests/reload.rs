@@ -346,6 +346,13 @@ fn a_ladder_of_another_key_begins_anew() {
     assert!(blocked());
     replaced(&live, &ladder("['user', 'method']")).unwrap();
     assert!(!blocked());
+    // Nor is a tier that is called like a user that user.
+    replaced(&live, &ladder("['user']")).unwrap();
+    assert!(!blocked() && blocked());
+    replaced(&live, &ladder("['tier']")).unwrap();
+    let policy = live.load();
+    let tier = policy.request("GET", "/").attribute("user", "bob").attribute("tier", "ann");
+    assert!(policy.check_at(&tier, at(1)).is_allowed());
 }
 
 /// Overrides that were set go by the attribute that they were set for.

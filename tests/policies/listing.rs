@@ -159,7 +159,9 @@ fn nothing_stays_behind_after_lost_races() {
                             kept.swap_remove(0).refund_at(start());
                         }
                     }
-                    kept.iter_mut().for_each(|decision| decision.refund_at(start()));
+                    for decision in &mut kept {
+                        decision.refund_at(start());
+                    }
                     (allowed, denied)
                 })
             })
