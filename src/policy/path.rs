@@ -367,9 +367,10 @@ mod tests {
         }
         assert_eq!(authority(b"http://Host:80/v1"), Some("Host:80"));
         assert_eq!(authority(b"http://host?x"), Some("host"));
-        for target in ["/v1", "//host/v1", "/http://host/v1", "v1://", "1a://host/x", "", "?a://b"]
-        {
-            assert_eq!(authority(target.as_bytes()), (target == "v1://").then_some(""), "{target}");
+        let paths = ["/v1", "//host/v1", "/http://host/v1", "v1://", "1a://host/x", "", "?a://b"];
+        let without = ["http:///v1", "http://:80/v1", "http://user@/v1", "http://user@:80"];
+        for target in paths.into_iter().chain(without) {
+            assert_eq!(authority(target.as_bytes()), None, "{target}");
         }
         assert_eq!(authority(b"http://\xFF/"), None);
     }
