@@ -31,6 +31,9 @@ pub(crate) struct Block {
     lengths: [u64; MAX_STEPS],
     last: u8,
     decay: u64,
+    /// The longest that a timed block and its decay took by any ladder of the same
+    /// table.
+    longest: u64,
 }
 
 /// A key's word, unpacked. All zero: never blocked.
@@ -131,17 +134,18 @@ impl Block {
         if decay > MAX_DEBT {
             return None;
         }
-        Some(Self { lengths: ladder, last: u8::try_from(last).ok()?, decay })
+        let timed = lengths.iter().filter(|length| **length != UNTIL_LIFTED);
+        let longest = timed.max().map_or(0, |length| *length).saturating_add(decay);
+        Some(Self { lengths: ladder, last: u8::try_from(last).ok()?, decay, longest })
+    }
+
+    /// The same ladder over a table in which there are blocks of another one.
+    pub(crate) fn after(self, before: &Self) -> Self {
+        Self { longest: self.longest.max(before.longest), ..self }
     }
 
     pub(crate) fn last_now(&self) -> u64 {
-        last_now(self.longest())
-    }
-
-    /// The longest that a timed block and its decay take.
-    fn longest(&self) -> u64 {
-        let timed = self.lengths.iter().filter(|length| **length != UNTIL_LIFTED);
-        timed.max().map_or(0, |length| *length).saturating_add(self.decay)
+        last_now(self.longest)
     }
 
     /// When a key whose block it is becomes as good as new; `u64::MAX` for one that is
@@ -181,7 +185,7 @@ impl Block {
     /// A timed block that ends further ahead than the longest, and a day: a broken
     /// clock, or damaged memory.
     pub(crate) fn is_fault(&self, state: BlockState, latest: u64) -> bool {
-        let furthest = latest.saturating_add(self.longest()).saturating_add(SLACK);
+        let furthest = latest.saturating_add(self.longest).saturating_add(SLACK);
         state.until != LIFTED && state.until_ticks() > furthest.saturating_add(TICKS_PER_MS)
     }
 

@@ -122,7 +122,7 @@ impl Blocks {
     /// were. (A key that was not blocked for the decay of the first ladder may lose its
     /// slot, and so begin the new one at its first step.)
     pub(crate) fn by(&self, rule: Block) -> Self {
-        Self { table: Arc::clone(&self.table), rule, ..*self }
+        Self { table: Arc::clone(&self.table), rule: rule.after(&self.rule), ..*self }
     }
 
     /// How a key stands. A key for which there is no room is free.

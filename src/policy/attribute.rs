@@ -15,28 +15,47 @@ pub struct DimensionId(pub(super) u16);
 /// Names and their numbers: in the order in which they were first met, so that
 /// numbers hold for policies that replace this one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(Vec<Box<str>>);
+pub(super) struct Names(Vec<Known>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    name: Box<str>,
+    /// Whether the present file says it; else a file that it replaced did.
+    said: bool,
+}
 
 impl Names {
-    pub(super) fn find(&self, name: &str) -> Option<u16> {
-        self.0.iter().position(|known| **known == *name).and_then(|at| u16::try_from(at).ok())
+    /// The same numbers, for a file that has said nothing yet.
+    pub(super) fn for_successor(&self) -> Self {
+        let known =
+            self.0.iter().map(|Known { name, .. }| Known { name: name.clone(), said: false });
+        Self(known.collect())
     }
 
+    pub(super) fn find(&self, name: &str) -> Option<u16> {
+        let at = self.0.iter().position(|known| known.said && *known.name == *name)?;
+        u16::try_from(at).ok()
+    }
+
+    /// `None` for more names than there are numbers.
     pub(super) fn find_or_add(&mut self, name: &str) -> Option<u16> {
-        if let Some(known) = self.find(name) {
-            return Some(known);
+        if let Some(at) = self.0.iter().position(|known| *known.name == *name) {
+            self.0.get_mut(at)?.said = true;
+            return u16::try_from(at).ok();
         }
         let number = u16::try_from(self.0.len()).ok()?;
-        self.0.push(name.into());
+        self.0.push(Known { name: name.into(), said: true });
         Some(number)
     }
 
+    /// Those that the present file says.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|name| &**name)
+        let said = self.0.iter().filter(|known| known.said).map(|known| &*known.name);
+        said.collect::<Vec<_>>().into_iter()
     }
 
     pub(super) fn name(&self, number: u16) -> &str {
-        self.0.get(usize::from(number)).map_or("", |name| name)
+        self.0.get(usize::from(number)).map_or("", |known| &known.name)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Policy, PolicyError, PolicyFile,
     attribute::{AttributeId, Attributes, DimensionId, Kind, Names},
-    file::{At, List, Named, Problems, Said, model, values},
+    file::{At, List, Named, Problems, Said, Span, model, values},
     key::{KeyParts, Part},
     limit::{Algorithm, Keeper, Limit, Missing},
     moment::Moment,
@@ -25,12 +25,16 @@ use crate::{
     table::geometry::{Layout, Wide},
     time::{MonotonicClock, Nanos, ticks_of},
 };
+use jiff::tz::TimeZone;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A grain of all calendar windows, before which a calendar's epoch lies by a day: who
 /// runs with a wall clock a little behind is not before the beginning.
 const GRAIN: u64 = 900_000_000_000;
 const DAY: u64 = 86_400_000_000_000;
+
+const TOO_MANY_NAMES: &str =
+    "this file and those it replaced have more names than there are numbers: start again";
 
 struct Compiler<'f> {
     /// The policy that this one replaces.
@@ -58,8 +62,8 @@ pub(super) fn compile(
         text: file.text(),
         problems: Problems::new(&file.source),
         // Numbers that a host looked up hold on.
-        names: before.map_or_else(Names::default, |before| before.names.clone()),
-        dimensions: before.map_or_else(Names::default, |before| before.dimensions.clone()),
+        names: before.map_or_else(Names::default, |before| before.names.for_successor()),
+        dimensions: before.map_or_else(Names::default, |before| before.dimensions.for_successor()),
         attributes: Attributes::default(),
         conditions: AllConditions::default(),
         paths: paths(&document.path),
@@ -158,7 +162,7 @@ impl Compiler<'_> {
         for (number, limit) in document.limit.iter().enumerate() {
             let mut limit = self.limit(limit, &by_name);
             let same = limits.iter().position(|before| before.key == limit.key);
-            limit.same_key = same.filter(|_| !limit.key.is_of_route()).unwrap_or(number);
+            limit.same_key = (!limit.key.is_of_route()).then(|| same.unwrap_or(number));
             limits.push(limit);
         }
         let penalties = document.penalty.iter().filter_map(|p| self.penalty(p, &by_name)).collect();
@@ -186,8 +190,10 @@ impl Compiler<'_> {
     }
 
     fn attribute_id(&mut self, name: &str) -> AttributeId {
-        // More names than numbers do not fit in a file that is read.
-        AttributeId(self.names.find_or_add(name).unwrap_or(u16::MAX))
+        AttributeId(self.names.find_or_add(name).unwrap_or_else(|| {
+            self.problems.say(Span::default(), || TOO_MANY_NAMES);
+            u16::MAX
+        }))
     }
 
     fn kind(&mut self, attribute: &model::Attribute) -> Kind {
@@ -314,15 +320,19 @@ impl Compiler<'_> {
 
     fn limit(&mut self, limit: &At<model::Limit>, by_name: &BTreeMap<&str, usize>) -> Limit {
         let key = self.key(&limit.key);
-        let cost = limit
-            .cost
-            .as_ref()
-            .and_then(|cost| self.dimensions.find_or_add(&cost.value).map(DimensionId));
+        let cost = limit.cost.as_ref().map(|cost| {
+            DimensionId(self.dimensions.find_or_add(&cost.value).unwrap_or_else(|| {
+                self.problems.say(cost.span, || TOO_MANY_NAMES);
+                u16::MAX
+            }))
+        });
         let mut quotas = self.quotas(limit);
         let algorithm = algorithm(limit.algorithm.value);
         let before = self.before.and_then(|policy| policy.find(&limit.name));
-        // By another algorithm, or of other keys, it is another limit.
-        let before = before.filter(|before| before.algorithm == algorithm && before.key == key);
+        // By another algorithm, of other keys, or of another cost, it is another limit.
+        let before = before.filter(|before| {
+            before.algorithm == algorithm && before.key == key && before.cost == cost
+        });
         let made = match before {
             Some(before) => {
                 quotas.inherit(&before.quotas);
@@ -335,23 +345,27 @@ impl Compiler<'_> {
             Arc::new(Keeper::Size)
         });
         let unit = limit.unit.as_ref().or(limit.cost.as_ref());
+        let shadow = limit.mode.value == model::Mode::Shadow;
         Limit {
             name: limit.name.as_str().into(),
             unit: unit.map_or("requests", |unit| unit.as_str()).into(),
             algorithm,
             keeper,
             key,
-            same_key: 0,
+            same_key: None,
+            room: room(limit),
             quotas,
             cost,
             missing: match &limit.missing.value {
+                // What binds nothing denies nobody.
+                values::Missing::Deny if shadow => Missing::Skip,
                 values::Missing::Deny => Missing::Deny,
                 values::Missing::Skip => Missing::Skip,
                 values::Missing::Limit(name) => {
                     by_name.get(name.as_str()).map_or(Missing::Deny, |other| Missing::Other(*other))
                 }
             },
-            shadow: limit.mode.value == model::Mode::Shadow,
+            shadow,
             share: limit.share.value.0,
             charge_denied: limit.charge_denied.value,
             status: limit.status.as_ref().and_then(|status| u16::try_from(status.value.0).ok()),
@@ -381,7 +395,8 @@ impl Compiler<'_> {
             .overrides
             .as_ref()
             .and_then(|overrides| named(self, &overrides.by).map(|by| (by, each(overrides))));
-        Quotas::new(base, overrides)
+        let ttl = limit.ttl.is_some().then_some(ttl);
+        Quotas::new(base, overrides, ttl)
     }
 
     /// The table of a limit as it was, if there is room in it for all that is new.
@@ -401,10 +416,32 @@ impl Compiler<'_> {
                 )
             })?;
         }
-        if let (Keeper::Calendar { windows, .. }, Some(zone)) = (&*before.keeper, &limit.zone)
-            && !windows.is_in(&zone.value.0)
+        if room(limit) != before.room {
+            return Err(format!(
+                "`{}` takes over its keys, and with them the `capacity` and `when_full` that it \
+                 began with: leave them as they were, or call it something else, and it begins \
+                 anew",
+                limit.name.value,
+            ));
+        }
+        if let (Keeper::Leases(leases), Some(ttl)) = (&*before.keeper, &limit.ttl)
+            && ttl.value.0 > leases.longest_ttl()
         {
-            return Err("a limit on the calendar keeps its zone: call it something else".to_owned());
+            return Err(format!(
+                "`{}` cannot take over its keys: there is room for a `ttl` of up to {:?}; call \
+                 it something else, and it begins anew",
+                limit.name.value,
+                leases.longest_ttl(),
+            ));
+        }
+        if let Keeper::Calendar { windows, .. } = &*before.keeper
+            && !windows.is_in(&zone(limit))
+        {
+            return Err(format!(
+                "`{}` takes over its keys, and with them its `zone`: call it something else, and \
+                 it begins anew",
+                limit.name.value,
+            ));
         }
         Ok(Arc::clone(&before.keeper))
     }
@@ -460,8 +497,7 @@ impl Compiler<'_> {
                 let Some(unit) = unit else { return Ok(Keeper::Size) };
                 let wall = self.epoch.wall().as_u64().saturating_sub(DAY);
                 let epoch = Nanos::new(wall / GRAIN * GRAIN);
-                let zone = limit.zone.as_ref().map(|zone| zone.value.0.clone());
-                let windows = Windows::new(unit, zone.unwrap_or(jiff::tz::TimeZone::UTC));
+                let windows = Windows::new(unit, zone(limit));
                 let store = store(Calendar::new(unit), keys, epoch, when_full)?;
                 Ok(Keeper::Calendar { store, windows })
             }
@@ -485,11 +521,6 @@ impl Compiler<'_> {
             .collect();
         let quota = Quota::new(penalty.denials.value.0, penalty.within.value.0)
             .map_err(|error| error.to_string());
-        let denials = quota.and_then(|quota| {
-            let rule = SlidingLog::build(&quota, &[], None).map_err(no_room)?;
-            // Who has no room there is not counted.
-            store(rule, keys, epoch, OnSaturation::Allow)
-        });
         let said = "these blocks are too many or too long, or there is no memory".to_owned();
         let blocks = match Block::new(&lengths, ticks_of(penalty.decay.value.0)) {
             Some(rule) => Ok((rule, said)),
@@ -497,12 +528,30 @@ impl Compiler<'_> {
         };
         let before = self.before.and_then(|policy| policy.penalty(&penalty.name));
         let key = self.key(&penalty.key);
-        let blocks = match before.filter(|before| before.key == key) {
+        let before = before.filter(|before| before.key == key);
+        let denials = quota.and_then(|quota| {
+            // Denials that were counted count on, if there is room for as many in so long.
+            if let Some(before) = before
+                && let Ok(numbers) = before.denials.room().fit(&quota)
+            {
+                return Ok((Arc::clone(&before.denials), numbers));
+            }
+            let rule = SlidingLog::build(&quota, &[], None).map_err(no_room)?;
+            // Who has no room there is not counted.
+            let store = store(rule, keys, epoch, OnSaturation::Allow)?;
+            Ok((Arc::new(store), rule.numbers()))
+        });
+        let blocks = match before {
+            Some(before) if before.capacity != keys => Err(format!(
+                "`{}` takes over its blocks, and with them the `capacity` that it began with: \
+                 leave it as it was, or call it something else, and it begins anew",
+                penalty.name.value,
+            )),
             // Blocks that hold go on.
             Some(before) => blocks.map(|(rule, _)| before.blocks.by(rule)),
             None => blocks.and_then(|(rule, said)| Blocks::try_new(rule, keys, epoch).ok_or(said)),
         };
-        let (denials, blocks) = match (denials, blocks) {
+        let ((denials, quota), blocks) = match (denials, blocks) {
             (Ok(denials), Ok(blocks)) => (denials, blocks),
             (denials, blocks) => {
                 for said in [denials.err(), blocks.err()].into_iter().flatten() {
@@ -515,10 +564,12 @@ impl Compiler<'_> {
         Some(Penalty {
             name: penalty.name.as_str().into(),
             key,
+            capacity: keys,
             counts: penalty.counts.as_ref().map(|names| {
                 names.iter().filter_map(|name| by_name.get(name.as_str()).copied()).collect()
             }),
             denials,
+            quota,
             blocks,
             covers: covers.is_some().then(|| self.places(covers)),
             status: u16::try_from(penalty.status.value.0).unwrap_or(403),
@@ -544,6 +595,15 @@ impl Compiler<'_> {
         }
         dialect
     }
+}
+
+fn zone(limit: &model::Limit) -> TimeZone {
+    limit.zone.as_ref().map_or(TimeZone::UTC, |zone| zone.value.0.clone())
+}
+
+/// What a limit's table is made for, and cannot be given later.
+fn room(limit: &model::Limit) -> (u64, model::WhenFull) {
+    (limit.capacity.value.0, limit.when_full.value)
 }
 
 /// The limits without a group, and those of each group, by their numbers.

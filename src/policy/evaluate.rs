@@ -19,6 +19,7 @@ use super::{
     path::{Scratch, authority},
     quotas::Chosen,
     request::Request,
+    route::Route,
     route_table::{Matched, Question},
     select::Met,
     verdict::{AllAsked, Asked, Cause, Held, PolicyDecision},
@@ -188,21 +189,47 @@ impl Policy {
     /// What parts of a limit's key come from: the request, and the route that matched.
     pub(super) fn with_source<T>(
         &self,
-        number: usize,
         asking: &Asking<'_, '_>,
         run: impl FnOnce(&Source<'_, '_>) -> T,
     ) -> T {
         let Asking { request, question, matched } = *asking;
         let path = question.path();
         let route = self.routes.get(matched.limit).and_then(|routes| routes.get(matched.route));
-        // A limit's own routes, and those that it stands in on, are never the same one.
-        let stands_in = (number != matched.limit).then(|| (matched.limit + 1) << 32);
         run(&Source {
             request,
             path,
             method: question.method(),
-            route: matched.route | stands_in.unwrap_or(0),
+            route: route.map_or("", Route::text),
             parameter: &|name| route.and_then(|route| route.parameter(name, path)),
+        })
+    }
+
+    /// The key of a request by which a limit is asked, by the first of its routes that
+    /// matches, whatever its conditions.
+    pub(super) fn key_of(
+        &self,
+        number: usize,
+        request: &Request<'_>,
+        question: Question<'_>,
+    ) -> Option<Hash> {
+        let mut found = None;
+        for table in self.groups.iter().chain([&self.ungrouped]) {
+            let of_this = |matched: &Matched| matched.limit == number;
+            table.each(
+                question,
+                |_| true,
+                |matched| found = found.or(Some(matched).filter(of_this)),
+            );
+        }
+        // No route of its own matches where it is asked in place of another limit.
+        let matched = found.unwrap_or(Matched { limit: number, route: usize::MAX });
+        let asking = Asking { request, question, matched };
+        self.ask_for_key(number, &asking).ok()
+    }
+
+    fn ask_for_key(&self, number: usize, asking: &Asking<'_, '_>) -> Result<Hash, Lacking> {
+        self.with_source(asking, |source| {
+            self.limit(number).key.hash(&self.hasher, &self.attributes, source)
         })
     }
 
@@ -216,13 +243,11 @@ impl Policy {
         let limit = self.limit(number);
         // Of limits with the same key parts one has hashed them, most often the last.
         let same = |one: &&Asked| self.limit(one.limit).same_key == limit.same_key;
+        let before = if limit.same_key.is_some() { before } else { &[] };
         let hash = if let Some(one) = before.iter().rev().take(8).find(same) {
             one.hash
         } else {
-            let hash = self.with_source(number, asking, |source| {
-                limit.key.hash(&self.hasher, &self.attributes, source)
-            });
-            hash.map_err(Lacks::Part)?
+            self.ask_for_key(number, asking).map_err(Lacks::Part)?
         };
         let numbers = match limit.quotas.choose(&self.attributes, asking.request) {
             Ok(Chosen::Unlimited) => None,
@@ -235,8 +260,7 @@ impl Policy {
         };
         let enforced = || {
             limit.share >= ALL
-                || self
-                    .with_source(number, asking, |source| limit.enforces(&self.attributes, source))
+                || self.with_source(asking, |source| limit.enforces(&self.attributes, source))
         };
         let shadow = limit.shadow || !enforced();
         Ok(Plan { hash, numbers, units, shadow })

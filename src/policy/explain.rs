@@ -231,9 +231,7 @@ impl Policy {
                     let applies = Why::Applies {
                         route,
                         key: self
-                            .with_source(number, &asking, |source| {
-                                self.key(&limit.key, source, route)
-                            })
+                            .with_source(&asking, |source| self.key(&limit.key, source, route))
                             .unwrap_or_default(),
                         quota: asked.numbers.map(|numbers| limit.spelled(numbers)),
                         units: asked.units,

@@ -36,8 +36,9 @@ pub(super) struct Source<'a, 'r> {
     /// The path, made normal.
     pub(super) path: &'a str,
     pub(super) method: &'a str,
-    /// Which of the limit's routes matched, and its parameters by name.
-    pub(super) route: usize,
+    /// The route that matched, as it was written (its place in the list may be another's
+    /// once the file is replaced), and its parameters by name.
+    pub(super) route: &'a str,
     pub(super) parameter: &'a dyn Fn(&str) -> Option<&'a str>,
 }
 
@@ -45,7 +46,7 @@ impl<'a, 'r> Source<'a, 'r> {
     /// A request apart from any route.
     pub(super) fn apart(request: &'a Request<'r>, question: Question<'a>) -> Self {
         let (path, method) = (question.path(), question.method());
-        Self { request, path, method, route: 0, parameter: &|_| None }
+        Self { request, path, method, route: "", parameter: &|_| None }
     }
 }
 
@@ -95,16 +96,17 @@ impl Sink for Vec<Vec<u8>> {
     }
 }
 
-/// A host in lower case, as no name that is longer than this is one of DNS.
-fn host_part(host: &[u8], sink: &mut impl Sink) {
-    let mut lower = [0; 255];
-    match lower.get_mut(..host.len()) {
-        Some(lower) => {
-            lower.copy_from_slice(host);
-            lower.make_ascii_lowercase();
-            sink.part(lower);
+/// A text whose case does not matter, `fold`ed. No name of DNS is longer than this, and
+/// no method.
+fn folded(text: &[u8], fold: impl Fn(&mut [u8]), sink: &mut impl Sink) {
+    let mut buffer = [0; 255];
+    match buffer.get_mut(..text.len()) {
+        Some(buffer) => {
+            buffer.copy_from_slice(text);
+            fold(buffer);
+            sink.part(buffer);
         }
-        None => sink.part(host),
+        None => sink.part(text),
     }
 }
 
@@ -172,12 +174,17 @@ impl KeyParts {
                 Part::Parameter(name) => {
                     sink.part((source.parameter)(name).ok_or(lacking)?.as_bytes());
                 }
-                Part::Route => sink.part(&source.route.to_le_bytes()),
+                Part::Route => sink.part(source.route.as_bytes()),
+                // Routes do not mind its case either.
+                Part::Method if source.method.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+                    folded(source.method.as_bytes(), <[u8]>::make_ascii_uppercase, sink);
+                }
                 Part::Method => sink.part(source.method.as_bytes()),
                 Part::Host => {
                     let told = authority(source.request.path).or(source.request.host);
                     let host = told.map(bare_host).filter(|host| !host.is_empty());
-                    host_part(host.ok_or(lacking)?.as_bytes(), sink);
+                    let host = host.ok_or(lacking)?.as_bytes();
+                    folded(host, <[u8]>::make_ascii_lowercase, sink);
                 }
                 Part::Path => sink.part(source.path.as_bytes()),
             }

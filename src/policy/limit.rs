@@ -3,7 +3,7 @@
 use super::{
     OverrideError,
     attribute::{Attributes, DimensionId},
-    file::values::Amount,
+    file::{model::WhenFull, values::Amount},
     key::{KeyParts, Source},
     moment::Moment,
     quotas::{Chosen, Quotas},
@@ -81,8 +81,11 @@ pub(super) struct Limit {
     pub(super) algorithm: Algorithm,
     pub(super) keeper: Arc<Keeper>,
     pub(super) key: KeyParts,
-    /// The first limit that has the same key in every request.
-    pub(super) same_key: usize,
+    /// The first limit that has the same key in every request; `None` where the key
+    /// depends on the route by which the limit is asked.
+    pub(super) same_key: Option<usize>,
+    /// `capacity` and `when_full`, as the file has them.
+    pub(super) room: (u64, WhenFull),
     pub(super) quotas: Quotas,
     pub(super) cost: Option<DimensionId>,
     pub(super) missing: Missing,
@@ -116,7 +119,7 @@ impl Limit {
         let wrong = |message: String| OverrideError::Quota { message };
         let no_room = |room: u64| wrong(format!("there is room for quotas up to {room}"));
         let rate = || units::quota(text).map_err(wrong);
-        let unfit = |error: RoomError| wrong(error.to_string());
+        let unfit = |error: RoomError| wrong(unfit(&error));
         Ok(Chosen::Numbers(match &*self.keeper {
             Keeper::Gcra(store) => store.room().fit(&rate()?).map_err(unfit)?,
             Keeper::SlidingLog(store) => store.room().fit(&rate()?).map_err(unfit)?,
@@ -136,7 +139,8 @@ impl Limit {
             }
             Keeper::Leases(limiter) => {
                 let n = units::count(text).map_err(wrong)?;
-                limiter.numbers_of(n).map_err(unfit)?
+                let [leases, ttl, _] = limiter.numbers_of(n).map_err(unfit)?;
+                [leases, self.quotas.ttl().unwrap_or(ttl), 0]
             }
             Keeper::Size => match self.algorithm {
                 Algorithm::Size => [units::amount_in(text, &self.unit).map_err(wrong)?, 0, 0],
@@ -147,10 +151,16 @@ impl Limit {
     }
 }
 
+/// Why there is no room for a quota, without what is said to who builds a limiter.
+fn unfit(error: &RoomError) -> String {
+    let said = error.to_string();
+    said.split_once(';').map_or(said.as_str(), |(why, _)| why).to_owned()
+}
+
 impl Keeper {
     /// Whether a quota of a new file fits in the table that there is; if not, why.
     pub(super) fn has_room(&self, amount: Amount) -> Result<(), String> {
-        let said = |error: RoomError| error.to_string();
+        let said = |error: RoomError| unfit(&error);
         match (self, amount) {
             (Self::Gcra(store), Amount::Rate(quota)) => {
                 store.room().fit(&quota).map(|_| ()).map_err(said)
@@ -286,6 +296,40 @@ impl Keeper {
         match self {
             Self::Leases(limiter) => limiter.release_at(lease, moment.monotonic()),
             _ => false,
+        }
+    }
+
+    /// Continues a lease by a quota's numbers.
+    pub(super) fn renew(&self, lease: LeaseId, ttl: Duration, moment: Moment) -> bool {
+        match self {
+            Self::Leases(limiter) => {
+                limiter.renew_at(lease, ttl, moment.monotonic()).unwrap_or(false)
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets what a key was charged, and ends its leases.
+    pub(super) fn forget(&self, hash: Hash, moment: Moment) {
+        match self {
+            Self::Leases(limiter) => {
+                limiter.end_all(hash, moment.monotonic());
+            }
+            // No quota is asked about it.
+            _ => {
+                let _ = self.ask(Ask::Forget, hash, self.numbers(), 1, moment);
+            }
+        }
+    }
+
+    /// The numbers that the table was made for.
+    fn numbers(&self) -> [u64; 3] {
+        match self {
+            Self::Gcra(store) => store.room().numbers(),
+            Self::SlidingLog(store) => store.room().numbers(),
+            Self::SlidingCounter(store) => store.room().numbers(),
+            Self::Calendar { store, .. } => store.room().numbers(),
+            Self::Leases(_) | Self::Size => [0; 3],
         }
     }
 

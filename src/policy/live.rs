@@ -40,16 +40,17 @@ impl LivePolicy {
     }
 
     /// The policy that holds now. It stays what it is for as long as it is borrowed,
-    /// so load it for each request. Costs some loads, and waits for nobody.
+    /// so load it for each request, and keep it for as long as the request's decision is
+    /// used (it may move to other threads). Costs some loads, and waits for nobody.
     pub fn load(&self) -> Loaded {
         Loaded(self.current.load())
     }
 
     /// Replaces the policy by one of another file, from the next [`load`](Self::load) on.
     ///
-    /// A limit that is called the same, with the same key and algorithm, keeps its keys;
-    /// a penalty that is called the same, with the same key, its blocks, while denials
-    /// are counted anew. Nothing is applied to the past: what a key was charged, it was
+    /// A limit that is called the same, with the same key, algorithm and cost, keeps its
+    /// keys; a penalty that is called the same, with the same key, its blocks, and the
+    /// denials that were counted. Nothing is applied to the past: what a key was charged, it was
     /// charged, and the new quota judges it.
     ///
     /// | algorithm | what a new quota finds |
@@ -62,12 +63,18 @@ impl LivePolicy {
     ///
     /// Quotas that were [set](Policy::set_override) at run time go on, and so do the numbers of
     /// attributes and dimensions. Room does not grow: a quota larger than a limit was
-    /// made for (its largest quota, or `largest`) is an error. A capacity, or what
-    /// happens when it is full, holds from the next start.
+    /// made for (its largest quota, or `largest`), a longer `ttl`, another `capacity` or
+    /// `when_full`, another unit or zone of the calendar is an error, and so nothing that
+    /// a file says is passed over. [The format](mod@super::file#replacing-a-file) has the
+    /// whole list.
+    ///
+    /// Requests that were decided by the policy before may still be settled, refunded and
+    /// released: of a limit that keeps its keys they are the same keys.
     ///
     /// # Errors
     ///
-    /// What is wrong with the file; the present policy then stays.
+    /// What is wrong with the file, and what cannot take effect; the present policy then
+    /// stays.
     pub fn replace(&self, file: &PolicyFile) -> Result<(), PolicyError> {
         let _one_at_a_time = self.replacing.lock();
         let next = self.current.load().succeeded_by(file)?;

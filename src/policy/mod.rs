@@ -66,6 +66,45 @@
 //! ([`Cause::Blocked`]). Denials during a block, and those of limits in shadow, do not
 //! count. [`Policy::unblock`] lifts a block.
 //!
+//! # Leases, estimates, and requests that fail
+//!
+//! A decision is kept until its request is over. Then it gives back the leases that it
+//! holds ([`release`](PolicyDecision::release)), corrects what was only estimated
+//! ([`settle`](PolicyDecision::settle)), or gives everything back
+//! ([`refund`](PolicyDecision::refund)). Where it cannot be kept, the id of a
+//! [lease](LimitDecision::lease) can, by which [`Policy::renew`] and [`Policy::release`] find it.
+//!
+//! ```
+//! use tollgate::policy::Policy;
+//!
+//! let policy = Policy::from_toml(
+//!     r#"
+//!     [attribute.user]
+//!
+//!     [[limit]]
+//!     name = "at once"
+//!     key = ["user"]
+//!     algorithm = "leases"
+//!     quota = 1
+//!     ttl = "10 min"
+//!
+//!     [[limit]]
+//!     name = "tokens"
+//!     key = ["user"]
+//!     quota = "1000/d"
+//!     cost = "tokens"
+//!     "#,
+//! )?;
+//! let request = policy.request("POST", "/chat").attribute("user", "ann").cost("tokens", 200);
+//! let mut decision = policy.check(&request);
+//! assert!(decision.is_allowed() && policy.check(&request).is_denied());
+//! // It took more than was thought.
+//! decision.settle("tokens", 350);
+//! decision.release();
+//! assert_eq!(policy.check(&request).limit("tokens").unwrap().decision().remaining(), 450);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Replacing a policy
 //!
 //! A [`LivePolicy`] holds a policy that another file may replace under traffic: limits
@@ -119,7 +158,7 @@ pub mod design {}
 use crate::{
     headers::Dialect,
     limiter::{BuildError, KeyHasher, LeaseId},
-    time::{MonotonicClock, Nanos},
+    time::{MonotonicClock, Nanos, nanos_up},
 };
 use attribute::{Attributes, Names};
 use limit::Limit;
@@ -128,7 +167,7 @@ use penalty::Penalty;
 use route_table::RouteTable;
 use rules::Rules;
 use select::AllConditions;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Limits that were read from a file, with the memory in which they keep their keys.
 ///
@@ -219,6 +258,9 @@ impl Policy {
     }
 
     /// Decides a request now: it is charged by all limits that apply, or by none.
+    ///
+    /// The request is one that this policy [made](Self::request), or another of the same
+    /// [`LivePolicy`]: the numbers of attributes mean nothing to any other.
     pub fn check(&self, request: &Request<'_>) -> PolicyDecision<'_> {
         self.check_at(request, self.present())
     }
@@ -274,6 +316,60 @@ impl Policy {
     /// As [`release`](Self::release), at `moment`.
     pub fn release_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
         self.find(limit).is_some_and(|limit| limit.keeper.release(lease, moment))
+    }
+
+    /// Continues a lease of that limit: it ends the limit's `ttl` from now, or when it
+    /// would have ended if that is later. Whether it was live; if not, nothing happens,
+    /// and who goes on works beside the limit.
+    #[must_use = "a lease that is over cannot be renewed"]
+    pub fn renew(&self, limit: &str, lease: LeaseId) -> bool {
+        self.renew_at(limit, lease, self.present())
+    }
+
+    /// As [`renew`](Self::renew), at `moment`.
+    #[must_use = "a lease that is over cannot be renewed"]
+    pub fn renew_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
+        self.find(limit).is_some_and(|limit| {
+            let ttl = limit.quotas.ttl().map(|ticks| Duration::from_nanos(nanos_up(ticks)));
+            ttl.is_some_and(|ttl| limit.keeper.renew(lease, ttl, moment))
+        })
+    }
+
+    /// Forgets what that limit charged the key of `request`, which is as good as new then,
+    /// and ends its leases. Whether there is such a key: there is none where the request
+    /// lacks a part of it.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.user]
+    ///     [[limit]]
+    ///     name = "api"
+    ///     key = ["user"]
+    ///     quota = "1/h"
+    ///     "#,
+    /// )?;
+    /// let ann = policy.request("GET", "/").attribute("user", "ann");
+    /// assert!(policy.check(&ann).is_allowed() && policy.check(&ann).is_denied());
+    /// assert!(policy.reset("api", &ann));
+    /// assert!(policy.check(&ann).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset(&self, limit: &str, request: &Request<'_>) -> bool {
+        self.reset_at(limit, request, self.present())
+    }
+
+    /// As [`reset`](Self::reset), at `moment`.
+    pub fn reset_at(&self, limit: &str, request: &Request<'_>, moment: Moment) -> bool {
+        let Some(number) = self.limits.iter().position(|known| *known.name == *limit) else {
+            return false;
+        };
+        self.with_question(request, |question| {
+            let hash = self.key_of(number, request, question);
+            hash.inspect(|hash| self.limit(number).keeper.forget(*hash, moment)).is_some()
+        })
     }
 
     /// How the limit of that name counts; `None` if there is none.

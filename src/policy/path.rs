@@ -17,6 +17,7 @@
 //! Making a normal path normal changes nothing. A backslash is a character like others,
 //! and so is the NUL byte. Path parameters (`/a;x=1`) belong to the segment.
 
+use super::route::bare_host;
 use percent_encoding::percent_decode;
 use std::fmt::Write;
 
@@ -197,12 +198,14 @@ impl Segment {
 }
 
 /// The authority of an absolute-form target (`GET http://host/path`), if it is one. It
-/// stands for the host, whatever a `Host` field says (RFC 9112 3.2.2).
+/// stands for the host, whatever a `Host` field says (RFC 9112 3.2.2). One that names no
+/// host (`http://:80/path`) hides none.
 pub(crate) fn authority(target: &[u8]) -> Option<&str> {
     if target.first() == Some(&b'/') {
         return None;
     }
-    split(target).0.and_then(|authority| str::from_utf8(authority).ok())
+    let authority = str::from_utf8(split(target).0?).ok()?;
+    (!bare_host(authority).is_empty()).then_some(authority)
 }
 
 /// Authority and path, without query and fragment.
@@ -378,9 +381,10 @@ mod tests {
         }
         assert_eq!(authority(b"http://Host:80/v1"), Some("Host:80"));
         assert_eq!(authority(b"http://host?x"), Some("host"));
-        for target in ["/v1", "//host/v1", "/http://host/v1", "v1://", "1a://host/x", "", "?a://b"]
-        {
-            assert_eq!(authority(target.as_bytes()), (target == "v1://").then_some(""), "{target}");
+        let paths = ["/v1", "//host/v1", "/http://host/v1", "v1://", "1a://host/x", "", "?a://b"];
+        let without = ["http:///v1", "http://:80/v1", "http://user@/v1", "http://user@:80"];
+        for target in paths.into_iter().chain(without) {
+            assert_eq!(authority(target.as_bytes()), None, "{target}");
         }
         assert_eq!(authority(b"http://\xFF/"), None);
     }

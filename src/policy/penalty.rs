@@ -14,7 +14,7 @@ use crate::{
     table::{Hash, rule::Ask},
     time::nanos_up,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// One ladder of blocks.
 pub(super) struct Penalty {
@@ -23,21 +23,30 @@ pub(super) struct Penalty {
     /// The limits whose denials count; `None`: all.
     pub(super) counts: Option<Vec<usize>>,
     /// Denials, exact in every window.
-    pub(super) denials: Store<SlidingLog>,
+    pub(super) denials: Arc<Store<SlidingLog>>,
+    /// How many of them in how long.
+    pub(super) quota: [u64; 3],
     pub(super) blocks: Blocks,
     /// `None`: everywhere.
     pub(super) covers: Option<RouteTable>,
     pub(super) status: u16,
+    /// Keys, as the file has it.
+    pub(super) capacity: usize,
 }
 
 impl Penalty {
     /// Counts a denial; enough of them begin the next block, and are counted anew.
     fn denied(&self, hash: Hash, moment: Moment) {
         let now = moment.monotonic();
+        // Where it does not cover everything, keys are denied while they are blocked.
+        if self.blocks.look(hash, now).is_blocked() {
+            return;
+        }
+        let rule = self.denials.room().with_numbers(self.quota);
         let ask = |ask| {
             let request = self.denials.request(1, now).asking(ask);
             let found = self.denials.look_up(hash);
-            self.denials.ask(self.denials.room(), found, request, now, &|| now)
+            self.denials.ask(&rule, found, request, now, &|| now)
         };
         let counted = ask(Ask::Charge);
         if counted.is_accounted() && (counted.is_denied() || counted.remaining() == 0) {

@@ -37,6 +37,8 @@ pub(super) enum Base {
 pub(super) struct Quotas {
     base: Base,
     overrides: Option<Overrides>,
+    /// Of leases: how long one lasts, in ticks.
+    ttl: Option<u64>,
 }
 
 /// Quotas of single values of an attribute.
@@ -51,13 +53,22 @@ struct Overrides {
 }
 
 impl Quotas {
-    pub(super) fn new(base: Base, overrides: Option<(AttributeId, ByValue)>) -> Self {
+    pub(super) fn new(
+        base: Base,
+        overrides: Option<(AttributeId, ByValue)>,
+        ttl: Option<u64>,
+    ) -> Self {
         let overrides = overrides.map(|(by, written)| Overrides {
             by,
             written,
             set: Arc::new(ArcSwap::from_pointee(ByValue::default())),
         });
-        Self { base, overrides }
+        Self { base, overrides, ttl }
+    }
+
+    /// Of leases: how long one lasts, in ticks.
+    pub(super) fn ttl(&self) -> Option<u64> {
+        self.ttl
     }
 
     /// Takes over what was set at run time, where it goes by the same attribute.
@@ -79,7 +90,7 @@ impl Quotas {
         if let Some(Overrides { by, written, set }) = &self.overrides
             && let Some(Value::Text(value)) = attributes.value(*by, request)
         {
-            let set = set.load().get(value).copied();
+            let set = set.load().get(value).copied().map(|set| self.of_this_file(set));
             if let Some(chosen) = set.or_else(|| written.get(value).copied()) {
                 return Ok(chosen);
             }
@@ -93,6 +104,14 @@ impl Quotas {
                 };
                 own.or(*otherwise).ok_or(*by)
             }
+        }
+    }
+
+    /// What was set under an earlier file: leases last as the present one says.
+    fn of_this_file(&self, set: Chosen) -> Chosen {
+        match (set, self.ttl) {
+            (Chosen::Numbers([n, _, third]), Some(ttl)) => Chosen::Numbers([n, ttl, third]),
+            _ => set,
         }
     }
 

@@ -116,7 +116,8 @@ impl<'p> PolicyDecision<'p> {
         self.retry_after
     }
 
-    /// Every limit that applies, in the order of the file's groups.
+    /// Every limit that was asked, in the order of the file. None where a refusal, an
+    /// exemption, a block or something missing decided.
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitDecision<'_>> {
         self.asked.iter().map(|asked| LimitDecision { policy: self.policy, asked })
     }
@@ -192,8 +193,8 @@ impl<'p> PolicyDecision<'p> {
         render(&answer)
     }
 
-    /// Ends the leases that the request holds, because it is over. Whoever never does waits
-    /// for their time to run out.
+    /// Ends the leases that the request holds, because it is over. Dropping the decision
+    /// does not: leases that nobody ends are held until their time has run out.
     pub fn release(&mut self) {
         self.release_at(self.policy.present());
     }
@@ -305,7 +306,8 @@ impl<'d> LimitDecision<'d> {
     }
 
     /// The lease that the request holds, if the limit counts how many there are at a
-    /// time.
+    /// time: for [`Policy::renew`], and for [`Policy::release`] where the decision itself is
+    /// gone by then.
     pub fn lease(&self) -> Option<LeaseId> {
         match self.asked.held {
             Held::Lease(lease) => Some(lease),

@@ -2,14 +2,19 @@
 //! that nobody should send.
 #![cfg(all(feature = "policy", not(loom)))]
 
+mod around;
+mod attack;
+mod hammering;
 mod hostile;
 mod leases;
+mod listing;
 mod memory;
 mod missing;
 mod penalties;
 mod sequential;
 mod threads;
 mod times;
+mod upkeep;
 
 use std::time::Duration;
 use tollgate::{

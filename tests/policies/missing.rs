@@ -283,3 +283,61 @@ fn conditions_and_tables_are_by_attributes() {
     let refuse = "[attribute.user]\n[[refuse]]\nname = \"r\"\nwhen = { method = [\"DELETE\"] }\nstatus = 405\n";
     assert!(problems(refuse).is_some());
 }
+
+/// Which limit of a group applies is settled by routes and conditions: who is skipped
+/// there has none of the group, as the documentation says.
+#[test]
+fn skipping_asks_no_fallback_and_standing_in_no_condition() {
+    let policy = policy(
+        r#"
+        [attribute.user]
+        [[limit]]
+        name = "own"
+        routes = ["GET /skip"]
+        group = "g"
+        key = ["user"]
+        quota = "1/h"
+        missing = "skip"
+        [[limit]]
+        name = "known"
+        routes = ["GET /when"]
+        group = "g"
+        when = { user = true }
+        key = ["user"]
+        quota = "1/h"
+        [[limit]]
+        name = "fallback"
+        group = "g"
+        fallback = true
+        key = []
+        quota = "9/h"
+        [[limit]]
+        name = "elsewhere"
+        routes = ["GET /other"]
+        key = ["user"]
+        quota = "1/h"
+        missing = { limit = "nobody's" }
+        [[limit]]
+        name = "nobody's"
+        routes = ["POST /never"]
+        when = { user = true }
+        key = []
+        quota = "7/h"
+        "#,
+    );
+    let ask = |path| policy.check_at(&policy.request("GET", path), start());
+    assert_eq!(ask("/skip").limits().len(), 0);
+    assert_eq!(left(&ask("/when"), "fallback"), 8);
+    let other = ask("/other");
+    assert_eq!((left(&other, "nobody's"), left(&other, "fallback")), (6, 7));
+}
+
+/// A share says nothing about who has no key.
+#[test]
+fn with_a_share_too_who_has_no_key_is_denied() {
+    let policy = policy(
+        "[attribute.user]\n[[limit]]\nname = 'it'\nkey = ['user']\nquota = '1/h'\nshare = '1%'\n",
+    );
+    let denied = policy.check_at(&policy.request("GET", "/"), start());
+    assert_eq!(denied.cause(), Cause::Missing { limit: "it", attribute: "user" });
+}

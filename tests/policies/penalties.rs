@@ -202,3 +202,51 @@ fn blocks_by_path_are_lifted_by_path() {
     assert!(policy.unblock_at("ladder", &request, after(0)));
     assert_eq!(ask(&policy, "/x/y", after(0)).cause(), Cause::Limits);
 }
+
+/// When all places are taken nobody else is blocked, and nobody loses a block: not with
+/// time, and not by another file.
+#[test]
+fn blocks_that_hold_are_never_pushed_out() {
+    let text = r#"
+        [attribute.user]
+        [[limit]]
+        name = "one"
+        key = ["user"]
+        quota = "1/d"
+        capacity = 1000
+        [[penalty]]
+        name = "ladder"
+        key = ["user"]
+        denials = 1
+        within = "1 h"
+        blocks = ["until lifted"]
+        capacity = 10
+    "#;
+    let policy = policy(text);
+    let users: Vec<String> = (0..200).map(|user| format!("user-{user}")).collect();
+    let blocked = |policy: &Policy, secs| -> Vec<bool> {
+        let of = |user: &String| {
+            let request = policy.request("GET", "/").attribute("user", user);
+            let decision = policy.check_at(&request, after(secs));
+            assert_ne!(decision.retry_after(), Some(Duration::ZERO));
+            decision.cause() == Cause::Blocked("ladder")
+        };
+        users.iter().map(of).collect()
+    };
+    for _ in 0..3 {
+        let _ = blocked(&policy, 0);
+    }
+    let first = blocked(&policy, 0);
+    let held = first.iter().filter(|is| **is).count();
+    assert!((10..200).contains(&held), "{held}");
+    let mut policy = policy;
+    for secs in [1, 86_400, 400 * 86_400] {
+        assert_eq!(blocked(&policy, secs), first);
+        let next = text.replace("\"until lifted\"", "\"1 min\"");
+        let file = tollgate::policy::PolicyFile::parse("next", next.as_bytes()).unwrap();
+        policy = policy.succeeded_by(&file).unwrap();
+        assert_eq!(blocked(&policy, secs), first);
+        let file = tollgate::policy::PolicyFile::parse("next", text.as_bytes()).unwrap();
+        policy = policy.succeeded_by(&file).unwrap();
+    }
+}

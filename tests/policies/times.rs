@@ -117,3 +117,52 @@ fn no_moment_is_too_early_or_too_late() {
         }
     }
 }
+
+/// Seconds since 1970 of a time of UTC.
+fn utc(at: &str) -> Moment {
+    let at: jiff::Timestamp = at.parse().unwrap();
+    Moment::new(Nanos::from_secs(5), Duration::from_secs(at.as_second().try_into().unwrap()))
+}
+
+/// One unit in each window: what is told to wait is the rest of the window, as people
+/// in the zone count it.
+#[test]
+fn windows_are_those_of_the_zone() {
+    const HOUR: u64 = 3600;
+    for (zone, each, now, wait) in [
+        // The day of 23 hours, from half an hour after its beginning.
+        ("Europe/Berlin", "day", "2026-03-28T23:30:00Z", 22 * HOUR + 1800),
+        // The day of 25.
+        ("Europe/Berlin", "day", "2026-10-24T22:30:00Z", 24 * HOUR + 1800),
+        ("UTC", "day", "2026-03-28T23:30:00Z", 1800),
+        // The hour that comes twice is two hours.
+        ("Europe/Berlin", "hour", "2026-10-25T00:30:00Z", 1800),
+        ("Europe/Berlin", "hour", "2026-10-25T01:30:00Z", 1800),
+        // Leap years and others.
+        ("UTC", "month", "2028-02-28T12:00:00Z", 36 * HOUR),
+        ("UTC", "month", "2026-02-28T12:00:00Z", 12 * HOUR),
+        ("UTC", "year", "2028-01-01T00:00:00Z", 366 * 24 * HOUR),
+        ("UTC", "year", "2026-12-31T23:59:59Z", 1),
+        ("Asia/Tokyo", "year", "2026-12-31T14:59:59Z", 1),
+        ("America/New_York", "year", "2027-01-01T04:59:59Z", 1),
+        // Mondays.
+        ("UTC", "week", "2026-12-31T00:00:00Z", 4 * 24 * HOUR),
+        // A quarter of an hour off.
+        ("Asia/Kathmandu", "hour", "2026-05-05T00:00:00Z", 900),
+        // There was no midnight.
+        ("America/Asuncion", "day", "2024-10-05T12:00:00Z", 16 * HOUR),
+    ] {
+        let text = format!(
+            "[[limit]]\nname = 'it'\nkey = []\nalgorithm = 'calendar'\nquota = '1/{each}'\nzone = '{zone}'\n"
+        );
+        let file = tollgate::policy::PolicyFile::parse("test", text.as_bytes()).unwrap();
+        let policy = Policy::from_file_at(&file, utc(now)).unwrap();
+        let request = policy.request("GET", "/");
+        assert!(policy.check_at(&request, utc(now)).is_allowed());
+        let told = policy.check_at(&request, utc(now)).retry_after().unwrap();
+        assert_eq!(told, Duration::from_secs(wait), "{zone} {each} {now}");
+        let early = utc(now).after(Duration::from_nanos(wait * 1_000_000_000 - 1));
+        assert!(policy.check_at(&request, early).is_denied());
+        assert!(policy.check_at(&request, utc(now).after(told)).is_allowed());
+    }
+}

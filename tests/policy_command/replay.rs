@@ -208,8 +208,9 @@ fn odd_lines_and_odd_bytes() {
     bytes.extend_from_slice(b"h - - [31/Mar/2026:10:00:00 +0000] \"G\xffT /%00\xff/../.. HTTP/1.1\" 200 99999999999999999999999\n");
     fs::write(room.path("a.log"), bytes).unwrap();
     let report = room.report(TOLD);
-    // No address: the limit by address denies them.
-    assert_eq!((number(&report, "requests"), number(&report, "missing")), (2, 2));
+    // No address: the limit by address is in shadow, and denies nobody for it.
+    assert_eq!((number(&report, "requests"), number(&report, "missing")), (2, 0));
+    assert_eq!(report["limits"][1]["not_evaluated"], "requests lack `ip`");
 }
 
 #[test]

@@ -235,6 +235,18 @@ impl<C: Clock> LeaseLimiter<C> {
         Ok([leases, ttl, 0])
     }
 
+    /// The longest time that a quota may have here.
+    #[cfg(feature = "policy")]
+    pub(crate) fn longest_ttl(&self) -> Duration {
+        Duration::from_nanos(nanos_up(self.table.rule().room().1))
+    }
+
+    /// Ends all leases of a key.
+    #[cfg(feature = "policy")]
+    pub(crate) fn end_all(&self, hash: Hash, now: Nanos) -> u64 {
+        protocol::release_all(&self.table, hash, self.ticks(now))
+    }
+
     /// Asks for the memory of a key's slot.
     #[cfg(feature = "policy")]
     pub(crate) fn prefetch(&self, hash: Hash) {

@@ -131,9 +131,11 @@ fn by_algorithm(limit: &At<Limit>, problems: &mut Problems<'_>) {
     let largest = limit.largest.as_ref().map_or(Span::default(), |largest| largest.span);
     let ttl = limit.ttl.as_ref().map_or(Span::default(), |ttl| ttl.span);
     let zone = limit.zone.as_ref().map_or(Span::default(), |zone| zone.span);
+    let cost = limit.cost.as_ref().map_or(Span::default(), |cost| cost.span);
     for (field, span, fits) in [
         ("ttl", ttl, leases),
         ("zone", zone, calendar),
+        ("cost", cost, !leases),
         ("largest", largest, !size),
         ("capacity", limit.capacity.span, !size),
         ("when_full", limit.when_full.span, !size),
@@ -145,6 +147,7 @@ fn by_algorithm(limit: &At<Limit>, problems: &mut Problems<'_>) {
                 let said = Said::from(format!("a limit on {word} has no `{field}`"));
                 said.maybe(match field {
                     "ttl" => Some("it is of `algorithm = \"leases\"`".to_owned()),
+                    "cost" => Some("a request takes one lease".to_owned()),
                     "zone" => Some("it is of `algorithm = \"calendar\"`".to_owned()),
                     _ => None,
                 })

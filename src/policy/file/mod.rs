@@ -21,7 +21,8 @@ pub(super) use read::{List, Named};
 pub(super) use source::At;
 
 use read::Read;
-use source::{Source, Span};
+use source::Source;
+pub(super) use source::Span;
 use toml::de::{DeTable, DeValue};
 
 /// A policy file that was read and checked: plain data, from which a policy is made.
