@@ -54,7 +54,9 @@ impl Policy {
             status: None,
         };
         self.with_question(request, |question| {
-            self.decide_question(request, question, &mut decision);
+            self.with_built_in(request, question, |request| {
+                self.decide_question(request, question, &mut decision);
+            });
         });
         decision
     }

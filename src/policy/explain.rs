@@ -6,7 +6,7 @@ use super::{
     evaluate::Lacks,
     key::{KeyParts, Part, Source},
     limit::{Algorithm, Limit, Missing},
-    path::Scratch,
+    path::{Scratch, authority},
     request::Request,
     route::Route,
     route_table::{Matched, Question},
@@ -149,7 +149,13 @@ impl Policy {
     pub fn explain(&self, request: &Request<'_>) -> Explanation<'_> {
         let mut scratch = Scratch::default();
         let path = self.paths.normal(request.path, &mut scratch);
-        let question = Question::new(Some(request.method), request.host, path);
+        let host = authority(request.path).or(request.host);
+        let question = Question::new(Some(request.method), host, path);
+        self.with_built_in(request, question, |request| self.explain_question(request, question))
+    }
+
+    fn explain_question(&self, request: &Request<'_>, question: Question<'_>) -> Explanation<'_> {
+        let path = question.path();
         let met = self.conditions.met(&self.attributes, request);
         let refused = self.refusals.find(&self.attributes, request, question, &met);
         let exempt = self.exemptions.find(&self.attributes, request, question, &met);

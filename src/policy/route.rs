@@ -197,6 +197,57 @@ impl Host {
     }
 }
 
+/// A single method as requests are compared with it: in upper case.
+pub(crate) fn one_method(text: &str) -> Result<String, Vec<RouteError>> {
+    let mut errors = Errors(Vec::new());
+    if counted_as(text.trim()) == "GET" && !text.trim().eq_ignore_ascii_case("GET") {
+        errors.add(0..text.len(), "HEAD counts as GET; write GET");
+        return Err(errors.0);
+    }
+    let Methods(methods) = errors.methods(text);
+    match &*methods {
+        [one] if errors.0.is_empty() => Ok(one.to_string()),
+        _ => {
+            if errors.0.is_empty() {
+                errors.add(0..text.len(), "expected one method, such as GET or POST");
+            }
+            Err(errors.0)
+        }
+    }
+}
+
+/// A single host as requests are compared with it: in lower case, without port.
+pub(crate) fn one_host(text: &str) -> Result<String, Vec<RouteError>> {
+    let mut errors = Errors(Vec::new());
+    match errors.host(text, 0) {
+        Host::Exactly(name) => return Ok(name.into()),
+        Host::Below(_) => errors.add(0..2, "expected one host: only routes know *. before one"),
+        Host::Any if errors.0.is_empty() => {
+            errors.add(0..text.len(), "expected a host, such as api.example.com");
+        }
+        Host::Any => {}
+    }
+    Err(errors.0)
+}
+
+/// A single path as requests are compared with it: made normal.
+pub(crate) fn one_path(text: &str, rules: PathRules) -> Result<String, Vec<RouteError>> {
+    let mut errors = Errors(Vec::new());
+    if !text.starts_with('/') {
+        errors.add(0..text.len(), "expected a path that begins with /, as in `/v1/scans`");
+        return Err(errors.0);
+    }
+    let (segments, rest) = errors.path(text, 0, rules);
+    let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+    if errors.0.is_empty() && (rest || !segments.iter().all(literal)) {
+        errors.add(0..text.len(), "expected one path: only routes know {name} and /**");
+    }
+    if !errors.0.is_empty() {
+        return Err(errors.0);
+    }
+    Ok(rules.normal(text.as_bytes(), &mut Scratch::default()).to_owned())
+}
+
 /// A host without its port, the user before it, and the dot that ends a full name.
 pub(crate) fn bare_host(host: &str) -> &str {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');

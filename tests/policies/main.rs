@@ -2,6 +2,7 @@
 //! that nobody should send.
 #![cfg(all(feature = "policy", not(loom)))]
 
+mod built_in;
 mod hostile;
 mod leases;
 mod memory;

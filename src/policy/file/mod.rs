@@ -1,10 +1,13 @@
 #![doc = include_str!("format.md")]
 
 mod check;
+pub(super) mod groups;
 pub(super) mod model;
 mod problem;
 mod quotas;
 mod read;
+pub(super) mod resolve;
+mod response;
 #[cfg(all(test, not(loom)))]
 mod schema;
 mod scope;
@@ -27,17 +30,12 @@ use toml::de::{DeTable, DeValue};
 /// A policy file that was read and checked: plain data, from which a policy is made.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
-    /// For what is found wrong later, such as two routes that are equally specific.
+    /// For what is found wrong later: no memory, no room in the policy that it replaces.
     pub(crate) source: Source,
     pub(crate) document: Document,
 }
 
 impl PolicyFile {
-    /// The text that was read.
-    pub(super) fn text(&self) -> &str {
-        &self.source.text
-    }
-
     /// Reads a file. `name` is what messages call it.
     ///
     /// ```

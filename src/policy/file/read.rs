@@ -38,7 +38,7 @@ pub(super) fn unexpected(value: &Value<'_>, expected: &str, problems: &mut Probl
 }
 
 /// What a value is, as messages say it.
-fn found(value: &Value<'_>) -> String {
+pub(super) fn found(value: &Value<'_>) -> String {
     match value.get_ref() {
         DeValue::String(text) => format!("the text `{}`", shown(text)),
         DeValue::Integer(number) => format!("the number {}", shown(&number.to_string())),
@@ -193,11 +193,17 @@ impl<T> Deref for Tables<T> {
 impl<T: Read> Read for Tables<T> {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         if value.get_ref().is_table() {
-            problems.say(value.span().into(), || {
-                Said::from("there may be several of these, so its header has two brackets")
-                    .hint("write `[[limit]]`, `[[refuse]]`, `[[exempt]]`, `[[penalty]]`")
+            let span = value.span().into();
+            let header = problems.text(span).to_owned();
+            problems.say(span, || {
+                let said = "there may be several of these, so its header has two brackets";
+                let name = header.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                Said::from(said).hint(match name {
+                    Some(name) => format!("write `[[{}]]`", shown(name)),
+                    None => "write `[[limit]]`, or a list of tables".to_owned(),
+                })
             });
-            return Self::default();
+            return Self(vec![At::read(value, problems)]);
         }
         Self(List::read(value, problems).0)
     }
@@ -250,8 +256,10 @@ impl<K: for<'a> From<&'a str>, T: Read> Read for Named<K, T> {
 pub(super) struct Fields<'t, 'p, 's> {
     table: &'t DeTable<'t>,
     header: Span,
-    /// Known names that unknown ones seem to mean: no need to say that those are missing.
-    meant: Vec<&'static str>,
+    /// Known names that unknown ones seem to mean, and what those say: it is read, and no
+    /// need to say that it is missing.
+    meant: Vec<(&'static str, &'t Value<'t>)>,
+    strays: bool,
     problems: &'p mut Problems<'s>,
 }
 
@@ -263,8 +271,8 @@ impl<'t, 'p, 's> Fields<'t, 'p, 's> {
         known: &[&'static str],
         problems: &'p mut Problems<'s>,
     ) -> Self {
-        let mut meant = Vec::new();
-        for (key, _) in table {
+        let (mut meant, mut strays) = (Vec::new(), false);
+        for (key, value) in table {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
                 continue;
@@ -273,36 +281,47 @@ impl<'t, 'p, 's> Fields<'t, 'p, 's> {
             let near =
                 (!problems.is_full()).then(|| nearest(name, known.iter().copied())).flatten();
             // Not said of the key, whose place may be that of its value: `[limt.x]`.
-            problems.miss(key.span().into(), || {
-                let hint = did_you_mean(name, near);
-                let hint = hint.unwrap_or_else(|| format!("known are {}", all(known)));
-                Said::from(format!("there is no field `{}` here", shown(name))).hint(hint)
-            });
-            meant.extend(near);
+            problems.miss(key.span().into(), || unknown(name, near, known));
+            match near.filter(|near| !table.contains_key(*near)) {
+                Some(near) => meant.push((near, value)),
+                None => strays = true,
+            }
         }
-        Self { table, header, meant, problems }
+        Self { table, header, meant, strays, problems }
     }
 
     pub(super) fn required<T: Read>(&mut self, name: &'static str, about: &str) -> At<T> {
         self.optional(name).unwrap_or_else(|| {
-            if !self.meant.contains(&name) {
-                let about = about.trim().split_once(". ").map_or(about.trim(), |(first, _)| first);
-                self.problems.miss(self.header, || {
-                    Said::from(format!("`{name}` is missing"))
-                        .hint(format!("`{name}`: {}", about.trim_end_matches('.')))
-                });
-            }
+            let about = about.trim().split_once(". ").map_or(about.trim(), |(first, _)| first);
+            self.problems.miss(self.header, || {
+                Said::from(format!("`{name}` is missing"))
+                    .hint(format!("`{name}`: {}", about.trim_end_matches('.')))
+            });
             At::nowhere(T::default())
         })
     }
 
     pub(super) fn optional<T: Read>(&mut self, name: &'static str) -> Option<At<T>> {
-        self.table.get(name).map(|value| At::read(value, self.problems))
+        let meant = || self.meant.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let value = self.table.get(name).or_else(meant);
+        value.map(|value| At::read(value, self.problems))
+    }
+
+    /// Whether there are fields of which nobody knows what they say.
+    pub(super) fn have_strays(&self) -> bool {
+        self.strays
     }
 
     pub(super) fn or<T: Read>(&mut self, name: &'static str, default: T) -> At<T> {
         self.optional(name).unwrap_or(At::nowhere(default))
     }
+}
+
+/// What is said of a field that is none of those known, and is perhaps the one `near`.
+pub(super) fn unknown(name: &str, near: Option<&'static str>, known: &[&'static str]) -> Said {
+    let hint = did_you_mean(name, near);
+    let hint = hint.unwrap_or_else(|| format!("known are {}", all(known)));
+    Said::from(format!("there is no field `{}` here", shown(name))).hint(hint)
 }
 
 fn all(known: &[&'static str]) -> String {
@@ -343,11 +362,17 @@ macro_rules! table {
         #[derive(Clone, Debug)]
         pub(crate) struct $table {
             $( $(#[doc = $doc])* pub(crate) $field: table!(@type $kind $type), )*
+            /// Whether the file says more of it, and nobody knows what.
+            #[allow(dead_code)] // of some tables it makes no difference
+            pub(super) has_strays: bool,
         }
 
         impl Default for $table {
             fn default() -> Self {
-                Self { $( $field: table!(@default $kind $($default)?), )* }
+                Self {
+                    $( $field: table!(@default $kind $($default)?), )*
+                    has_strays: false,
+                }
             }
         }
 
@@ -363,6 +388,7 @@ macro_rules! table {
                     $( $field: table!(
                         @read fields stringify!($field), concat!($($doc),*), $kind $($default)?
                     ), )*
+                    has_strays: fields.have_strays(),
                 }
             }
 
@@ -436,16 +462,22 @@ pub(super) fn one_of<T: Copy + Default>(
     let known = words.iter().find(|(known, _)| Some(*known) == word);
     known.map_or_else(
         || {
-            problems.say(value.span().into(), || {
-                let known = words.iter().map(|(word, _)| *word);
-                let hint = word.and_then(|word| did_you_mean(word, known.clone()));
-                Said::from(format!("expected one of {}, found {}", listed(known), found(value)))
-                    .maybe(hint)
-            });
+            let known = words.iter().map(|(word, _)| *word);
+            problems.say(value.span().into(), || wrong_word(value, known));
             T::default()
         },
         |(_, meaning)| *meaning,
     )
+}
+
+/// What is said of a value that is none of these words.
+pub(super) fn wrong_word(
+    value: &Value<'_>,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Said {
+    let word = value.get_ref().as_str();
+    let hint = word.and_then(|word| did_you_mean(word, known.clone()));
+    Said::from(format!("expected one of {}, found {}", listed(known), found(value))).maybe(hint)
 }
 
 /// A value that a text says, as `parse` reads it.

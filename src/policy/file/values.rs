@@ -5,7 +5,10 @@ use super::{
     read::{Fields, List, Named, Read, Value, one_of, table, text, unexpected, whole},
     source::At,
 };
-use crate::{policy::units, quota::Quota};
+use crate::{
+    policy::{attribute::AttributeId, route::Route, units},
+    quota::Quota,
+};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::{net::IpAddr, time::Duration};
@@ -54,6 +57,37 @@ impl From<&str> for Name {
 impl Read for Name {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         String::read(value, problems).as_str().into()
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        String::schema()
+    }
+}
+
+impl Name {
+    /// The number of what a condition or a table of quotas may go by, if it is built in.
+    pub(crate) fn built_in(&self) -> Option<AttributeId> {
+        match self {
+            Self::Method => Some(AttributeId::METHOD),
+            Self::Host => Some(AttributeId::HOST),
+            Self::Path => Some(AttributeId::PATH),
+            Self::Route | Self::Parameter(_) | Self::Attribute(_) => None,
+        }
+    }
+}
+
+/// A route as the file writes it, and what it means by the rules of `[path]`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(super) text: String,
+    /// None where it is wrong, which was reported.
+    pub(crate) route: Option<Route>,
+}
+
+impl Read for Place {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        Self { text: String::read(value, problems), route: None }
     }
 
     #[cfg(test)]
