@@ -133,3 +133,20 @@ impl Attributes {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_gets_a_number_of_what_is_built_in() {
+        let all = (0..AttributeId::PATH.0).map(|n| n.to_string().into());
+        let mut names = Names(all.collect());
+        assert_eq!(names.find_or_add("one more"), None);
+        assert_eq!(names.find_or_add("65532"), Some(65_532));
+        assert_eq!(AttributeId(65_532).built_in(), None);
+        for (id, name) in AttributeId::BUILT_IN {
+            assert_eq!((names.name(id.0), id.built_in()), ("", Some(name)));
+        }
+    }
+}

@@ -80,8 +80,14 @@ impl Route {
             errors.add(host_at, "leave the scheme out: a route is of both http and https");
             return Err(errors.0);
         }
-        if METHODS.contains(&host) {
+        if host.split(',').all(|part| METHODS.contains(&part)) {
             errors.add(host_at, format!("expected a space after the method {host}"));
+            return Err(errors.0);
+        }
+        if methods.split_whitespace().any(|word| word.contains('.') && !word.contains(',')) {
+            let message = "expected the method first and no space after the host, as in \
+                           `POST api.example.com/v1`";
+            errors.add(0..slash, message);
             return Err(errors.0);
         }
         let methods = errors.methods(methods);
@@ -488,6 +494,9 @@ mod tests {
             ("https://a.b/c", &[("https:", "scheme")]),
             ("POST https://a.b/c", &[("https:", "scheme")]),
             ("POST/v1", &[("POST", "space after the method")]),
+            ("POST,GET/v1", &[("POST,GET", "space after the method")]),
+            ("a.b POST /v1", &[("a.b POST ", "the method first")]),
+            ("POST a.b /v1", &[("POST a.b ", "the method first")]),
             ("GET POST /v1", &[("GET POST", "a comma")]),
             ("GET,,POST /v1", &[("", "expected a method")]),
             ("GET,P(ST,* /v1", &[("P(ST", "is no method"), ("*", "leave the method out")]),

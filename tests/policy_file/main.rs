@@ -3,9 +3,11 @@
 #![cfg(all(feature = "policy", not(loom)))]
 #![allow(clippy::format_push_string, clippy::format_collect)] // short files, written once
 
+mod at_once;
 mod compared;
 mod hostile;
 mod mistakes;
+mod newcomers;
 
 use tollgate::policy::{PolicyError, PolicyFile};
 

@@ -3,8 +3,9 @@
 #![allow(dead_code)] // the description of a policy is for people
 
 use super::{
+    fields::Fields,
     problem::Problems,
-    read::{Fields, List, Named, Read, Tables, Value, Whole, one_of, table, unexpected, words},
+    read::{List, Named, Read, Tables, Value, Whole, no_table, one_of, table, words},
     response::Response,
     source::At,
     values::{

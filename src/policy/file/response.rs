@@ -3,10 +3,10 @@
 //! knows of it, its groups.
 
 use super::{
+    fields::{Fields, near_field, unknown},
     problem::{Problems, Said},
-    read::{Fields, Read, Value, found, table, unexpected, unknown, whole, wrong_word},
+    read::{Read, Value, found, no_table, table, whole, wrong_word},
     source::{At, Span},
-    texts::nearest,
 };
 use crate::headers::{Dialect, Report};
 use serde::{
@@ -50,7 +50,7 @@ table! {
 impl Read for Response {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         let Some(table) = value.get_ref().as_table() else {
-            unexpected(value, "a table", problems);
+            no_table(value, problems);
             return Self::default();
         };
         let mut left_out = Vec::new();
@@ -172,13 +172,13 @@ impl<'v, 'i> Reader<'v, 'i> {
         entries.retain(|(_, _, value)| !self.left_out.contains(&value.span().into()));
         // The first is told first.
         entries.sort_by_key(|(_, at, _)| std::cmp::Reverse(at.start));
-        Ok(Entries { entries, value: None, known, left_out: self.left_out })
+        Ok(Entries { left: entries, value: None, known, left_out: self.left_out })
     }
 }
 
 /// The entries of a table that are not read yet, the next one last.
 struct Entries<'v, 'i> {
-    entries: Vec<(&'v str, Span, &'v Value<'i>)>,
+    left: Vec<(&'v str, Span, &'v Value<'i>)>,
     value: Option<&'v Value<'i>>,
     /// The names of fields, where it is not a table of the file's own names.
     known: Option<&'static [&'static str]>,
@@ -192,9 +192,9 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Wrong> {
-        let Some((name, at, value)) = self.entries.pop() else { return Ok(None) };
+        let Some((name, at, value)) = self.left.pop() else { return Ok(None) };
         if let Some(known) = self.known.filter(|known| !known.contains(&name)) {
-            let near = nearest(name, known.iter().copied());
+            let near = near_field(name, known);
             let said = unknown(name, near, known);
             return Err(Wrong { said, place: Some((value.span().into(), at)), is_stray: true });
         }

@@ -152,7 +152,9 @@ impl<'d> Scope<'d> {
             problems.say(span, || {
                 let known = self.attributes.keys().copied().chain(Name::BUILT_IN);
                 let hint = did_you_mean(name, known);
-                let hint = hint.unwrap_or_else(|| "declare it: `[attribute.NAME]`".to_owned());
+                let name_of_it = if plain(name) { name } else { "NAME" };
+                let hint =
+                    hint.unwrap_or_else(|| format!("declare it: `[attribute.{name_of_it}]`"));
                 Said::from(format!("no attribute is called `{}`", shown(name))).hint(hint)
             });
         }
@@ -317,13 +319,19 @@ impl Declared<'_> {
     }
 }
 
+/// Whether it needs no quotes as a key, and is short.
+fn plain(name: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    (1..40).contains(&name.len()) && name.bytes().all(fine)
+}
+
 /// An attribute's name: anything that can be told from what is built in.
 fn attribute_name(name: &At<String>, problems: &mut Problems<'_>) {
     if !matches!(Name::from(name.as_str()), Name::Attribute(_)) {
         problems.say(name.span, || format!("`{}` is built in", shown(name)));
     }
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || !name.chars().all(plain) {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || !name.chars().all(fine) {
         problems.say(name.span, || {
             format!("an attribute's name has letters, digits, _, - and ., not `{}`", shown(name))
         });
