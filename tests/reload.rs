@@ -150,11 +150,13 @@ fn a_file_that_does_not_fit_changes_nothing() {
     assert_eq!(numbers(&live, 0).1, 1);
     let error = live.replace(&file(&limit("sliding-log", "'3/min'", ""))).unwrap_err();
     let problem = error.problems().next().unwrap();
-    assert_eq!((problem.line(), problem.column()), (4, 8));
-    assert!(problem.message().contains("say `largest`"), "{problem:?}");
-    let twice = limit("sliding-log", "'1/min'", "group = 'g'");
-    let other = twice.replace("'it'", "'other'");
-    assert!(live.replace(&file(&format!("{twice}{other}"))).is_err());
+    assert_eq!(problem.line(), 7, "{error}");
+    assert!(problem.message().contains("cannot take over its keys"), "{error}");
+    assert!(problem.hint().unwrap().contains("say `largest`"), "{error}");
+    // All at once, as in a file.
+    let more = "largest = '5/min'\noverrides = { by = 'user', bob = '4/min' }";
+    let error = live.replace(&file(&limit("sliding-log", "'3/min'", more))).unwrap_err();
+    assert_eq!(error.problems().len(), 3, "{error}");
     assert_eq!(numbers(&live, 0), (2, 0, None));
     assert_eq!(numbers(&live, 0), (2, 0, Some(60)));
 }

@@ -44,23 +44,39 @@ use std::collections::BTreeMap;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Dialect {
+    /// The header fields.
     pub(super) headers: Fields,
+    /// `X-RateLimit-Reset` in seconds since 1970, or from now.
     pub(super) reset: Reset,
+    /// When the next unit is back, or when all are.
     pub(super) reset_of: ResetOf,
+    /// The limit that is told of: `binding` is the one nearest to denying, of all or of
+    /// one group; `all` is for `ratelimit`.
     pub(super) report: Report,
+    /// Other names of header fields.
     pub(super) names: Names,
+    /// What `qu` of the IETF draft calls units, by ours.
     pub(super) units: Units,
+    /// The status of a denial, unless its limit has one.
+    #[cfg_attr(test, schemars(range(min = 400, max = 599)))]
     pub(super) status: Status,
+    /// The status of a denial that waiting does not help. Default: `status`.
+    #[cfg_attr(test, schemars(range(min = 400, max = 599)))]
     pub(super) status_never: Option<Status>,
+    /// The body of a denial, with `{limit}`, `{remaining}`, `{retry_after}`, `{reset}`,
+    /// `{name}`, `{status}` and `{unit}`; or `problem` (RFC 9457). Default: none.
     pub(super) body: Option<Body>,
+    /// The body where there is no time to wait. Default: `body`.
     pub(super) body_never: Option<Body>,
+    /// Bodies by the name of the limit, refusal or penalty that denies.
     pub(super) bodies: BTreeMap<String, Body>,
+    /// The type of these bodies. Default: JSON for what begins like it, else plain text.
     pub(super) content_type: Option<ContentType>,
 }
 
 /// Which header fields are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fields {
@@ -82,7 +98,7 @@ pub enum Fields {
 
 /// How `X-RateLimit-Reset` is counted. The draft's `t` is always a delta.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reset {
     /// Seconds since 1970.
@@ -94,7 +110,7 @@ pub enum Reset {
 
 /// What a reset is the time of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
 pub enum ResetOf {
     /// More remains than now: the oldest request leaves the window, the next unit is back.
@@ -138,11 +154,17 @@ impl From<String> for Report {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Names {
+    /// Default: `X-RateLimit-Limit`.
     pub(super) limit: FieldName,
+    /// Default: `X-RateLimit-Remaining`.
     pub(super) remaining: FieldName,
+    /// Default: `X-RateLimit-Reset`.
     pub(super) reset: FieldName,
+    /// Default: `Retry-After`.
     pub(super) retry_after: FieldName,
+    /// Default: `RateLimit-Policy`.
     pub(super) policy: FieldName,
+    /// Default: `RateLimit`.
     pub(super) ratelimit: FieldName,
 }
 
@@ -224,7 +246,7 @@ impl Units {
 
 /// A status that denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(try_from = "u16")]
 pub(super) struct Status(pub(super) u16);
 
@@ -342,6 +364,12 @@ impl Dialect {
     /// knows them all can tell a misspelt one.
     pub fn names_of_bodies(&self) -> impl Iterator<Item = &str> {
         self.bodies.keys().map(String::as_str)
+    }
+
+    /// Whether any denial has a body.
+    #[cfg(feature = "policy")]
+    pub(crate) fn has_bodies(&self) -> bool {
+        self.body.is_some() || self.body_never.is_some() || !self.bodies.is_empty()
     }
 
     /// What a body is: its media type, and how it is written.

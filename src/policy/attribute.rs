@@ -8,6 +8,24 @@ use std::{net::IpAddr, str::from_utf8};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributeId(pub(super) u16);
 
+/// What every request has, as attributes that no host gives: for conditions and quotas.
+impl AttributeId {
+    /// In upper case, HEAD as GET.
+    pub(super) const METHOD: Self = Self(u16::MAX);
+    /// In lower case, without port.
+    pub(super) const HOST: Self = Self(u16::MAX - 1);
+    /// Made normal.
+    pub(super) const PATH: Self = Self(u16::MAX - 2);
+
+    pub(super) const BUILT_IN: [(Self, &'static str); 3] =
+        [(Self::METHOD, "method"), (Self::HOST, "host"), (Self::PATH, "path")];
+
+    /// What a file calls it, if it is built in.
+    pub(super) fn built_in(self) -> Option<&'static str> {
+        Self::BUILT_IN.iter().find(|(id, _)| *id == self).map(|(_, name)| *name)
+    }
+}
+
 /// The number of a cost dimension, as [`AttributeId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DimensionId(pub(super) u16);
@@ -43,7 +61,8 @@ impl Names {
             self.0.get_mut(at)?.said = true;
             return u16::try_from(at).ok();
         }
-        let number = u16::try_from(self.0.len()).ok()?;
+        // The last numbers are of what is built in.
+        let number = u16::try_from(self.0.len()).ok().filter(|n| *n < AttributeId::PATH.0)?;
         self.0.push(Known { name: name.into(), said: true });
         Some(number)
     }
@@ -85,11 +104,24 @@ pub(super) enum Value<'r> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attributes {
     kinds: Vec<(AttributeId, Kind)>,
+    has_built_in: bool,
 }
 
 impl Attributes {
     pub(super) fn declare(&mut self, id: AttributeId, kind: Kind) {
         self.kinds.push((id, kind));
+    }
+
+    /// Conditions or quotas name what is built in.
+    pub(super) fn declare_built_in(&mut self, id: AttributeId) {
+        if self.kind(id).is_none() {
+            self.declare(id, Kind::Text(None));
+            self.has_built_in = true;
+        }
+    }
+
+    pub(super) fn has_built_in(&self) -> bool {
+        self.has_built_in
     }
 
     pub(super) fn kind(&self, id: AttributeId) -> Option<&Kind> {
@@ -132,5 +164,23 @@ impl Attributes {
             let given = list.or_else(|| request.given(*id))?;
             self.value(*id, request).is_none().then_some((*id, given))
         })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_gets_a_number_of_what_is_built_in() {
+        let all =
+            (0..AttributeId::PATH.0).map(|n| Known { name: n.to_string().into(), said: true });
+        let mut names = Names(all.collect());
+        assert_eq!(names.find_or_add("one more"), None);
+        assert_eq!(names.find_or_add("65532"), Some(65_532));
+        assert_eq!(AttributeId(65_532).built_in(), None);
+        for (id, name) in AttributeId::BUILT_IN {
+            assert_eq!((names.name(id.0), id.built_in()), ("", Some(name)));
+        }
     }
 }

@@ -75,7 +75,9 @@ impl Policy {
             status: None,
         };
         self.with_question(request, |question| {
-            self.decide_question(request, question, &mut decision);
+            self.with_built_in(request, question, |request| {
+                self.decide_question(request, question, &mut decision);
+            });
         });
         decision
     }
@@ -97,6 +99,7 @@ impl Policy {
         }
     }
 
+    #[inline(never)]
     fn decide_question<'p>(
         &'p self,
         request: &Request<'_>,

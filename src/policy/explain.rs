@@ -148,13 +148,21 @@ impl Policy {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn explain(&self, request: &Request<'_>) -> Explanation<'_> {
-        self.with_question(request, |question| self.explain_question(request, question, true))
+        self.explain_by(request, true)
     }
 
     /// As [`explain`](Self::explain), without the limits whose routes or conditions do not
     /// match: it takes no time for them.
     pub fn explain_asked(&self, request: &Request<'_>) -> Explanation<'_> {
-        self.with_question(request, |question| self.explain_question(request, question, false))
+        self.explain_by(request, false)
+    }
+
+    fn explain_by(&self, request: &Request<'_>, all: bool) -> Explanation<'_> {
+        self.with_question(request, |question| {
+            self.with_built_in(request, question, |request| {
+                self.explain_question(request, question, all)
+            })
+        })
     }
 
     /// `all`: also why limits are not asked.

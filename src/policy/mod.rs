@@ -167,7 +167,7 @@ use penalty::Penalty;
 use route_table::RouteTable;
 use rules::Rules;
 use select::AllConditions;
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// Limits that were read from a file, with the memory in which they keep their keys.
 ///
@@ -213,8 +213,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// What is wrong beyond single fields: routes, groups that are ambiguous, sizes
-    /// for which there is no memory.
+    /// Sizes for which there is no memory.
     pub fn from_file(file: &PolicyFile) -> Result<Self, PolicyError> {
         let clock = MonotonicClock::new();
         let moment = Moment::read(&clock);
@@ -457,12 +456,27 @@ impl Policy {
         value: &(impl AsRef<[u8]> + ?Sized),
         quota: Option<&str>,
     ) -> Result<(), OverrideError> {
-        let Some(limit) = self.find(limit).filter(|limit| limit.quotas.has_overrides()) else {
+        let found = self.find(limit).and_then(|found| Some((found, found.quotas.overrides_by()?)));
+        let Some((limit, by)) = found else {
             return Err(OverrideError::NoOverrides { limit: limit.to_owned() });
         };
         let chosen = quota.map(|quota| limit.read_quota(quota)).transpose()?;
-        limit.quotas.set(value.as_ref(), chosen);
+        limit.quotas.set(&self.normal_value(by, value.as_ref()), chosen);
         Ok(())
+    }
+
+    /// A value as requests are compared with it, where it is of what is built in.
+    fn normal_value<'v>(&self, of: AttributeId, value: &'v [u8]) -> Cow<'v, [u8]> {
+        let Ok(text) = str::from_utf8(value) else { return value.into() };
+        match of {
+            AttributeId::METHOD => route::counted_as(text).to_ascii_uppercase().into_bytes().into(),
+            AttributeId::HOST => route::bare_host(text).to_ascii_lowercase().into_bytes().into(),
+            AttributeId::PATH => {
+                let mut scratch = path::Scratch::default();
+                self.paths.normal(value, &mut scratch).to_owned().into_bytes().into()
+            }
+            _ => value.into(),
+        }
     }
 
     fn find(&self, name: &str) -> Option<&Limit> {
@@ -479,7 +493,7 @@ impl Policy {
     }
 
     fn attribute_name(&self, id: AttributeId) -> &str {
-        self.names.name(id.0)
+        id.built_in().unwrap_or_else(|| self.names.name(id.0))
     }
 
     fn dimension_name(&self, id: DimensionId) -> &str {

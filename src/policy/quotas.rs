@@ -115,9 +115,9 @@ impl Quotas {
         }
     }
 
-    /// Whether single values may have quotas of their own.
-    pub(super) fn has_overrides(&self) -> bool {
-        self.overrides.is_some()
+    /// The attribute whose single values may have quotas of their own.
+    pub(super) fn overrides_by(&self) -> Option<AttributeId> {
+        self.overrides.as_ref().map(|overrides| overrides.by)
     }
 
     /// Gives a value a quota at run time, or takes that away.

@@ -3,6 +3,7 @@
 use super::{
     Policy,
     attribute::{AttributeId, DimensionId},
+    route_table::Question,
 };
 use smallvec::SmallVec;
 use std::fmt;
@@ -39,6 +40,8 @@ pub struct Request<'r> {
     pub(super) path: &'r [u8],
     attributes: SmallVec<[(AttributeId, &'r [u8]); 12]>,
     costs: SmallVec<[(DimensionId, u64); 4]>,
+    /// What is [built in](AttributeId::BUILT_IN), where conditions or quotas name it.
+    built_in: [&'r [u8]; 3],
 }
 
 impl<'r> Request<'r> {
@@ -50,6 +53,7 @@ impl<'r> Request<'r> {
             path,
             attributes: SmallVec::new(),
             costs: SmallVec::new(),
+            built_in: [&[]; 3],
         }
     }
 
@@ -103,12 +107,58 @@ impl<'r> Request<'r> {
 
     /// The text that was given for an attribute, unless it is empty.
     pub(super) fn given(&self, id: AttributeId) -> Option<&'r [u8]> {
-        let (_, value) = self.attributes.iter().find(|(known, _)| *known == id)?;
-        (!value.is_empty()).then_some(*value)
+        let value = if id >= AttributeId::PATH {
+            *self.built_in.get(usize::from(AttributeId::METHOD.0.abs_diff(id.0)))?
+        } else {
+            self.attributes.iter().find(|(known, _)| *known == id)?.1
+        };
+        (!value.is_empty()).then_some(value)
     }
 
     pub(super) fn units(&self, id: DimensionId) -> Option<u64> {
         self.costs.iter().find(|(known, _)| *known == id).map(|(_, units)| *units)
+    }
+}
+
+impl Policy {
+    /// Runs with a request that knows what is built in, where the policy asks for that as
+    /// for attributes.
+    pub(super) fn with_built_in<T>(
+        &self,
+        request: &Request<'_>,
+        question: Question<'_>,
+        run: impl FnOnce(&Request<'_>) -> T,
+    ) -> T {
+        if !self.attributes.has_built_in() {
+            return run(request);
+        }
+        let (mut method, mut host) = ([0; 32], [0; 255]);
+        let built_in = [
+            in_case(question.method(), &mut method, <[u8]>::make_ascii_uppercase),
+            in_case(question.host().unwrap_or_default(), &mut host, <[u8]>::make_ascii_lowercase),
+            question.path().as_bytes(),
+        ];
+        run(&Request {
+            policy: self,
+            method: request.method,
+            host: request.host,
+            path: request.path,
+            attributes: request.attributes.iter().copied().collect(),
+            costs: request.costs.clone(),
+            built_in,
+        })
+    }
+}
+
+/// A text in one case. No method and no host of DNS is longer than there is room.
+fn in_case<'t>(text: &'t str, room: &'t mut [u8], make: impl Fn(&mut [u8])) -> &'t [u8] {
+    match room.get_mut(..text.len()) {
+        Some(room) => {
+            room.copy_from_slice(text.as_bytes());
+            make(room);
+            room
+        }
+        None => text.as_bytes(),
     }
 }
 

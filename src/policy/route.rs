@@ -80,8 +80,14 @@ impl Route {
             errors.add(host_at, "leave the scheme out: a route is of both http and https");
             return Err(errors.0);
         }
-        if METHODS.contains(&host) {
+        if host.split(',').all(|part| METHODS.contains(&part)) {
             errors.add(host_at, format!("expected a space after the method {host}"));
+            return Err(errors.0);
+        }
+        if methods.split_whitespace().any(|word| word.contains('.') && !word.contains(',')) {
+            let message = "expected the method first and no space after the host, as in \
+                           `POST api.example.com/v1`";
+            errors.add(0..slash, message);
             return Err(errors.0);
         }
         let methods = errors.methods(methods);
@@ -195,6 +201,57 @@ impl Host {
             Self::Exactly(_) => usize::MAX,
         }
     }
+}
+
+/// A single method as requests are compared with it: in upper case.
+pub(crate) fn one_method(text: &str) -> Result<String, Vec<RouteError>> {
+    let mut errors = Errors(Vec::new());
+    if counted_as(text.trim()) == "GET" && !text.trim().eq_ignore_ascii_case("GET") {
+        errors.add(0..text.len(), "HEAD counts as GET; write GET");
+        return Err(errors.0);
+    }
+    let Methods(methods) = errors.methods(text);
+    match &*methods {
+        [one] if errors.0.is_empty() => Ok(one.to_string()),
+        _ => {
+            if errors.0.is_empty() {
+                errors.add(0..text.len(), "expected one method, such as GET or POST");
+            }
+            Err(errors.0)
+        }
+    }
+}
+
+/// A single host as requests are compared with it: in lower case, without port.
+pub(crate) fn one_host(text: &str) -> Result<String, Vec<RouteError>> {
+    let mut errors = Errors(Vec::new());
+    match errors.host(text, 0) {
+        Host::Exactly(name) => return Ok(name.into()),
+        Host::Below(_) => errors.add(0..2, "expected one host: only routes know *. before one"),
+        Host::Any if errors.0.is_empty() => {
+            errors.add(0..text.len(), "expected a host, such as api.example.com");
+        }
+        Host::Any => {}
+    }
+    Err(errors.0)
+}
+
+/// A single path as requests are compared with it: made normal.
+pub(crate) fn one_path(text: &str, rules: PathRules) -> Result<String, Vec<RouteError>> {
+    let mut errors = Errors(Vec::new());
+    if !text.starts_with('/') {
+        errors.add(0..text.len(), "expected a path that begins with /, as in `/v1/scans`");
+        return Err(errors.0);
+    }
+    let (segments, rest) = errors.path(text, 0, rules);
+    let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+    if errors.0.is_empty() && (rest || !segments.iter().all(literal)) {
+        errors.add(0..text.len(), "expected one path: only routes know {name} and /**");
+    }
+    if !errors.0.is_empty() {
+        return Err(errors.0);
+    }
+    Ok(rules.normal(text.as_bytes(), &mut Scratch::default()).to_owned())
 }
 
 /// A host without its port, the user before it, and the dot that ends a full name.
@@ -437,6 +494,9 @@ mod tests {
             ("https://a.b/c", &[("https:", "scheme")]),
             ("POST https://a.b/c", &[("https:", "scheme")]),
             ("POST/v1", &[("POST", "space after the method")]),
+            ("POST,GET/v1", &[("POST,GET", "space after the method")]),
+            ("a.b POST /v1", &[("a.b POST ", "the method first")]),
+            ("POST a.b /v1", &[("POST a.b ", "the method first")]),
             ("GET POST /v1", &[("GET POST", "a comma")]),
             ("GET,,POST /v1", &[("", "expected a method")]),
             ("GET,P(ST,* /v1", &[("P(ST", "is no method"), ("*", "leave the method out")]),

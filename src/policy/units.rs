@@ -82,7 +82,8 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
 }
 
 /// `100 MB` (10⁸), `1 MiB` (2²⁰), `1.5 GB`, `10`.
-pub(crate) fn amount(text: &str) -> Result<u64, String> {
+#[cfg(test)]
+fn amount(text: &str) -> Result<u64, String> {
     amount_in(text, "")
 }
 
@@ -200,6 +201,31 @@ fn refused(expected: &str, found: &str) -> String {
 }
 
 const FOUND: &str = "; found ";
+
+/// A quota or a span of time as it would be written here: `10 per minute` as `10/min`, `1
+/// hour` as `1 h`, `1,000/s` as `1_000/s`.
+pub(crate) fn usual(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase().replace(" per ", "/").replace(" a ", "/");
+    let (units, period) = match text.split_once('/') {
+        Some((units, period)) => (Some(units.trim()), period.trim()),
+        None => (None, &*text),
+    };
+    let digits = period.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, rest) = period.split_at_checked(digits)?;
+    let (word, rest) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+    let unit = match word {
+        "second" | "seconds" | "sec" | "secs" => "s",
+        "minute" | "minutes" | "mins" | "m" => "min",
+        "hour" | "hours" | "hr" | "hrs" => "h",
+        "day" | "days" => "d",
+        "s" | "min" | "h" | "d" | "ms" | "us" | "ns" => word,
+        _ => return None,
+    };
+    let Some(units) = units else { return Some(format!("{count} {unit}")) };
+    let thousands = units.strip_suffix('k').map(|units| format!("{units}_000"));
+    let units = thousands.unwrap_or_else(|| units.replace(',', "_"));
+    Some(format!("{units}/{count}{unit} {rest}").trim_end().to_owned())
+}
 
 /// What an error of these parsers expected, for whoever shows what was found in another way.
 pub(crate) fn expected(error: &str) -> &str {

@@ -4,6 +4,7 @@
 
 mod around;
 mod attack;
+mod built_in;
 mod hammering;
 mod hostile;
 mod leases;

@@ -124,6 +124,29 @@ const EIGHT: &str = r#"
     blocks = ["2 s", "5 s"]
 "#;
 
+/// Methods, hosts and paths that conditions and quotas name are made normal in place.
+#[test]
+fn no_condition_allocates() {
+    let policy = policy(
+        "[[limit]]\nname = \"l\"\nkey = [\"host\"]\nunless = { path = \"/health\" }\n\
+         quota = { by = \"method\", GET = \"9/s\", otherwise = \"5/s\" }\nmissing = \"skip\"\n",
+    );
+    let round = || {
+        for (method, host, path) in [
+            ("get", "A.example:80", "//a/%62"),
+            ("POST", "b.example", "/health"),
+            ("HEAD", "", "/"),
+        ] {
+            let request = policy.request(method, path).host(host);
+            let _ = policy.check_at(&request, start());
+        }
+    };
+    round();
+    let before = ALLOCATIONS.get();
+    round();
+    assert_eq!(ALLOCATIONS.get(), before);
+}
+
 #[test]
 fn no_decision_allocates() {
     let policy = policy(EIGHT);

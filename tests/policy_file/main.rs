@@ -3,8 +3,11 @@
 #![cfg(all(feature = "policy", not(loom)))]
 #![allow(clippy::format_push_string, clippy::format_collect)] // short files, written once
 
+mod at_once;
+mod compared;
 mod hostile;
 mod mistakes;
+mod newcomers;
 
 use tollgate::policy::{PolicyError, PolicyFile};
 
@@ -60,6 +63,18 @@ fn after_head(lines: &str, expected: &[&str]) {
 fn in_limit(lines: &str, expected: &[&str]) {
     let limit = "[[limit]]\nname = \"second\"\nkey = [\"org\"]\nquota = \"10/min\"\n";
     after_head(&format!("{limit}{lines}"), expected);
+}
+
+/// One limit by an algorithm with a quota, which stand in lines 12 and 13.
+#[track_caller]
+fn quota(algorithm: &str, quota: &str, expected: &[&str]) {
+    let more = if algorithm == "leases" { "ttl = \"1 h\"" } else { "cost = \"bytes\"" };
+    after_head(
+        &format!(
+            "[[limit]]\nname = \"x\"\nalgorithm = \"{algorithm}\"\nquota = {quota}\nkey = []\n{more}"
+        ),
+        expected,
+    );
 }
 
 #[test]
@@ -142,15 +157,12 @@ fn wrong_kinds_of_values() {
             "[attribute.a]\nkind = \"ip\"\nipv4_prefix = 0x21",
             "3:15 expected a whole number from 0 to 32, found the number 0x21",
         ),
-        (
-            "[response]\nstatus = 200",
-            "2:10 expected a whole number from 400 to 599, found the number 200",
-        ),
+        ("[response]\nstatus = 200", "2:10 200 is no status of a denial: expected 400 to 599"),
         (
             "[response]\nstatus = -1",
-            "2:10 expected a whole number from 400 to 599, found the number -1",
+            "2:10 expected a whole number up to 65535, found the number -1",
         ),
-        ("[response]\nreport = 1", "2:10 expected `binding`, `all`, a limit's name or { group"),
+        ("[response]\nreport = 1", "2:10 expected a text, found the number 1"),
     ] {
         let found = problems(line);
         assert!(found[0].starts_with(expected), "{line}: {found:#?}");
@@ -168,7 +180,11 @@ fn unknown_fields_and_the_nearest_known() {
     );
     after_head(
         "[path]\ncase_ = 1",
-        &["11:1 there is no field `case_` here | did you mean `case`?"],
+        &[
+            "11:1 there is no field `case_` here | did you mean `case`?",
+            // What it says is known, too.
+            "11:9 expected one of `sensitive` and `insensitive`, found the number 1",
+        ],
     );
     after_head("[response]\nnames = { Limit = \"x\" }", &["11:11 there is no field `Limit`"]);
     // One slip, one problem: that the meant field is missing goes without saying.

@@ -1,14 +1,17 @@
 //! Whether a file makes sense: what can be told without building anything.
 
 use super::{
-    model::{Algorithm, Document, Exempt, Headers, Limit, Penalty, Refuse, Report},
+    groups,
+    model::{Algorithm, Document, Exempt, Limit, Penalty, Refuse},
     problem::{Problems, Said},
-    quotas,
+    quotas, resolve,
+    response::Response,
     scope::{Routes, Scope, not_empty, once},
     source::{At, Span},
     texts::{did_you_mean, shown},
     values::{Block, Conditions, Missing, Name},
 };
+use crate::headers::{Fields, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A block's number has four bits, of which one value is kept back.
@@ -19,34 +22,37 @@ pub(super) fn check(document: &mut Document, problems: &mut Problems<'_>) {
     for limit in &mut document.limit.value.0 {
         quotas::resolve(&mut limit.value, problems);
     }
+    resolve::resolve(document, problems);
     let document = &*document;
     let scope = Scope::new(document, problems);
     names(document, problems);
     for limit in document.limit.iter() {
         one_limit(limit, &scope, problems);
     }
-    groups(document, problems);
+    groups::check(document, problems);
     let limits = Limits::of(document);
     limits.missing(document, problems);
     for refuse in document.refuse.iter() {
         let Refuse { routes, when, unless, networks, .. } = &refuse.value;
-        let places = Routes::of(routes.as_ref(), problems);
-        scope.conditions(when, &places, problems);
-        scope.conditions(unless, &places, problems);
+        let _ = Routes::of(routes.as_ref(), problems);
+        scope.conditions(when, problems);
+        scope.conditions(unless, problems);
         if let Some(networks) = networks {
             scope.networks(networks, problems);
         }
-        somewhere(refuse.span, [routes.is_some(), networks.is_some()], [when, unless], problems);
+        let given = [routes.is_some(), networks.is_some(), refuse.has_strays];
+        somewhere(refuse.span, given, [when, unless], problems);
     }
     for exempt in document.exempt.iter() {
         let Exempt { routes, when, unless, networks, .. } = &exempt.value;
-        let places = Routes::of(routes.as_ref(), problems);
-        scope.conditions(when, &places, problems);
-        scope.conditions(unless, &places, problems);
+        let _ = Routes::of(routes.as_ref(), problems);
+        scope.conditions(when, problems);
+        scope.conditions(unless, problems);
         if let Some(networks) = networks {
             scope.networks(networks, problems);
         }
-        somewhere(exempt.span, [routes.is_some(), networks.is_some()], [when, unless], problems);
+        let given = [routes.is_some(), networks.is_some(), exempt.has_strays];
+        somewhere(exempt.span, given, [when, unless], problems);
     }
     for penalty in document.penalty.iter() {
         one_penalty(penalty, &scope, &limits, problems);
@@ -74,7 +80,7 @@ fn names(document: &Document, problems: &mut Problems<'_>) {
     let mut seen: BTreeMap<&str, (Span, &str)> = BTreeMap::new();
     for (name, kind) in all {
         plain(name, problems);
-        if Report::WORDS.contains(&name.as_str()) {
+        if Response::is_word(name) {
             problems.say(name.span, || {
                 format!("`{}` is a word of `report`, and cannot be a name", name.value)
             });
@@ -101,12 +107,12 @@ fn plain(text: &At<String>, problems: &mut Problems<'_>) {
 
 fn one_limit(limit: &At<Limit>, scope: &Scope<'_>, problems: &mut Problems<'_>) {
     let places = Routes::of(limit.routes.as_ref(), problems);
-    scope.conditions(&limit.when, &places, problems);
-    scope.conditions(&limit.unless, &places, problems);
+    scope.conditions(&limit.when, problems);
+    scope.conditions(&limit.unless, problems);
     scope.key(&limit.key, &places, problems);
-    scope.quota(limit, &places, problems);
+    scope.quota(limit, problems);
     if let Some(overrides) = &limit.overrides {
-        scope.overrides(overrides, &places, problems);
+        scope.overrides(overrides, problems);
     }
     for text in [&limit.group, &limit.cost, &limit.unit].into_iter().flatten() {
         plain(text, problems);
@@ -173,30 +179,15 @@ fn by_algorithm(limit: &At<Limit>, problems: &mut Problems<'_>) {
     }
 }
 
-/// At most one limit of a group is its fallback.
-fn groups(document: &Document, problems: &mut Problems<'_>) {
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-    for limit in document.limit.iter().filter(|limit| limit.fallback.value) {
-        let Some(group) = &limit.group else { continue };
-        if let Some(first) = seen.get(group.as_str()) {
-            let line = problems.line(*first);
-            problems.say(limit.fallback.span, || {
-                format!("the group `{}` has a fallback already, in {line}", shown(group))
-            });
-        } else {
-            seen.insert(group, limit.fallback.span);
-        }
-    }
-}
-
 /// A refusal or exemption of everything is more likely a slip than meant.
 fn somewhere(
     span: Span,
-    given: [bool; 2],
-    conditions: [&Conditions; 2],
+    given: [bool; 3],
+    conditions: [&At<Conditions>; 2],
     problems: &mut Problems<'_>,
 ) {
-    if given == [false, false] && conditions.iter().all(|c| c.is_empty()) {
+    let wrong = conditions.iter().any(|c| c.is_given() && problems.within(c.span));
+    if given == [false; 3] && !wrong && conditions.iter().all(|c| c.is_empty()) {
         problems.miss(span, || {
             Said::from("this is about every request").hint(
                 "say `routes`, `when`, `unless` or `networks`; routes = [\"/**\"] if all is meant",
@@ -205,20 +196,30 @@ fn somewhere(
     }
 }
 
+/// Whether a name could be read.
+fn is_known(name: &At<String>) -> bool {
+    !name.trim().is_empty()
+}
+
 /// The limits by name.
 struct Limits<'d> {
     by_name: BTreeMap<&'d str, usize>,
+    /// Whether there are more of them, or of what else has names, than could be read.
+    are_more: bool,
 }
 
 impl<'d> Limits<'d> {
     fn of(document: &'d Document) -> Self {
-        let named = document.limit.iter().enumerate();
-        Self { by_name: named.map(|(at, limit)| (limit.name.as_str(), at)).collect() }
+        let named = document.limit.iter().enumerate().filter(|(_, limit)| limit.name.is_given());
+        let are_more = document.has_strays
+            || document.limit.iter().any(|limit| !is_known(&limit.name))
+            || document.limit.is_given() && document.limit.is_empty();
+        Self { by_name: named.map(|(at, limit)| (limit.name.as_str(), at)).collect(), are_more }
     }
 
     fn get(&self, name: &At<String>, problems: &mut Problems<'_>) -> Option<usize> {
         let found = self.by_name.get(name.as_str()).copied();
-        if found.is_none() {
+        if found.is_none() && !self.are_more {
             problems.say(name.span, || {
                 let hint = did_you_mean(name, self.by_name.keys().copied());
                 Said::from(format!("no limit is called `{}`", shown(name))).maybe(hint)
@@ -287,41 +288,46 @@ fn one_penalty(
 
 fn response(document: &Document, limits: &Limits<'_>, problems: &mut Problems<'_>) {
     let Document { limit, refuse, penalty, response, .. } = document;
-    let groups = || limit.iter().filter_map(|limit| limit.group.as_ref()).map(|g| g.as_str());
-    match &response.report.value {
+    let Response { dialect, report, group, bodies, content_type, is_open } = &response.value;
+    match dialect.report() {
         Report::Limit(name) => {
-            limits.get(name, problems);
+            limits.get(&At::new(name.clone(), report.start..report.end), problems);
         }
-        Report::Group(group) if group.is_given() && !groups().any(|g| g == group.value) => {
-            problems.say(group.span, || {
-                let hint = did_you_mean(group, groups());
-                Said::from(format!("no limit is of the group `{}`", shown(group))).maybe(hint)
-            });
-        }
-        Report::All if response.headers.value != Headers::Ratelimit => {
-            problems.say(response.report.span, || {
+        Report::All if dialect.headers() != Fields::RateLimit && !is_open => {
+            problems.say(*report, || {
                 Said::from("`all` limits are told of by `headers = \"ratelimit\"` alone")
                     .hint("the other fields have room for one: `binding`, or a limit's name")
             });
         }
-        Report::Group(_) | Report::Binding | Report::All => {}
+        _ => {}
     }
-    if let Some(bodies) = &response.bodies {
-        let others = refuse.iter().map(|r| &r.name).chain(penalty.iter().map(|p| &p.name));
-        let names = limits.by_name.keys().copied().chain(others.map(|name| name.as_str()));
+    let groups = || limit.iter().filter_map(|limit| limit.group.as_ref());
+    let more_groups = limits.are_more
+        || limit.iter().any(|limit| limit.has_strays)
+        || groups().any(|group| problems.within(group.span));
+    if let Some(group) = group.as_ref().filter(|group| group.is_given() && !more_groups)
+        && !groups().any(|known| known.value == group.value)
+    {
+        problems.say(group.span, || {
+            let hint = did_you_mean(group, groups().map(|known| known.as_str()));
+            Said::from(format!("no limit is of the group `{}`", shown(group))).maybe(hint)
+        });
+    }
+    let others = || refuse.iter().map(|r| &r.name).chain(penalty.iter().map(|p| &p.name));
+    if !limits.are_more && others().all(is_known) {
+        let names = limits.by_name.keys().copied().chain(others().map(|name| name.as_str()));
         let names: BTreeSet<&str> = names.collect();
-        for (name, _) in bodies.iter().filter(|(name, _)| !names.contains(name.as_str())) {
+        for name in bodies.iter().filter(|name| !names.contains(name.as_str())) {
             problems.say(name.span, || {
                 let hint = did_you_mean(name, names.iter().copied());
                 Said::from(format!("nothing that denies is called `{}`", shown(name))).maybe(hint)
             });
         }
     }
-    let without = response.body.is_none() && response.body_never.is_none();
-    if let Some(content_type) = &response.content_type {
-        if without && response.bodies.is_none() {
-            problems.say(content_type.span, || "there is no `body` that it would be the type of");
-        }
-        plain(content_type, problems);
+    if let Some(content_type) = content_type
+        && !dialect.has_bodies()
+        && !is_open
+    {
+        problems.say(content_type.span, || "there is no `body` that it would be the type of");
     }
 }

@@ -1,10 +1,14 @@
 #![doc = include_str!("format.md")]
 
 mod check;
+mod fields;
+pub(super) mod groups;
 pub(super) mod model;
 mod problem;
 mod quotas;
 mod read;
+pub(super) mod resolve;
+mod response;
 #[cfg(all(test, not(loom)))]
 mod schema;
 mod scope;
@@ -28,17 +32,12 @@ use toml::de::{DeTable, DeValue};
 /// A policy file that was read and checked: plain data, from which a policy is made.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
-    /// For what is found wrong later, such as two routes that are equally specific.
+    /// For what is found wrong later: no memory, no room in the policy that it replaces.
     pub(crate) source: Source,
     pub(crate) document: Document,
 }
 
 impl PolicyFile {
-    /// The text that was read.
-    pub(super) fn text(&self) -> &str {
-        &self.source.text
-    }
-
     /// Reads a file. `name` is what messages call it.
     ///
     /// ```
@@ -88,22 +87,77 @@ impl PolicyFile {
     }
 }
 
+/// What the parser says of what was understood well enough to go on: no more follows
+/// from it.
+const TWICE: &str = "duplicate key";
+const UNQUOTED: &str = "string values must be quoted";
+
 /// Notes what is no TOML; whether the rest makes sense in spite of it.
 fn syntax(source: &Source, mut errors: Vec<toml::de::Error>, problems: &mut Problems<'_>) -> bool {
-    const TWICE: &str = "duplicate key";
     let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
     errors.sort_by_key(start);
     // One slip makes several errors, and the first of a line is nearest to it.
     errors.dedup_by_key(|error| source.line_of(start(error)));
+    // Where a table stands twice, so may all that is in it.
+    let (mut table_twice, mut seen) = (false, 0);
     for error in &errors {
         let span = Span::from(error.span().unwrap_or_default());
-        problems.say(span, || {
-            if error.message() == TWICE {
-                let key = source.text.get(span.start..span.end).unwrap_or_default();
-                return Said::from(format!("`{}` is said twice", texts::shown(key)));
-            }
-            Said::from(format!("no TOML: {}", error.message()))
-        });
+        let number = source.line_of(span.start);
+        let is_header = |number| source.line(number).trim_start().starts_with('[');
+        table_twice &= !(seen + 1..=number).any(is_header);
+        seen = number;
+        if error.message() != TWICE {
+            problems.say(span, || not_toml(error.message(), source, span));
+            continue;
+        }
+        if table_twice {
+            continue;
+        }
+        table_twice = is_header(number);
+        let key = source.text.get(span.start..span.end).unwrap_or_default();
+        let several = ["limit", "refuse", "exempt", "penalty"].contains(&key);
+        let header = source.line(number).trim() == format!("[{key}]");
+        // With the brackets, of which there should be more: that is said hereby.
+        let (span, hint) = if several && header {
+            let span = Span { start: span.start.saturating_sub(1), end: span.end + 1 };
+            (span, Some(format!("there may be several: write `[[{key}]]`")))
+        } else {
+            (span, None)
+        };
+        problems
+            .say(span, || Said::from(format!("`{}` is said twice", texts::shown(key))).maybe(hint));
     }
-    errors.iter().all(|error| error.message() == TWICE)
+    errors.iter().all(|error| {
+        let has_text = error.span().is_some_and(|span| !span.is_empty());
+        let message = error.message();
+        message.starts_with(TWICE) || message.starts_with(UNQUOTED) && has_text
+    })
+}
+
+/// What is said of a text that is no TOML, with what is wrong most often.
+fn not_toml(message: &str, source: &Source, span: Span) -> Said {
+    let line = source.line(source.line_of(span.start));
+    let found = source.text.get(span.start..).and_then(|rest| rest.chars().next());
+    let text = source.text.get(span.start..span.end).unwrap_or_default();
+    if message.starts_with(UNQUOTED) && text.is_empty() {
+        return Said::from("no TOML: expected a value");
+    }
+    if message.starts_with(UNQUOTED) {
+        let bare = text.trim_matches(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']);
+        return Said::from("a text needs quotes").hint(format!("write \"{}\"", texts::shown(bare)));
+    }
+    let hint = if message.starts_with("invalid boolean") {
+        Some("true and false are written in lower case".to_owned())
+    } else if message.starts_with("invalid basic string")
+        || message.starts_with("invalid literal string")
+    {
+        Some("a text ends on its line, with the quote that it begins with".to_owned())
+    } else if found == Some(':') && !line.contains('=') {
+        Some("a key and its value have `=` between them".to_owned())
+    } else if found == Some('{') && line.trim_start().starts_with('{') {
+        Some("a policy file is TOML, not JSON".to_owned())
+    } else {
+        None
+    };
+    Said::from(format!("no TOML: {message}")).maybe(hint)
 }

@@ -1,17 +1,19 @@
 //! The model: every field of a policy file, with its default and what it means. The
 //! comments are also what editors show.
-#![allow(dead_code)] // a response is checked here, and read by the dialect itself
+#![allow(dead_code)] // the description of a policy is for people
 
 use super::{
+    fields::Fields,
     problem::Problems,
-    read::{Fields, List, Named, Read, Tables, Value, Whole, one_of, table, unexpected, words},
+    read::{List, Named, Read, Tables, Value, Whole, no_table, one_of, table, words},
+    response::Response,
     source::At,
     values::{
-        Block, Conditions, DAY, Given, Missing, Name, Networks, Quotas, Share, SpanOfTime, Zone,
+        Block, Conditions, DAY, Given, Missing, Name, Networks, Place, Quotas, Share, SpanOfTime,
+        Zone,
     },
 };
 use crate::algorithm::MAX_UNITS;
-use toml::de::DeValue;
 
 /// A status of an HTTP error.
 pub(crate) type Status = Whole<400, 599>;
@@ -120,7 +122,7 @@ table! {
         /// What it is called; no two are called the same.
         name: String => required,
         /// Where it applies: `[METHOD[,METHOD]] [host]/path`. Default: everywhere.
-        routes: List<String> => optional,
+        routes: List<Place> => optional,
         /// It applies where all of these hold.
         when: Conditions => or(Conditions::default()),
         /// It applies where none of these hold.
@@ -202,7 +204,7 @@ table! {
         /// What it is called; no two are called the same.
         name: String => required,
         /// Where it applies. Default: everywhere.
-        routes: List<String> => optional,
+        routes: List<Place> => optional,
         /// It applies where all of these hold.
         when: Conditions => or(Conditions::default()),
         /// It applies where none of these hold.
@@ -220,7 +222,7 @@ table! {
         /// What it is called; no two are called the same.
         name: String => required,
         /// Where it applies. Default: everywhere.
-        routes: List<String> => optional,
+        routes: List<Place> => optional,
         /// It applies where all of these hold.
         when: Conditions => or(Conditions::default()),
         /// It applies where none of these hold.
@@ -248,139 +250,10 @@ table! {
         /// So long after a block the next is the first again.
         decay: SpanOfTime => or(SpanOfTime(DAY)),
         /// The routes that are blocked. Default: all.
-        covers: List<String> => optional,
+        covers: List<Place> => optional,
         /// The status while blocked.
         status: Status => or(Whole(403)),
         /// Keys that there is room for.
         capacity: Capacity => or(Whole(CAPACITY)),
-    }
-}
-
-table! {
-    /// What a response says.
-    pub(crate) struct Response {
-        /// The status of a denial, unless its limit has one.
-        status: Status => or(Whole(429)),
-        /// The status of a denial that waiting does not help. Default: `status`.
-        status_never: Status => optional,
-        /// The header fields.
-        headers: Headers => or(Headers::XRatelimit),
-        /// `X-RateLimit-Reset` in seconds since 1970, or from now.
-        reset: Reset => or(Reset::Epoch),
-        /// When the next unit is back, or when all are.
-        reset_of: ResetOf => or(ResetOf::Next),
-        /// The limit that is told of: `binding` is the one nearest to denying, of all or of
-        /// one group; `all` is for `ratelimit`.
-        report: Report => or(Report::Binding),
-        /// Other names of header fields.
-        names: FieldNames => or(FieldNames::default()),
-        /// What `qu` of the IETF draft calls units, by ours.
-        units: Named<String, String> => optional,
-        /// The body of a denial, with `{limit}`, `{remaining}`, `{retry_after}`, `{reset}`,
-        /// `{name}`, `{status}` and `{unit}`; or `problem` (RFC 9457). Default: none.
-        body: String => optional,
-        /// The body where there is no time to wait. Default: `body`.
-        body_never: String => optional,
-        /// Bodies by the name of the limit, refusal or penalty that denies.
-        bodies: Named<String, String> => optional,
-        /// The type of these bodies. Default: JSON for what begins like it, else plain text.
-        content_type: String => optional,
-    }
-}
-
-table! {
-    /// Other names of header fields.
-    pub(crate) struct FieldNames {
-        /// Default: `X-RateLimit-Limit`.
-        limit: String => optional,
-        /// Default: `X-RateLimit-Remaining`.
-        remaining: String => optional,
-        /// Default: `X-RateLimit-Reset`.
-        reset: String => optional,
-        /// Default: `Retry-After`.
-        retry_after: String => optional,
-        /// Default: `RateLimit-Policy`.
-        policy: String => optional,
-        /// Default: `RateLimit`.
-        ratelimit: String => optional,
-    }
-}
-
-/// The limit that a response tells of.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Report {
-    #[default]
-    Binding,
-    All,
-    Limit(At<String>),
-    /// The binding one of a group.
-    Group(At<String>),
-}
-
-impl Report {
-    /// What limits cannot be called.
-    pub(super) const WORDS: [&'static str; 2] = ["binding", "all"];
-}
-
-table! {
-    /// A group of limits.
-    pub(crate) struct OfGroup {
-        /// The group.
-        group: String => required,
-    }
-}
-
-impl Read for Report {
-    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
-        match value.get_ref() {
-            DeValue::Table(_) => Self::Group(OfGroup::read(value, problems).group),
-            DeValue::String(text) if text == "binding" => Self::Binding,
-            DeValue::String(text) if text == "all" => Self::All,
-            DeValue::String(_) => Self::Limit(At::read(value, problems)),
-            _ => {
-                let expected = "`binding`, `all`, a limit's name or { group = \"...\" }";
-                unexpected(value, expected, problems);
-                Self::default()
-            }
-        }
-    }
-
-    #[cfg(test)]
-    fn schema() -> serde_json::Value {
-        serde_json::json!({ "oneOf": [{ "type": "string" }, OfGroup::schema()] })
-    }
-
-    #[cfg(test)]
-    fn written(&self) -> Option<serde_json::Value> {
-        Some("binding".into())
-    }
-}
-
-words! {
-    /// Header fields.
-    pub(crate) enum Headers {
-        #[default]
-        XRatelimit = "x-ratelimit",
-        Ratelimit = "ratelimit",
-        RetryAfter = "retry-after",
-        None = "none",
-    }
-}
-
-words! {
-    /// How a time is told.
-    pub(crate) enum Reset {
-        #[default]
-        Epoch = "epoch",
-        Delta = "delta",
-    }
-}
-
-words! {
-    /// Which time is told.
-    pub(crate) enum ResetOf {
-        #[default]
-        Next = "next",
-        Full = "full",
     }
 }

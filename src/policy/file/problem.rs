@@ -1,7 +1,7 @@
 //! What is wrong with a policy file, and where.
 
 use super::source::{Source, Span};
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, ops::Range};
 
 /// So many problems are told; the rest are counted.
 const MOST: usize = 100;
@@ -206,6 +206,33 @@ impl<'s> Problems<'s> {
         } else {
             self.found.push(Found { span, said: what().into(), wrong });
         }
+    }
+
+    /// Several things of the text that stands there, each at its bytes of the text. Where
+    /// escapes keep those from being told, at the whole text.
+    pub(crate) fn say_of<S: Into<Said>>(
+        &mut self,
+        span: Span,
+        text: &str,
+        what: impl IntoIterator<Item = (Range<usize>, S)>,
+    ) {
+        let written = self.source.text.get(span.start..span.end).unwrap_or_default();
+        let quotes = [0, 1, 3].into_iter().find(|quotes| {
+            written.len() == text.len() + 2 * quotes
+                && written.get(*quotes..quotes + text.len()) == Some(text)
+        });
+        for (at, said) in what {
+            let at = quotes.map_or(span, |quotes| Span {
+                start: span.start + quotes + at.start,
+                end: span.start + quotes + at.end,
+            });
+            self.push(at, true, || said);
+        }
+    }
+
+    /// The text of the file there.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        self.source.text.get(span.start..span.end).unwrap_or_default()
     }
 
     /// Whether something within the value there is wrong.

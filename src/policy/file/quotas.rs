@@ -27,12 +27,13 @@ pub(super) fn resolve(limit: &mut Limit, problems: &mut Problems<'_>) {
     if problems.within(limit.algorithm.span) {
         return;
     }
+    let own = limit.unit.as_ref().or(limit.cost.as_ref()).map_or("", |unit| unit.as_str());
     let overrides = limit.overrides.iter_mut().flat_map(|overrides| overrides.value.all_mut());
     for given in limit.quota.value.all_mut().chain(overrides) {
-        meaning(algorithm, given, problems);
+        meaning(algorithm, own, given, problems);
     }
     if let Some(largest) = &mut limit.largest {
-        meaning(algorithm, largest, problems);
+        meaning(algorithm, own, largest, problems);
         if largest.means == Amount::Unlimited {
             problems.say(largest.span, || "`largest` is a quota: there is no room without end");
         }
@@ -49,8 +50,8 @@ pub(super) fn resolve(limit: &mut Limit, problems: &mut Problems<'_>) {
     }
 }
 
-fn meaning(algorithm: Algorithm, given: &mut At<Given>, problems: &mut Problems<'_>) {
-    match amount(algorithm, &given.written) {
+fn meaning(algorithm: Algorithm, own: &str, given: &mut At<Given>, problems: &mut Problems<'_>) {
+    match amount(algorithm, &given.written, own) {
         Ok(amount) => given.value.means = amount,
         Err(said) => problems.say(given.span, || said),
     }
@@ -92,13 +93,14 @@ fn one_window(algorithm: Algorithm, all: &[&At<Given>], problems: &mut Problems<
     }
 }
 
-fn amount(algorithm: Algorithm, written: &Written) -> Result<Amount, Said> {
+/// `own` is what the limit calls its unit.
+fn amount(algorithm: Algorithm, written: &Written, own: &str) -> Result<Amount, Said> {
     match (written, algorithm) {
         (Written::Wrong, _) => Ok(Amount::Unlimited),
         (Written::Text(text), _) if text.trim() == "unlimited" => Ok(Amount::Unlimited),
         (Written::Whole(number), Algorithm::Leases | Algorithm::Size) => count(algorithm, *number),
         (Written::Text(text), Algorithm::Leases | Algorithm::Size) => {
-            let number = units::amount(text).map_err(|why| {
+            let number = units::amount_in(text, own).map_err(|why| {
                 let expected = if algorithm == Algorithm::Size { "\"100 MB\"" } else { "20" };
                 let why = units::expected(&why);
                 format!("expected an amount, such as {expected}, found `{}`: {why}", shown(text))
@@ -157,13 +159,17 @@ fn calendar(text: &str) -> Result<Amount, Said> {
 fn rate(algorithm: Algorithm, text: &str) -> Result<Amount, Said> {
     let quota: Quota = text.parse().map_err(|why| {
         let said = Said::from(format!("no quota: `{}`: {why}", shown(text)));
-        let hint = match units::calendar(text) {
-            Ok((0, _)) => return nothing(),
-            Ok(_) => Some("units of the calendar: `algorithm = \"calendar\"`".to_owned()),
-            Err(_) if text.trim_start().starts_with("0/") => return nothing(),
-            Err(_) => None,
-        };
-        said.maybe(hint)
+        if matches!(units::calendar(text), Ok((0, _))) || text.trim_start().starts_with("0/") {
+            return nothing();
+        }
+        let usual = units::usual(text).filter(|usual| usual.parse::<Quota>().is_ok());
+        let usual = usual.map(|usual| format!("write \"{usual}\""));
+        let calendar = "units of the calendar: `algorithm = \"calendar\"`";
+        let calendar = units::calendar(text).is_ok().then(|| calendar.to_owned());
+        said.maybe(match (usual, calendar) {
+            (Some(usual), Some(calendar)) => Some(format!("{usual}; {calendar}")),
+            (usual, calendar) => usual.or(calendar),
+        })
     })?;
     let (units, burst) = (quota.units(), quota.burst_units());
     if algorithm == Algorithm::Gcra {

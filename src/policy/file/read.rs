@@ -3,15 +3,12 @@
 
 use super::{
     problem::{Problems, Said},
-    source::{At, Span},
-    texts::{did_you_mean, listed, nearest, shown},
+    source::At,
+    texts::{did_you_mean, listed, shown},
 };
 use crate::policy::units;
 use std::ops::Deref;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::{Spanned, de::DeValue};
 
 /// A value of the document.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -37,8 +34,21 @@ pub(super) fn unexpected(value: &Value<'_>, expected: &str, problems: &mut Probl
     problems.say(value.span().into(), || format!("expected {expected}, found {}", found(value)));
 }
 
+/// Notes that the value is no table.
+pub(super) fn no_table(value: &Value<'_>, problems: &mut Problems<'_>) {
+    let span = value.span().into();
+    let header = problems.text(span);
+    let name = header.strip_prefix("[[").and_then(|rest| rest.strip_suffix("]]"));
+    let hint = match name {
+        Some("attribute") => Some("write `[attribute.ip]`, with its name".to_owned()),
+        name => name.map(|name| format!("there is one: write `[{}]`", shown(name))),
+    };
+    problems
+        .say(span, || Said::from(format!("expected a table, found {}", found(value))).maybe(hint));
+}
+
 /// What a value is, as messages say it.
-fn found(value: &Value<'_>) -> String {
+pub(super) fn found(value: &Value<'_>) -> String {
     match value.get_ref() {
         DeValue::String(text) => format!("the text `{}`", shown(text)),
         DeValue::Integer(number) => format!("the number {}", shown(&number.to_string())),
@@ -111,7 +121,14 @@ impl<const LEAST: u64, const MOST: u64> Read for Whole<LEAST, MOST> {
         match whole(value.get_ref()) {
             Some(number) if (LEAST..=MOST).contains(&number) => Self(number),
             _ => {
-                unexpected(value, &format!("a whole number from {LEAST} to {MOST}"), problems);
+                problems.say(value.span().into(), || {
+                    let found = found(value);
+                    let text = value.get_ref().as_str().and_then(|text| text.parse::<u64>().ok());
+                    let number = text.filter(|number| (LEAST..=MOST).contains(number));
+                    let hint = number.map(|number| format!("without quotes: {number}"));
+                    let expected = format!("a whole number from {LEAST} to {MOST}");
+                    Said::from(format!("expected {expected}, found {found}")).maybe(hint)
+                });
                 Self::default()
             }
         }
@@ -160,7 +177,11 @@ impl<T> Deref for List<T> {
 impl<T: Read> Read for List<T> {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         let Some(list) = value.get_ref().as_array() else {
-            unexpected(value, "a list", problems);
+            problems.say(value.span().into(), || {
+                let text = value.get_ref().as_str();
+                let hint = text.map(|text| format!("write [\"{}\"]", shown(text)));
+                Said::from(format!("expected a list, found {}", found(value))).maybe(hint)
+            });
             return Self::default();
         };
         Self(list.iter().map(|value| At::read(value, problems)).collect())
@@ -193,11 +214,17 @@ impl<T> Deref for Tables<T> {
 impl<T: Read> Read for Tables<T> {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         if value.get_ref().is_table() {
-            problems.say(value.span().into(), || {
-                Said::from("there may be several of these, so its header has two brackets")
-                    .hint("write `[[limit]]`, `[[refuse]]`, `[[exempt]]`, `[[penalty]]`")
+            let span = value.span().into();
+            let header = problems.text(span).to_owned();
+            problems.say(span, || {
+                let said = "there may be several of these, so its header has two brackets";
+                let name = header.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                Said::from(said).hint(match name {
+                    Some(name) => format!("write `[[{}]]`", shown(name)),
+                    None => "write `[[limit]]`, or a list of tables".to_owned(),
+                })
             });
-            return Self::default();
+            return Self(vec![At::read(value, problems)]);
         }
         Self(List::read(value, problems).0)
     }
@@ -229,7 +256,7 @@ impl<K, T> Deref for Named<K, T> {
 impl<K: for<'a> From<&'a str>, T: Read> Read for Named<K, T> {
     fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
         let Some(table) = value.get_ref().as_table() else {
-            unexpected(value, "a table", problems);
+            no_table(value, problems);
             return Self::default();
         };
         let entries = table.iter().map(|(key, value)| {
@@ -244,74 +271,6 @@ impl<K: for<'a> From<&'a str>, T: Read> Read for Named<K, T> {
     fn schema() -> serde_json::Value {
         serde_json::json!({ "type": "object", "additionalProperties": T::schema() })
     }
-}
-
-/// The fields of one table while they are read.
-pub(super) struct Fields<'t, 'p, 's> {
-    table: &'t DeTable<'t>,
-    header: Span,
-    /// Known names that unknown ones seem to mean: no need to say that those are missing.
-    meant: Vec<&'static str>,
-    problems: &'p mut Problems<'s>,
-}
-
-impl<'t, 'p, 's> Fields<'t, 'p, 's> {
-    /// Notes every field that is not among the known.
-    pub(super) fn new(
-        table: &'t DeTable<'t>,
-        header: Span,
-        known: &[&'static str],
-        problems: &'p mut Problems<'s>,
-    ) -> Self {
-        let mut meant = Vec::new();
-        for (key, _) in table {
-            let name = key.get_ref().as_ref();
-            if known.contains(&name) {
-                continue;
-            }
-            // Whatever is not told anyway costs no comparisons.
-            let near =
-                (!problems.is_full()).then(|| nearest(name, known.iter().copied())).flatten();
-            // Not said of the key, whose place may be that of its value: `[limt.x]`.
-            problems.miss(key.span().into(), || {
-                let hint = did_you_mean(name, near);
-                let hint = hint.unwrap_or_else(|| format!("known are {}", all(known)));
-                Said::from(format!("there is no field `{}` here", shown(name))).hint(hint)
-            });
-            meant.extend(near);
-        }
-        Self { table, header, meant, problems }
-    }
-
-    pub(super) fn required<T: Read>(&mut self, name: &'static str, about: &str) -> At<T> {
-        self.optional(name).unwrap_or_else(|| {
-            if !self.meant.contains(&name) {
-                let about = about.trim().split_once(". ").map_or(about.trim(), |(first, _)| first);
-                self.problems.miss(self.header, || {
-                    Said::from(format!("`{name}` is missing"))
-                        .hint(format!("`{name}`: {}", about.trim_end_matches('.')))
-                });
-            }
-            At::nowhere(T::default())
-        })
-    }
-
-    pub(super) fn optional<T: Read>(&mut self, name: &'static str) -> Option<At<T>> {
-        self.table.get(name).map(|value| At::read(value, self.problems))
-    }
-
-    pub(super) fn or<T: Read>(&mut self, name: &'static str, default: T) -> At<T> {
-        self.optional(name).unwrap_or(At::nowhere(default))
-    }
-}
-
-fn all(known: &[&'static str]) -> String {
-    let mut known = known.to_vec();
-    known.sort_unstable();
-    if known.len() <= 12 {
-        return listed(known);
-    }
-    known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Declares a table of the file: its model, how it is read, its part of the schema. A
@@ -343,18 +302,24 @@ macro_rules! table {
         #[derive(Clone, Debug)]
         pub(crate) struct $table {
             $( $(#[doc = $doc])* pub(crate) $field: table!(@type $kind $type), )*
+            /// Whether the file says more of it, and nobody knows what.
+            #[allow(dead_code)] // of some tables it makes no difference
+            pub(super) has_strays: bool,
         }
 
         impl Default for $table {
             fn default() -> Self {
-                Self { $( $field: table!(@default $kind $($default)?), )* }
+                Self {
+                    $( $field: table!(@default $kind $($default)?), )*
+                    has_strays: false,
+                }
             }
         }
 
         impl Read for $table {
             fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
                 let Some(table) = value.get_ref().as_table() else {
-                    unexpected(value, "a table", problems);
+                    no_table(value, problems);
                     return Self::default();
                 };
                 let known = [$(stringify!($field)),*];
@@ -363,6 +328,7 @@ macro_rules! table {
                     $( $field: table!(
                         @read fields stringify!($field), concat!($($doc),*), $kind $($default)?
                     ), )*
+                    has_strays: fields.have_strays(),
                 }
             }
 
@@ -436,27 +402,39 @@ pub(super) fn one_of<T: Copy + Default>(
     let known = words.iter().find(|(known, _)| Some(*known) == word);
     known.map_or_else(
         || {
-            problems.say(value.span().into(), || {
-                let known = words.iter().map(|(word, _)| *word);
-                let hint = word.and_then(|word| did_you_mean(word, known.clone()));
-                Said::from(format!("expected one of {}, found {}", listed(known), found(value)))
-                    .maybe(hint)
-            });
+            let known = words.iter().map(|(word, _)| *word);
+            problems.say(value.span().into(), || wrong_word(value, known));
             T::default()
         },
         |(_, meaning)| *meaning,
     )
 }
 
+/// What is said of a value that is none of these words.
+pub(super) fn wrong_word(
+    value: &Value<'_>,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Said {
+    let word = value.get_ref().as_str();
+    let hint = word.and_then(|word| did_you_mean(word, known.clone()));
+    Said::from(format!("expected one of {}, found {}", listed(known), found(value))).maybe(hint)
+}
+
 /// A value that a text says, as `parse` reads it.
 pub(super) fn text<T: Default>(
     value: &Value<'_>,
     expected: &str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, String>,
     problems: &mut Problems<'_>,
 ) -> T {
     let Some(text) = value.get_ref().as_str() else {
-        unexpected(value, expected, problems);
+        problems.say(value.span().into(), || {
+            let number = whole(value.get_ref());
+            let texts = number.map(|number| [format!("{number} s"), format!("{number}%")]);
+            let fits = texts.into_iter().flatten().find(|text| parse(text).is_ok());
+            Said::from(format!("expected {expected}, found {}", found(value)))
+                .maybe(fits.map(|text| format!("write \"{text}\"")))
+        });
         return T::default();
     };
     parse(text).unwrap_or_else(|why| {

@@ -34,6 +34,39 @@ pub(super) fn object<const N: usize>(about: &[&str], fields: [Field<'_>; N]) -> 
     table
 }
 
+/// The schema of what serde reads, without references: it is a part of another one.
+pub(super) fn of<T: schemars::JsonSchema>() -> Value {
+    let mut schema = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    if let Some(root) = schema.as_object_mut() {
+        root.remove("title");
+    }
+    adapt(&mut schema);
+    schema
+}
+
+/// As the rest of the schema is: TOML knows no null, and comments are sentences.
+fn adapt(schema: &mut Value) {
+    if let Value::Object(map) = schema {
+        for (key, value) in map.iter_mut() {
+            match (key.as_str(), value) {
+                ("type", value @ Value::Array(_)) => *value = value[0].take(),
+                ("description", Value::String(text)) => *text = text.replace('\n', " "),
+                (_, value) => adapt(value),
+            }
+        }
+        map.retain(|key, value| key != "format" && (key != "default" || !value.is_null()));
+    } else if let Value::Array(list) = schema {
+        list.iter_mut().for_each(adapt);
+    }
+}
+
 fn sentence(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }

@@ -6,8 +6,9 @@ use super::{
     read::{List, Named},
     source::{At, Span},
     texts::{did_you_mean, listed, shown},
-    values::{Condition, Conditions, Given, Name, Networks, Quotas},
+    values::{Condition, Conditions, Given, Name, Networks, Place, Quotas},
 };
+use crate::policy::route::Route;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The words of a table of quotas that are no values.
@@ -16,12 +17,22 @@ const RESERVED: [&str; 2] = ["by", "otherwise"];
 /// The attributes that a file declares.
 pub(super) struct Scope<'d> {
     attributes: BTreeMap<&'d str, Declared<'d>>,
+    /// Whether there are more of them than could be read.
+    are_more: bool,
 }
 
 struct Declared<'d> {
-    kind: Kind,
-    /// Its values, where they are listed and nothing is wrong with the list.
-    values: Option<BTreeSet<&'d str>>,
+    /// None where that is not known for something that is wrong.
+    kind: Option<Kind>,
+    values: Values<'d>,
+}
+
+/// The values of an attribute.
+enum Values<'d> {
+    Any,
+    Listed(BTreeSet<&'d str>),
+    /// Something is wrong with them, which was reported.
+    Wrong,
 }
 
 impl<'d> Scope<'d> {
@@ -29,9 +40,16 @@ impl<'d> Scope<'d> {
         let mut attributes = BTreeMap::new();
         for (name, attribute) in &**document.attribute {
             attribute_name(name, problems);
-            let kind = attribute.kind.value;
-            let values = attribute.values.as_ref().filter(|list| !problems.within(list.span));
-            let values = values.map(|list| list.iter().map(|value| value.as_str()).collect());
+            let wrong = attribute.has_strays
+                || problems.within(attribute.span)
+                || attribute.kind.is_given() && problems.within(attribute.kind.span);
+            let values = match &attribute.values {
+                Some(list) if problems.within(list.span) => Values::Wrong,
+                Some(list) => Values::Listed(list.iter().map(|value| value.as_str()).collect()),
+                None if wrong => Values::Wrong,
+                None => Values::Any,
+            };
+            let kind = Some(attribute.kind.value).filter(|_| !wrong);
             attributes.insert(name.as_str(), Declared { kind, values });
         }
         let mut lists = Vec::new();
@@ -47,7 +65,8 @@ impl<'d> Scope<'d> {
                 }
                 only(!ip, list.span, "`values` are of texts", problems);
             }
-            if problems.within(attribute.kind.span) {
+            let known = attributes.get(name.as_str()).is_some_and(|known| known.kind.is_some());
+            if !known {
                 continue;
             }
             for prefix in [attribute.ipv4_prefix.span, attribute.ipv6_prefix.span] {
@@ -68,7 +87,7 @@ impl<'d> Scope<'d> {
                 });
             }
             attribute_name(from, problems);
-            let another = attributes.get(from.as_str()).is_some_and(|a| a.kind == Kind::Ip);
+            let another = attributes.get(from.as_str()).is_some_and(|a| a.kind == Some(Kind::Ip));
             only(
                 from.value != name.value && !another,
                 from.span,
@@ -78,9 +97,17 @@ impl<'d> Scope<'d> {
             lists.push(from.as_str());
         }
         for list in lists {
-            attributes.entry(list).or_insert(Declared { kind: Kind::Text, values: None });
+            let text = Declared { kind: Some(Kind::Text), values: Values::Any };
+            attributes.entry(list).or_insert(text);
         }
-        Self { attributes }
+        // A list's attribute is declared by an attribute that goes by it.
+        let are_more = document.has_strays
+            || document.attribute.is_given() && document.attribute.is_empty()
+            || document.attribute.iter().any(|(_, attribute)| {
+                let forwarded = attribute.forwarded.as_ref();
+                attribute.has_strays || forwarded.is_some_and(|from| problems.within(from.span))
+            });
+        Self { attributes, are_more }
     }
 
     fn declared(&self, name: &Name) -> Option<&Declared<'d>> {
@@ -99,31 +126,35 @@ impl<'d> Scope<'d> {
         }
     }
 
-    /// Whether the name is an attribute's. What a route says is compared by routes: left
-    /// out here, it would hold for everybody.
-    fn only_attribute(
+    /// Whether the name is known before any route is. What a route says of a path is
+    /// compared by routes: left out here, it would hold for everybody.
+    fn known_before(
         &self,
         name: &At<Name>,
-        routes: &Routes<'_>,
         what: &str,
+        hint: &'static str,
         problems: &mut Problems<'_>,
     ) {
-        if matches!(name.value, Name::Attribute(_)) {
-            self.name(name, routes, problems);
-        } else {
-            problems.say(name.span, || {
-                Said::from(format!("{what} is by an attribute"))
-                    .hint("`routes` say which methods, hosts and paths are meant")
-            });
+        match &name.value {
+            Name::Attribute(attribute) => self.attribute(attribute, name.span, problems),
+            Name::Method | Name::Host | Name::Path => {}
+            Name::Route => problems.say(name.span, || {
+                Said::from(format!("{what} is not by the route that matches")).hint(hint)
+            }),
+            Name::Parameter(_) => problems.say(name.span, || {
+                Said::from(format!("{what} is not by a parameter of the route")).hint(hint)
+            }),
         }
     }
 
     fn attribute(&self, name: &str, span: Span, problems: &mut Problems<'_>) {
-        if !self.attributes.contains_key(name) {
+        if !self.are_more && !self.attributes.contains_key(name) {
             problems.say(span, || {
                 let known = self.attributes.keys().copied().chain(Name::BUILT_IN);
                 let hint = did_you_mean(name, known);
-                let hint = hint.unwrap_or_else(|| "declare it: `[attribute.NAME]`".to_owned());
+                let name_of_it = if plain(name) { name } else { "NAME" };
+                let hint =
+                    hint.unwrap_or_else(|| format!("declare it: `[attribute.{name_of_it}]`"));
                 Said::from(format!("no attribute is called `{}`", shown(name))).hint(hint)
             });
         }
@@ -136,20 +167,25 @@ impl<'d> Scope<'d> {
         once(key, |name| name, problems);
     }
 
-    pub(super) fn conditions(
-        &self,
-        conditions: &Conditions,
-        routes: &Routes<'_>,
-        problems: &mut Problems<'_>,
-    ) {
+    pub(super) fn conditions(&self, conditions: &Conditions, problems: &mut Problems<'_>) {
         for (name, condition) in conditions.iter() {
-            self.only_attribute(name, routes, "a condition", problems);
-            let Condition::OneOf(list) = &condition.value else { continue };
+            let hint = "write what it should be into `routes`, such as `/users/me`: \
+                        that goes before `/users/{id}`";
+            self.known_before(name, "a condition", hint, problems);
+            let Condition::OneOf(list) = &condition.value else {
+                if matches!(name.value, Name::Method | Name::Path) {
+                    problems.say(
+                        condition.span,
+                        || "every request has one: expected a text or a list of texts",
+                    );
+                }
+                continue;
+            };
             let list = At::new(list.clone(), condition.span.start..condition.span.end);
             not_empty(&list, "no value is allowed", problems);
             once(&list, String::as_str, problems);
             let Some(declared) = self.declared(name) else { continue };
-            if declared.kind == Kind::Ip {
+            if declared.kind == Some(Kind::Ip) {
                 problems.say(condition.span, || {
                     Said::from("an address is there or not: expected true or false")
                         .hint("`networks` of `[[refuse]]` and `[[exempt]]` compare addresses")
@@ -164,7 +200,8 @@ impl<'d> Scope<'d> {
     pub(super) fn networks(&self, networks: &Named<String, Networks>, problems: &mut Problems<'_>) {
         for (name, networks) in networks.iter() {
             self.attribute(name, name.span, problems);
-            if self.attributes.get(name.as_str()).is_some_and(|a| a.kind != Kind::Ip) {
+            let declared = self.attributes.get(name.as_str());
+            if declared.and_then(|a| a.kind).is_some_and(|kind| kind != Kind::Ip) {
                 problems
                     .say(name.span, || format!("`{}` is no address: `kind = \"ip\"`", shown(name)));
             }
@@ -175,21 +212,19 @@ impl<'d> Scope<'d> {
     }
 
     /// Whether `quota` of the limit has something for each value that can come.
-    pub(super) fn quota(&self, limit: &Limit, routes: &Routes<'_>, problems: &mut Problems<'_>) {
+    pub(super) fn quota(&self, limit: &Limit, problems: &mut Problems<'_>) {
         let quota = &limit.quota;
         let Some(by) = &quota.by else { return };
-        self.table(quota, by, routes, problems);
-        if quota.otherwise.is_some() || problems.within(by.span) {
+        self.table(quota, by, problems);
+        let conditions = limit.when.iter().chain(limit.unless.iter());
+        let mut spans = conditions.flat_map(|(name, value)| [name.span, value.span]);
+        let wrong = limit.has_strays
+            || problems.within(by.span)
+            || quota.each.iter().any(|(value, _)| problems.within(value.span))
+            || spans.any(|span| problems.within(span));
+        if quota.otherwise.is_some() || wrong {
             return;
         }
-        let values = self.declared(by).and_then(|declared| declared.values.as_ref());
-        let Some(values) = values else {
-            problems.miss(quota.span, || {
-                Said::from("`otherwise` is missing: the quota of any other value")
-                    .hint("or list all `values` of the attribute")
-            });
-            return;
-        };
         let listed_in = |conditions: &Conditions| -> Option<BTreeSet<String>> {
             let (_, condition) = conditions.iter().find(|(name, _)| name.value == by.value)?;
             match &condition.value {
@@ -198,7 +233,27 @@ impl<'d> Scope<'d> {
             }
         };
         let (when, unless) = (listed_in(&limit.when), listed_in(&limit.unless));
-        let covered: BTreeSet<&str> = quota.each.iter().map(|(name, _)| name.as_str()).collect();
+        let values: Vec<&str> = match self.declared(by).map(|declared| &declared.values) {
+            Some(Values::Listed(values)) => values.iter().copied().collect(),
+            Some(Values::Wrong) => return,
+            Some(Values::Any) | None => match &when {
+                Some(when) => when.iter().map(String::as_str).collect(),
+                None if self.declared(by).is_none() && by.built_in().is_none() => return,
+                None => {
+                    problems.miss(quota.span, || {
+                        let hint = "or list all `values` of the attribute";
+                        let hint = by.built_in().is_none().then(|| hint.to_owned());
+                        Said::from("`otherwise` is missing: the quota of any other value")
+                            .maybe(hint)
+                    });
+                    return;
+                }
+            },
+        };
+        let overrides =
+            limit.overrides.iter().filter(|o| o.by.as_ref().is_some_and(|o| o.value == by.value));
+        let each = quota.each.iter().chain(overrides.flat_map(|overrides| overrides.each.iter()));
+        let covered: BTreeSet<&str> = each.map(|(name, _)| name.as_str()).collect();
         let open = values.iter().copied().filter(|value| {
             when.as_ref().is_none_or(|when| when.contains(*value))
                 && !unless.as_ref().is_some_and(|unless| unless.contains(*value))
@@ -213,14 +268,9 @@ impl<'d> Scope<'d> {
         }
     }
 
-    pub(super) fn overrides(
-        &self,
-        overrides: &At<Quotas>,
-        routes: &Routes<'_>,
-        problems: &mut Problems<'_>,
-    ) {
+    pub(super) fn overrides(&self, overrides: &At<Quotas>, problems: &mut Problems<'_>) {
         if let Some(by) = &overrides.by {
-            self.table(overrides, by, routes, problems);
+            self.table(overrides, by, problems);
         }
         if let Some(otherwise) = &overrides.otherwise {
             let what = "overrides are of single values; all others have `quota`";
@@ -230,17 +280,20 @@ impl<'d> Scope<'d> {
         }
     }
 
-    fn table(
-        &self,
-        quotas: &Quotas,
-        by: &At<Name>,
-        routes: &Routes<'_>,
-        problems: &mut Problems<'_>,
-    ) {
-        self.only_attribute(by, routes, "a table of quotas", problems);
+    fn table(&self, quotas: &Quotas, by: &At<Name>, problems: &mut Problems<'_>) {
+        let hint = "give each route a limit of its own, in one `group`";
+        self.known_before(by, "a table of quotas", hint, problems);
+        // Two spellings of one method, host or path.
+        let mut seen = BTreeMap::new();
+        for (value, _) in quotas.each.iter() {
+            if let Some(first) = seen.insert(value.as_str(), value.span) {
+                let line = problems.line(first);
+                problems.say(value.span, || format!("this is in the table twice, also in {line}"));
+            }
+        }
         if let Some(declared) = self.declared(by) {
             only(
-                declared.kind != Kind::Ip,
+                declared.kind != Some(Kind::Ip),
                 by.span,
                 "quotas are by the values of a text, not by addresses",
                 problems,
@@ -255,7 +308,7 @@ impl<'d> Scope<'d> {
 
 impl Declared<'_> {
     fn value(&self, value: &At<String>, problems: &mut Problems<'_>) {
-        let Some(values) = &self.values else { return };
+        let Values::Listed(values) = &self.values else { return };
         if !values.contains(value.as_str()) {
             problems.say(value.span, || {
                 let hint = did_you_mean(value, values.iter().copied());
@@ -266,13 +319,19 @@ impl Declared<'_> {
     }
 }
 
+/// Whether it needs no quotes as a key, and is short.
+fn plain(name: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    (1..40).contains(&name.len()) && name.bytes().all(fine)
+}
+
 /// An attribute's name: anything that can be told from what is built in.
 fn attribute_name(name: &At<String>, problems: &mut Problems<'_>) {
     if !matches!(Name::from(name.as_str()), Name::Attribute(_)) {
         problems.say(name.span, || format!("`{}` is built in", shown(name)));
     }
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || !name.chars().all(plain) {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || !name.chars().all(fine) {
         problems.say(name.span, || {
             format!("an attribute's name has letters, digits, _, - and ., not `{}`", shown(name))
         });
@@ -281,7 +340,7 @@ fn attribute_name(name: &At<String>, problems: &mut Problems<'_>) {
 
 /// The parameters that the routes of a limit have.
 pub(super) struct Routes<'d> {
-    list: &'d [At<String>],
+    list: &'d [At<Place>],
     having: BTreeMap<&'d str, usize>,
     known: Known,
 }
@@ -296,20 +355,17 @@ enum Known {
 }
 
 impl<'d> Routes<'d> {
-    pub(super) fn of(routes: Option<&'d At<List<String>>>, problems: &mut Problems<'_>) -> Self {
+    pub(super) fn of(routes: Option<&'d At<List<Place>>>, problems: &mut Problems<'_>) -> Self {
         let mut having = BTreeMap::new();
         let Some(list) = routes else {
             return Self { list: &[], having, known: Known::All };
         };
         not_empty(list, "no request is meant: leave it out to mean every request", problems);
-        once(list, String::as_str, problems);
-        for route in list.iter() {
-            if route.trim().is_empty() {
-                problems.say(route.span, || "a route is a text such as `POST /v1/scans/{id}`");
-            }
-            for name in parameters(route) {
-                *having.entry(name).or_insert(0) += 1;
-            }
+        once(list, |place| place.text.as_str(), problems);
+        for (name, _) in
+            list.iter().filter_map(|place| place.route.as_ref()).flat_map(Route::parameters)
+        {
+            *having.entry(name).or_insert(0) += 1;
         }
         let known = if problems.within(list.span) { Known::Wrong } else { Known::All };
         Self { list, having, known }
@@ -332,7 +388,8 @@ impl<'d> Routes<'d> {
         if having > 0 && having == self.list.len() {
             return;
         }
-        let without = self.list.iter().find(|route| !parameters(route).contains(name));
+        let has = |route: &Route| route.parameters().any(|(known, _)| known == name);
+        let without = self.list.iter().find(|place| !place.route.as_ref().is_some_and(has));
         let line = without.map(|route| problems.line(route.span));
         problems.say(span, || {
             let shown = shown(name);
@@ -345,12 +402,6 @@ impl<'d> Routes<'d> {
             .maybe(hint)
         });
     }
-}
-
-/// The names of the parameters of a route: `{name}`, `{name:rest}`.
-fn parameters(route: &str) -> BTreeSet<&str> {
-    let parts = route.split('{').skip(1).filter_map(|part| part.split_once('}'));
-    parts.map(|(name, _)| name.split_once(':').map_or(name, |(name, _)| name)).collect()
 }
 
 /// Notes a list without anything in it.

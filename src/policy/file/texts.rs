@@ -40,15 +40,52 @@ pub(super) fn did_you_mean<'a>(
     nearest(name, known).map(|known| format!("did you mean `{}`?", shown(known)))
 }
 
-/// The known name that the fewest slips of the pen turn into `name`.
+/// What others call what is called something else here.
+const ALSO_CALLED: [(&str, &str); 27] = [
+    ("limit", "quota"),
+    ("rate", "quota"),
+    ("max", "quota"),
+    ("requests", "quota"),
+    ("by", "key"),
+    ("type", "kind"),
+    ("type", "algorithm"),
+    ("strategy", "algorithm"),
+    ("timezone", "zone"),
+    ("code", "status"),
+    ("if", "when"),
+    ("except", "unless"),
+    ("timeout", "ttl"),
+    ("duration", "ttl"),
+    ("message", "body"),
+    ("count", "denials"),
+    ("string", "text"),
+    ("address", "ip"),
+    ("ipv4", "ip"),
+    ("ipv6", "ip"),
+    ("token-bucket", "gcra"),
+    ("leaky-bucket", "gcra"),
+    ("sliding-window", "sliding-log"),
+    ("fixed-window", "calendar"),
+    ("concurrency", "leases"),
+    ("concurrent", "leases"),
+    ("disabled", "shadow"),
+];
+
+/// The known name that is meant by another one, or that the fewest slips of the pen turn
+/// into `name`.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = letters(name)?;
+    let known: Vec<&str> = known.into_iter().take(2000).collect();
+    let also = ALSO_CALLED.iter().filter(|(other, _)| other.chars().eq(name.iter().copied()));
+    let mut also = also.filter_map(|(_, ours)| known.iter().find(|known| **known == *ours));
+    if let Some(ours) = also.next() {
+        return Some(ours);
+    }
     known
         .into_iter()
-        .take(2000)
         .filter_map(|known| {
             let other = letters(known)?;
-            let most = name.len().max(other.len()).div_ceil(3).min(3);
+            let most = (name.len().max(other.len()) / 3).clamp(1, 3);
             let slips = (name.len().abs_diff(other.len()) <= most).then(|| slips(&name, &other))?;
             (slips <= most && slips < name.len()).then_some((slips, known))
         })
@@ -131,6 +168,10 @@ mod tests {
             ("xyz", None),
             ("", None),
             (&"k".repeat(100), None),
+            ("by", Some("key")),
+            ("kay", Some("key")),
+            ("same", Some("name")),
+            ("some", None),
         ] {
             assert_eq!(nearest(name, known), found, "{name}");
         }

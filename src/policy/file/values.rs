@@ -1,11 +1,15 @@
 //! The values of a policy file: names, conditions, quotas, times, networks.
 
 use super::{
-    problem::Problems,
-    read::{Fields, List, Named, Read, Value, one_of, table, text, unexpected, whole},
+    fields::Fields,
+    problem::{Problems, Said},
+    read::{List, Named, Read, Value, found, no_table, one_of, table, text, unexpected, whole},
     source::At,
 };
-use crate::{policy::units, quota::Quota};
+use crate::{
+    policy::{attribute::AttributeId, route::Route, units},
+    quota::Quota,
+};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::{net::IpAddr, time::Duration};
@@ -62,6 +66,37 @@ impl Read for Name {
     }
 }
 
+impl Name {
+    /// The number of what a condition or a table of quotas may go by, if it is built in.
+    pub(crate) fn built_in(&self) -> Option<AttributeId> {
+        match self {
+            Self::Method => Some(AttributeId::METHOD),
+            Self::Host => Some(AttributeId::HOST),
+            Self::Path => Some(AttributeId::PATH),
+            Self::Route | Self::Parameter(_) | Self::Attribute(_) => None,
+        }
+    }
+}
+
+/// A route as the file writes it, and what it means by the rules of `[path]`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(super) text: String,
+    /// None where it is wrong, which was reported.
+    pub(crate) route: Option<Route>,
+}
+
+impl Read for Place {
+    fn read(value: &Value<'_>, problems: &mut Problems<'_>) -> Self {
+        Self { text: String::read(value, problems), route: None }
+    }
+
+    #[cfg(test)]
+    fn schema() -> serde_json::Value {
+        String::schema()
+    }
+}
+
 /// What must hold of a request, by attribute.
 pub(crate) type Conditions = Named<Name, Condition>;
 
@@ -85,8 +120,12 @@ impl Read for Condition {
             DeValue::String(_) => Self::OneOf(List(vec![At::read(value, problems)])),
             DeValue::Array(_) => Self::OneOf(List::read(value, problems)),
             _ => {
-                let expected = "a text, a list of texts, true (any value) or false (none)";
-                unexpected(value, expected, problems);
+                problems.say(value.span().into(), || {
+                    let expected = "a text, a list of texts, true (any value) or false (none)";
+                    let dotted = value.get_ref().is_table();
+                    let hint = dotted.then(|| "a name with a dot needs quotes".to_owned());
+                    Said::from(format!("expected {expected}, found {}", found(value))).maybe(hint)
+                });
                 Self::default()
             }
         }
@@ -296,7 +335,12 @@ pub(crate) struct SpanOfTime(pub(crate) Duration);
 
 impl SpanOfTime {
     fn parse(text: &str) -> Result<Self, String> {
-        match units::span(text)? {
+        let span = units::span(text).map_err(|why| match units::usual(text) {
+            Some(usual) if units::span(&usual).is_ok() => format!("write \"{usual}\""),
+            _ if why.starts_with("expected") => "units are d, h, min, s, ms, us, ns".to_owned(),
+            _ => why,
+        });
+        match span? {
             Duration::ZERO => Err("it is longer than 0".to_owned()),
             // Any time that can be told: see `Quota`.
             span if span > Quota::LONGEST_DEBT => Err("it is at most 1668 d".to_owned()),

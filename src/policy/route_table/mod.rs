@@ -48,6 +48,11 @@ impl<'a> Question<'a> {
         self.method.unwrap_or_default()
     }
 
+    /// Without its port, if one was told.
+    pub(crate) fn host(&self) -> Option<&'a str> {
+        self.host
+    }
+
     pub(crate) fn path(&self) -> &'a str {
         self.path
     }
@@ -112,7 +117,7 @@ impl RouteTable {
         Err(conflicts)
     }
 
-    /// The table of limits that are not in a group: none of them excludes another.
+    /// The table of limits whether they conflict or not.
     pub(crate) fn of_each<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Self {
         let mut table = Self::default();
         let everything = [Route::everything()];
