@@ -9,7 +9,8 @@ use crate::status::Fault;
 
 /// Something that C holds a pointer to.
 pub(crate) trait Handle: Sized {
-    /// As the header calls it.
+    /// As the header calls it: for those who keep a list.
+    #[cfg_attr(not(any(debug_assertions, feature = "checked")), allow(dead_code))]
     const NAME: &'static str;
 }
 

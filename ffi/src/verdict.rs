@@ -455,6 +455,7 @@ export! {
         moment: *const tollgate_moment,
     ) -> i32 {
         let verdict = verdict.get()?;
+        verdict.decision()?;
         let policy = Arc::clone(verdict.policy.as_ref().ok_or(Fault::Empty)?);
         let name = usize::try_from(dimension)
             .ok()

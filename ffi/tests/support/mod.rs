@@ -92,15 +92,49 @@ pub(crate) fn has(program: &str) -> bool {
     found
 }
 
-/// Builds the libraries with `cargo rustc`-like arguments, and returns the folder of both.
-pub(crate) fn libraries(arguments: &[&str], profile: &str) -> PathBuf {
-    // A folder of its own: the one that holds this test is locked while cargo runs it.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libraries");
-    run(Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--lib", "--manifest-path"])
-        .arg(crate_folder().join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .args(arguments));
-    target.join(profile)
+/// Builds both libraries, with debug assertions or as they are installed, and returns where
+/// they lie. Not before: cargo builds no library of C for a test.
+pub(crate) fn libraries(release: bool) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--quiet", "--lib", "--package", "tollgate-ffi", "--target-dir"]);
+    command.arg(target).current_dir(root());
+    if release {
+        command.arg("--release");
+    }
+    run(&mut command);
+    target.join(if release { "release" } else { "debug" })
+}
+
+/// Every warning is an error.
+pub(crate) const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+
+/// What a program that links the static library needs of the system.
+pub(crate) const SYSTEM: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lgcc_s"];
+
+/// Compiles a C program of `ffi/c`.
+pub(crate) fn compile(
+    name: &str,
+    library: &Path,
+    is_static: bool,
+    flags: &[&str],
+    into: &Path,
+) -> PathBuf {
+    let program = into.join(name);
+    let mut command = Command::new("gcc");
+    command.args(["-std=c11", "-g", "-O1"]).args(STRICT).args(flags);
+    command.arg("-I").arg(root().join("include"));
+    let starter = root().join("examples/policies/starter.toml");
+    command.arg(format!("-DSTARTER=\"{}\"", starter.display()));
+    command.arg(crate_folder().join(format!("c/{name}.c"))).arg("-o").arg(&program);
+    if is_static {
+        command.arg(library.join("libtollgate.a")).args(SYSTEM);
+    } else {
+        // By its SONAME, as a program finds it that is installed.
+        let named = into.join("libtollgate.so.0");
+        fs::copy(library.join("libtollgate.so"), &named).unwrap();
+        command.arg(&named).arg(format!("-Wl,-rpath,{}", into.display()));
+    }
+    run(&mut command);
+    program
 }
