@@ -60,9 +60,9 @@ if [[ $static ]]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     if ld -r --whole-archive "$destdir$libdir/libtollgate.a" -o "$work/tollgate.o" 2>"$work/log" &&
-        objcopy --wildcard --keep-global-symbol='tollgate_*' "$work/tollgate.o" 2>>"$work/log"; then
-        rm -f "$work/libtollgate.a"
-        ar rcs "$work/libtollgate.a" "$work/tollgate.o"
+        objcopy --wildcard --keep-global-symbol='tollgate_*' --remove-section='.llvm*' \
+            "$work/tollgate.o" 2>>"$work/log" &&
+        ar rcs "$work/libtollgate.a" "$work/tollgate.o" 2>>"$work/log"; then
         install -m 644 "$work/libtollgate.a" "$destdir$libdir/libtollgate.a"
     else
         echo "the static library keeps its inner symbols global: no ld or objcopy that can" >&2

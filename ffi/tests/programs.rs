@@ -15,7 +15,10 @@ fn programs_run() {
     let debug = libraries(false);
     let into = scratch("programs");
     for name in PROGRAMS.iter().chain(&["stale"]) {
-        assert_eq!(run(&mut Command::new(compile(name, &debug, false, &[], &into))), format!("{name}: ok\n"));
+        assert_eq!(
+            run(&mut Command::new(compile(name, &debug, false, &[], &into))),
+            format!("{name}: ok\n")
+        );
     }
     let release = libraries(true);
     let into = scratch("programs-release");
