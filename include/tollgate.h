@@ -168,8 +168,8 @@
 // A flag of options: `seed` is to be used. Else the table's hash is seeded at random.
 #define TOLLGATE_SEEDED 1
 
-// A flag of options: time counts from `epoch_ns`. Else from when the handle is made. For
-// those who give `now_ns` by a clock of their own.
+// A flag of options: time counts from `epoch_ns`, not from when the handle is made. For those
+// who give `now_ns` by a clock of their own: then always, and never TOLLGATE_NOW.
 #define TOLLGATE_FROM_EPOCH 2
 
 // A flag of options: decisions are counted, for tollgate_limiter_counts.

@@ -101,13 +101,17 @@ fn counted<T>(keys: &[[u8; 8]], mut decide: impl FnMut(&[u8; 8]) -> T) {
     }
 }
 
+/// Asks about each key.
+type Side<'a> = Box<dyn FnMut(&[[u8; 8]]) + 'a>;
+
 /// Both sides of a question.
 struct Pair<'a> {
     name: &'a str,
-    rust: Box<dyn FnMut(&[[u8; 8]]) + 'a>,
-    abi: Box<dyn FnMut(&[[u8; 8]]) + 'a>,
+    rust: Side<'a>,
+    abi: Side<'a>,
 }
 
+#[allow(clippy::too_many_lines)] // one pair after the other
 fn main() {
     let counting = env::args().any(|argument| argument == "count");
     let library = Library::load();

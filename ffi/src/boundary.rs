@@ -530,3 +530,38 @@ unsafe impl Plain for i32 {}
 unsafe impl Plain for u32 {}
 // SAFETY: an integer.
 unsafe impl Plain for usize {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_panic_leaves() {
+        assert_eq!(guard::<i32>(|_| panic!("planted")), codes::TOLLGATE_ERROR_PANIC);
+        assert_eq!(guard::<u64>(|_| panic!("planted")), 0);
+        guard::<()>(|_| panic!("planted"));
+        assert_eq!(guard::<i32>(|_| Ok(Code(2))), 2);
+        assert_eq!(guard::<i32>(|_| Err(Fault::Null)), codes::TOLLGATE_ERROR_NULL);
+    }
+
+    #[test]
+    fn rooms_are_sizes_that_there_were() {
+        use crate::decision::tollgate_decision;
+        let whole = size_of::<tollgate_decision>();
+        let least = tollgate_decision::LEAST;
+        for (size, served) in [
+            (0, false),
+            (least - 8, false),
+            (least, true),
+            (least + 4, false),
+            (whole - 1, false),
+            (whole, true),
+            (whole + 8, true),
+            (LARGEST, true),
+            (LARGEST + 8, false),
+            (usize::MAX, false),
+        ] {
+            assert_eq!(Room::of::<tollgate_decision>(size).is_ok(), served, "{size}");
+        }
+    }
+}

@@ -28,8 +28,8 @@ pub const TOLLGATE_WHEN_FULL_DENY: i32 = 1;
 
 /// A flag of options: `seed` is to be used. Else the table's hash is seeded at random.
 pub const TOLLGATE_SEEDED: u32 = 1;
-/// A flag of options: time counts from `epoch_ns`. Else from when the handle is made. For
-/// those who give `now_ns` by a clock of their own.
+/// A flag of options: time counts from `epoch_ns`, not from when the handle is made. For those
+/// who give `now_ns` by a clock of their own: then always, and never TOLLGATE_NOW.
 pub const TOLLGATE_FROM_EPOCH: u32 = 2;
 /// A flag of options: decisions are counted, for tollgate_limiter_counts.
 pub const TOLLGATE_COUNT: u32 = 4;

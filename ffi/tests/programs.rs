@@ -61,6 +61,27 @@ fn programs_run_under_valgrind() {
 }
 
 #[test]
+fn checks_allocate_nothing() {
+    if !has("gcc") {
+        return;
+    }
+    let wrapped =
+        ["malloc", "calloc", "realloc", "posix_memalign"].map(|name| format!("-Wl,--wrap={name}"));
+    let wrapped: Vec<&str> = wrapped.iter().map(String::as_str).collect();
+    let into = scratch("allocations");
+    run(&mut Command::new(compile("allocations", &libraries(true), true, &wrapped, &into)));
+}
+
+#[test]
+fn threads_share() {
+    if !has("gcc") {
+        return;
+    }
+    let into = scratch("threads");
+    run(&mut Command::new(compile("threads", &libraries(true), false, &["-pthread"], &into)));
+}
+
+#[test]
 fn no_function_is_left_out() {
     let nulls = fs::read_to_string(crate_folder().join("c/nulls.c")).unwrap();
     for name in exported() {
