@@ -275,8 +275,11 @@ export! {
         let penalty = penalty.text(length)?;
         let given = request.known()?;
         let request = given.get(&policy)?;
-        let moment = moment.or_now(&policy)?;
-        Ok(Code::there_was(policy.unblock_at(penalty, &request, moment)))
+        let lifted = match moment.given()? {
+            None => policy.unblock(penalty, &request),
+            Some(moment) => policy.unblock_at(penalty, &request, moment),
+        };
+        Ok(Code::there_was(lifted))
     }
 }
 
@@ -296,9 +299,12 @@ export! {
         let policy = policy.get()?.0.load();
         let limit = limit.text(length)?;
         let lease = lease.copied()?.get();
-        let moment = moment.or_now(&policy)?;
+        let moment = moment.given()?;
         policy.algorithm(limit).ok_or(Fault::Name)?;
-        Ok(Code::there_was(policy.release_at(limit, lease, moment)))
+        Ok(Code::there_was(match moment {
+            None => policy.release(limit, lease),
+            Some(moment) => policy.release_at(limit, lease, moment),
+        }))
     }
 }
 

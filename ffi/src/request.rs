@@ -101,10 +101,10 @@ impl tollgate_moment {
 }
 
 impl In<'_, tollgate_moment> {
-    /// The moment given, or now.
+    /// The moment given; `None` is now, as far as the clocks are asked for.
     #[inline(always)]
-    pub(crate) fn or_now(self, policy: &Policy) -> Result<Moment, Fault> {
-        if self.is_null() { Ok(policy.now()) } else { Ok(self.copied()?.get()) }
+    pub(crate) fn given(self) -> Result<Option<Moment>, Fault> {
+        if self.is_null() { Ok(None) } else { Ok(Some(self.copied()?.get())) }
     }
 }
 

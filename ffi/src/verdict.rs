@@ -71,7 +71,7 @@ impl tollgate_verdict {
         &mut self,
         policy: &tollgate_policy,
         given: &tollgate_request,
-        at: impl FnOnce(&Policy) -> Result<Moment, Fault>,
+        moment: Option<Moment>,
     ) -> Result<Outcome, Fault> {
         self.decision = None;
         let kept = match &mut self.policy {
@@ -85,23 +85,20 @@ impl tollgate_verdict {
         // decision that borrows from it was dropped; and the fields are dropped in order.
         let policy: &'static Policy = unsafe { &*Arc::as_ptr(kept) };
         let request: Request<'_> = given.get(policy)?;
-        let moment = at(policy)?;
-        Ok(self.decision.insert(policy.check_at(&request, moment)).outcome())
+        let decision = match moment {
+            None => policy.check(&request),
+            Some(moment) => policy.check_at(&request, moment),
+        };
+        Ok(self.decision.insert(decision).outcome())
     }
 
     fn decision(&self) -> Result<&PolicyDecision<'_>, Fault> {
         self.decision.as_ref().ok_or(Fault::Empty)
     }
 
-    /// Does something with the decision at a moment, or now.
-    fn change(
-        &mut self,
-        moment: crate::boundary::In<'_, tollgate_moment>,
-        change: impl FnOnce(&mut PolicyDecision<'static>, Moment),
-    ) -> Result<Code, Fault> {
-        let policy = self.policy.as_ref().ok_or(Fault::Empty)?;
-        let decision = self.decision.as_mut().ok_or(Fault::Empty)?;
-        change(decision, moment.or_now(policy)?);
+    /// Does something with the decision.
+    fn change(&mut self, change: impl FnOnce(&mut PolicyDecision<'static>)) -> Result<Code, Fault> {
+        change(self.decision.as_mut().ok_or(Fault::Empty)?);
         Ok(Code::OK)
     }
 }
@@ -140,7 +137,7 @@ export! {
         verdict.decision = None;
         let policy = policy.get()?;
         let request = request.known()?;
-        let said = verdict.decide(policy, &request, |policy| moment.or_now(policy))?;
+        let said = verdict.decide(policy, &request, moment.given()?)?;
         Ok(Code(outcome(said)))
     }
 }
@@ -461,7 +458,11 @@ export! {
             .ok()
             .and_then(|nth| policy.dimensions().nth(nth))
             .ok_or(Fault::Id)?;
-        verdict.change(moment, |decision, moment| decision.settle_at(name, units, moment))
+        let moment = moment.given()?;
+        verdict.change(|decision| match moment {
+            None => decision.settle(name, units),
+            Some(moment) => decision.settle_at(name, units, moment),
+        })
     }
 }
 
@@ -475,7 +476,11 @@ export! {
         verdict: *mut tollgate_verdict,
         moment: *const tollgate_moment,
     ) -> i32 {
-        verdict.get()?.change(moment, PolicyDecision::refund_at)
+        let moment = moment.given()?;
+        verdict.get()?.change(|decision| match moment {
+            None => decision.refund(),
+            Some(moment) => decision.refund_at(moment),
+        })
     }
 }
 
@@ -488,6 +493,10 @@ export! {
         verdict: *mut tollgate_verdict,
         moment: *const tollgate_moment,
     ) -> i32 {
-        verdict.get()?.change(moment, PolicyDecision::release_at)
+        let moment = moment.given()?;
+        verdict.get()?.change(|decision| match moment {
+            None => decision.release(),
+            Some(moment) => decision.release_at(moment),
+        })
     }
 }
