@@ -1,4 +1,4 @@
-//! The library as it is installed: found by pkg-config and by CMake, shared and static; and
+//! The library as it is installed: found by pkg-config and by `CMake`, shared and static; and
 //! the README's programs, word for word.
 
 mod support;
