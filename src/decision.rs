@@ -71,6 +71,27 @@ impl Charge {
         Self { units, at, weight: 0 }
     }
 
+    /// The charge as three numbers, for whoever keeps it where it is no Rust value;
+    /// [`from_words`](Self::from_words) makes it again.
+    ///
+    /// ```
+    /// use tollgate::{Charge, Limiter};
+    ///
+    /// let limiter = Limiter::gcra("10/h".parse()?).try_build()?;
+    /// let charge = limiter.check_n(3).charge().unwrap();
+    /// assert_eq!(Charge::from_words(charge.to_words()), charge);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn to_words(self) -> [u64; 3] {
+        [self.units, self.at.as_u64(), self.weight]
+    }
+
+    /// The charge of these numbers. Any will do: a refund never takes more from a state
+    /// than it owes.
+    pub const fn from_words([units, at, weight]: [u64; 3]) -> Self {
+        Self { units, at: Nanos::new(at), weight }
+    }
+
     /// What so many of the units weighed, or 0 where that is not known.
     pub(crate) fn weight_of(&self, units: u64) -> u64 {
         let of_all = u128::from(self.weight) * u128::from(units.min(self.units));

@@ -8,6 +8,19 @@ use std::{net::IpAddr, str::from_utf8};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributeId(pub(super) u16);
 
+impl AttributeId {
+    /// The attribute of that [`number`](Self::number), as hosts keep it who have no Rust
+    /// values. One that no policy numbers so is passed over in a request.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// The number, as [`new`](Self::new) takes it.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
 /// What every request has, as attributes that no host gives: for conditions and quotas.
 impl AttributeId {
     /// In upper case, HEAD as GET.
@@ -29,6 +42,18 @@ impl AttributeId {
 /// The number of a cost dimension, as [`AttributeId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DimensionId(pub(super) u16);
+
+impl DimensionId {
+    /// The dimension of that [`number`](Self::number), as [`AttributeId::new`].
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// The number, as [`new`](Self::new) takes it.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
 
 /// Names and their numbers: in the order in which they were first met, so that
 /// numbers hold for policies that replace this one.

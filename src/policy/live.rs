@@ -46,6 +46,24 @@ impl LivePolicy {
         Loaded(self.current.load())
     }
 
+    /// The policy that holds now, to be kept for longer than a request: see
+    /// [`renew`](Self::renew). Counts an owner, which is a write that threads share.
+    pub fn load_shared(&self) -> Arc<Policy> {
+        self.current.load_full()
+    }
+
+    /// Makes `held` the policy that holds now, and tells whether it was another: for
+    /// threads that each keep one, and look before each request. Costs as much as
+    /// [`load`](Self::load) while nothing changes.
+    pub fn renew(&self, held: &mut Arc<Policy>) -> bool {
+        let current = self.current.load();
+        let other = !Arc::ptr_eq(&current, held);
+        if other {
+            *held = Arc::clone(&current);
+        }
+        other
+    }
+
     /// Replaces the policy by one of another file, from the next [`load`](Self::load) on.
     ///
     /// A limit that is called the same, with the same key, algorithm and cost, keeps its

@@ -155,7 +155,7 @@ impl<'p> PolicyDecision<'p> {
 
     /// The status for a denial, as the policy has it; `None` when it was allowed.
     pub fn status(&self) -> Option<u16> {
-        self.response().status
+        self.with_answer(|answer| self.policy.dialect.status(answer))
     }
 
     /// Header fields, and the body and status of a denial, in the policy's dialect.

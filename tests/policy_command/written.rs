@@ -216,41 +216,6 @@ fn a_limit_that_cannot_be_told_binds_nothing() {
 }
 
 #[test]
-fn more_leases_than_there_are_is_never_and_a_log_tells_that() {
-    let leases = |quota: &str| {
-        format!(
-            "[attribute.user]\n[[limit]]\nname = \"at once\"\nkey = [\"user\"]\n\
-             algorithm = \"leases\"\nquota = {quota}\nttl = \"1 h\"\ncost = \"items\"\n"
-        )
-    };
-    let log: String = (0..3).map(|n| at(n, "h", "ann", "/")).collect();
-    let room = Room::new(&leases("2"), &log);
-    for (items, evaluated) in [(3, 3), (1, 0)] {
-        let options = format!("--field user=user --set items={items}");
-        let decided = room.decisions(&options);
-        let outcome = if evaluated > 0 { "never" } else { "not evaluated" };
-        assert!(decided.iter().all(|d| d["limits"][0]["outcome"] == outcome), "{decided:?}");
-        let report = room.report(&options);
-        assert_eq!(number(&report, "denied"), evaluated);
-        assert_eq!(number(&report["limits"][0], "evaluated"), evaluated);
-        assert_eq!(number(&report["limits"][0], "denied"), evaluated);
-        // It is said only of requests that there were.
-        assert_eq!(report["limits"][0]["not_evaluated"].is_string(), evaluated == 0);
-    }
-    // Some never, and some that a log does not tell of: bytes, of which one is had.
-    let log = fs::read_to_string(room.path("a.log")).unwrap()
-        + &line("h", "ann", "31/Mar/2026:10:00:09", "1");
-    room.put("a.log", &log);
-    let options = "--field user=user --field items=bytes";
-    assert_eq!(number(&room.report(options)["limits"][0], "evaluated"), 3);
-    let (_, out, _) = room.words(options);
-    assert!(out.contains("at once was not evaluated otherwise: a log does not tell"), "{out}");
-    room.put("policy.toml", &leases("\"unlimited\""));
-    let decided = room.decisions("--field user=user --set items=3");
-    assert_eq!(decided[2]["limits"][0]["outcome"], "unlimited");
-}
-
-#[test]
 fn a_key_without_room_is_not_accounted_for() {
     let policy = |when_full: &str| {
         format!(
