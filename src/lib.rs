@@ -116,6 +116,8 @@ mod limiter;
 #[cfg(feature = "policy")]
 pub mod policy;
 mod quota;
+#[cfg(feature = "shared")]
+mod region;
 mod sync;
 mod table;
 mod time;
@@ -130,7 +132,11 @@ pub use limiter::{
     KeyedLimiter, Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter, Limiter, LimiterBuilder,
     OnSaturation, RoomError,
 };
+#[cfg(feature = "shared")]
+pub use limiter::ShareError;
 pub use quota::{Quota, QuotaError};
+#[cfg(feature = "shared")]
+pub use region::{Difference, Region, RegionClock, RegionError, RegionOptions};
 pub use time::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos};
 
 /// The README's Rust runs with the tests of the documentation.

@@ -8,7 +8,7 @@ use crate::{
         Hash, Refused, Table,
         geometry::{Layout, Wide},
         rule::{Ask, Request, Rule, Seen, Step},
-        storage::Heap,
+        storage::Memory,
         words::Ring,
     },
     time::{Nanos, SLACK, epoch_within, ticks},
@@ -102,7 +102,7 @@ impl Rule for Block {
 
 /// Blocks of many keys, and the time they count in.
 pub(crate) struct Blocks {
-    table: Arc<Table<Block, Heap, Wide>>,
+    table: Arc<Table<Block, Memory, Wide>>,
     rule: Block,
     epoch: Nanos,
     last: u64,

@@ -3,12 +3,15 @@
 use super::{
     Algorithm, KeyedBuilder, RoomError,
     batch::{Batch, BytesKey, HashKey},
-    current::Current,
     hash::KeyHasher,
     key::{Key, Name},
     store::{Found, Store},
     watch::{Counts, DeniedKey, Gauges, Watch},
 };
+#[cfg(feature = "shared")]
+use super::share;
+#[cfg(feature = "shared")]
+use crate::region::Section;
 use crate::{
     algorithm::{Gcra, SlidingCounter, SlidingLog},
     decision::Decision,
@@ -91,10 +94,13 @@ pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
     pub(super) hasher: KeyHasher,
     pub(super) clock: C,
     pub(super) capacity: usize,
-    pub(super) current: Current,
-    /// The same quota for people, and the lock that writers of `current` take.
+    /// The quota that the store's numbers are of, for people, and the lock that their
+    /// writers take.
     pub(super) quota: Mutex<Quota>,
     pub(super) watch: Option<Box<Watch>>,
+    /// Where it is, if it is shared by processes.
+    #[cfg(feature = "shared")]
+    pub(super) section: Option<Section>,
 }
 
 impl KeyedLimiter<Gcra> {
@@ -294,7 +300,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// The rule of the quota that holds now.
     #[inline(always)]
     pub(super) fn rule(&self) -> A {
-        self.store.room().with_numbers(self.current.get())
+        self.store.room().with_numbers(self.store.current().get())
     }
 
     #[inline(always)]
@@ -334,11 +340,17 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// # Errors
     ///
     /// A quota for which the limiter was not given
-    /// [room](KeyedBuilder::room_for); the present one then stays.
+    /// [room](KeyedBuilder::room_for); the present one then stays. In a region, where the
+    /// quota becomes that of all processes, also a lock that cannot be had.
     pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
         let numbers = self.store.room().fit(&quota)?;
         let mut present = self.quota.lock();
-        self.current.set(numbers);
+        #[cfg(feature = "shared")]
+        let _locked = match &self.section {
+            Some(section) => Some(share::lock_and_put(section, &quota)?),
+            None => None,
+        };
+        self.store.current().set(numbers);
         *present = quota;
         Ok(())
     }
@@ -385,11 +397,6 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         self.watch.as_ref().map_or_else(Vec::new, |watch| watch.denied_most())
     }
 
-    /// The quota that each key has, unless asked by [another](Key::quota).
-    pub fn quota(&self) -> Quota {
-        *self.quota.lock()
-    }
-
     /// How many live keys the limiter was built for.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -413,10 +420,21 @@ impl<C> KeyedLimiter<Gcra, C> {
     }
 }
 
+impl<A: Algorithm, C> KeyedLimiter<A, C> {
+    /// The quota that each key has, unless asked by [another](Key::quota).
+    pub fn quota(&self) -> Quota {
+        #[cfg(feature = "shared")]
+        if let Some(quota) = self.section.as_ref().and_then(share::quota) {
+            return quota;
+        }
+        *self.quota.lock()
+    }
+}
+
 impl<A: Algorithm, C> fmt::Debug for KeyedLimiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedLimiter")
-            .field("quota", &*self.quota.lock())
+            .field("quota", &self.quota())
             .field("capacity", &self.capacity)
             .field("memory", &self.store.table().layout().bytes())
             .field("saturated", &self.store.table().saturated())

@@ -13,6 +13,8 @@ mod key;
 mod keyed;
 pub(crate) mod lease;
 mod rules;
+#[cfg(feature = "shared")]
+pub(crate) mod share;
 mod single;
 mod store;
 mod watch;
@@ -25,6 +27,8 @@ pub use error::{BuildError, RoomError};
 pub(crate) use hash::{KeyHasher, PartsHasher};
 pub use key::Key;
 pub use keyed::{KeyedLimiter, OnSaturation};
+#[cfg(feature = "shared")]
+pub use share::ShareError;
 pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
 pub use single::{Limiter, LimiterBuilder};
 #[cfg(feature = "policy")]
@@ -62,7 +66,7 @@ impl Algorithm for SlidingLog {}
 impl Algorithm for SlidingCounter {}
 
 /// A rule whose quota is three numbers, given at each question.
-pub(crate) trait Ruled: Rule<Answer = Decision> + Copy + 'static {
+pub(crate) trait Ruled: Rule<Answer = Decision> + Shareable + Copy + 'static {
     /// What tells this quota's rule from others of the same limiter.
     fn numbers(&self) -> [u64; 3];
     /// The rule of another quota of the same limiter.
@@ -71,6 +75,14 @@ pub(crate) trait Ruled: Rule<Answer = Decision> + Copy + 'static {
     fn last_now(&self) -> u64;
     fn limit(&self) -> u64;
 }
+
+/// What a region asks of an algorithm, where there are regions.
+#[cfg(feature = "shared")]
+pub(crate) use share::Roomy as Shareable;
+#[cfg(not(feature = "shared"))]
+pub(crate) trait Shareable {}
+#[cfg(not(feature = "shared"))]
+impl<R: Rule> Shareable for R {}
 
 /// What the limiters need of an algorithm.
 pub(crate) trait Engine: Ruled {
