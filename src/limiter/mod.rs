@@ -71,6 +71,9 @@ pub(crate) trait Ruled: Rule<Answer = Decision> + Shareable + Copy + 'static {
     fn numbers(&self) -> [u64; 3];
     /// The rule of another quota of the same limiter.
     fn with_numbers(&self, numbers: [u64; 3]) -> Self;
+    /// Whether these can be the numbers of a quota that there is room for: those of a
+    /// damaged region need not be.
+    fn has_room_for(&self, numbers: [u64; 3]) -> bool;
     /// The last instant told apart, in ticks.
     fn last_now(&self) -> u64;
     fn limit(&self) -> u64;
@@ -103,6 +106,10 @@ impl Ruled for Gcra {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn has_room_for(&self, [burst, interval, tolerance]: [u64; 3]) -> bool {
+        tolerance <= self.largest_tolerance() && burst.checked_mul(interval) == Some(tolerance)
     }
 
     fn last_now(&self) -> u64 {
@@ -157,6 +164,11 @@ impl Ruled for SlidingLog {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn has_room_for(&self, [units, window, _]: [u64; 3]) -> bool {
+        let (entries, longest) = self.room();
+        units <= entries && window <= longest
     }
 
     fn last_now(&self) -> u64 {
@@ -218,6 +230,10 @@ impl Ruled for SlidingCounter {
         self.with_numbers(numbers)
     }
 
+    fn has_room_for(&self, [units, ..]: [u64; 3]) -> bool {
+        units <= MAX_COUNTED
+    }
+
     fn last_now(&self) -> u64 {
         self.last_now()
     }
@@ -237,6 +253,10 @@ impl Ruled for Calendar {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn has_room_for(&self, _: [u64; 3]) -> bool {
+        true
     }
 
     fn last_now(&self) -> u64 {

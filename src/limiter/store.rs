@@ -128,7 +128,10 @@ impl<R: Ruled> Store<R> {
         ask: Ask,
         clock: &impl Fn() -> Nanos,
     ) -> Apart {
-        let rule = self.room().with_numbers(numbers);
+        // Here loops depend on what rules promise, and those of senseless numbers promise
+        // nothing.
+        let sane = self.room().has_room_for(numbers);
+        let rule = if sane { self.room().with_numbers(numbers) } else { *self.room() };
         let request = Request::new(now, cost).asking(ask);
         Apart(match self.table.decide_anywhere(&rule, hash, borne, &request) {
             Ok(decision) => decision,

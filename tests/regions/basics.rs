@@ -147,7 +147,7 @@ fn a_quota_is_of_all_processes() {
     assert!(room(per_hour(5)).try_build_in(&region, "api").is_ok());
     assert!(room(per_hour(10)).try_build_in(&region, "api").is_err());
     std::fs::remove_file(scratch.path()).unwrap();
-    assert_eq!(a.set_quota(per_hour(7)).unwrap_err(), tollgate::RoomError::Locked);
+    assert_eq!(a.set_quota(per_hour(4)).unwrap_err(), tollgate::RoomError::Locked);
     assert!(matches!(region.names().unwrap_err(), RegionError::Gone { .. }));
     assert!(a.check("k").is_allowed(), "decisions go on");
 }
@@ -189,7 +189,8 @@ fn time_goes_on_after_a_restart_of_the_system() {
     let region = open(2, minutes);
     let now = region.clock().now();
     let passed = now.since(before);
-    assert!(passed >= minutes && passed < minutes * 2, "{passed:?}");
+    // The two clocks are not read at one instant.
+    assert!(passed + Duration::from_millis(5) >= minutes && passed < minutes * 2, "{passed:?}");
     // 24 an hour: four came back.
     assert_eq!(gcra(&region, "api", 24).peek("k").remaining(), 4);
     drop(region);

@@ -73,7 +73,7 @@ fn worker() {
             let until = Instant::now() + Duration::from_secs(60);
             while Instant::now() < until {
                 let _ = limiter.set_quota(per_hour(5));
-                let _ = limiter.set_quota(per_hour(7));
+                let _ = limiter.set_quota(per_hour(4));
             }
         }
         other => panic!("no part called {other}"),
