@@ -118,6 +118,19 @@ impl Blocks {
         Some(Self { table: Arc::new(table), rule, epoch, last })
     }
 
+    /// Blocks in a table of a region; `None` if that is too small.
+    #[cfg(feature = "shared")]
+    pub(crate) fn in_section(
+        rule: Block,
+        layout: Layout,
+        section: &crate::region::Section,
+    ) -> Option<Self> {
+        let last = rule.last_now();
+        let table = Table::in_memory(rule, layout, section.table()?)?;
+        let epoch = epoch_within(Nanos::new(section.epoch()), last);
+        Some(Self { table: Arc::new(table), rule, epoch, last })
+    }
+
     /// The same blocks, from now on by another ladder: those that hold go on as they
     /// were. (A key that was not blocked for the decay of the first ladder may lose its
     /// slot, and so begin the new one at its first step.)

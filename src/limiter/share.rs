@@ -2,12 +2,21 @@
 //! their quota that of who set it last.
 
 use super::{BuildError, RoomError, current::Current};
+#[cfg(feature = "policy")]
+use super::{Blocks, OnSaturation, Ruled, Store};
 use crate::{
     algorithm::{Gcra, Leases, SlidingCounter, SlidingLog},
     quota::Quota,
     region::{Difference, Locked, Region, RegionError, Section},
     table::rule::Rule,
     time::nanos_up,
+};
+#[cfg(feature = "policy")]
+use crate::{
+    algorithm::Block,
+    region::Wanted,
+    table::geometry::{Layout, Wide},
+    time::Nanos,
 };
 use std::{fmt, time::Duration};
 
@@ -142,7 +151,7 @@ impl Roomy for Leases {
 }
 
 #[cfg(feature = "policy")]
-impl Roomy for crate::algorithm::Block {
+impl Roomy for Block {
     const NAME: &'static str = "blocks";
 
     fn room_words(&self) -> [u64; 4] {
@@ -235,4 +244,53 @@ pub(crate) fn agree(name: &str, section: &Section, asked: &Quota) -> Result<(), 
             }],
         }),
     }
+}
+
+/// A table of that name, for a rule that may be given more room.
+#[cfg(feature = "policy")]
+fn table_in<R: Roomy + Copy>(
+    region: &Region,
+    name: &str,
+    rule: R,
+    keys: usize,
+    epoch: Nanos,
+) -> Result<(R, Layout, Section), ShareError> {
+    let rule = with_room_there(region, name, rule)?;
+    let layout = Layout::for_keys::<Wide>(keys, rule.ring_words())
+        .ok_or(BuildError::CapacityTooLarge { keys })?;
+    let wanted = Wanted {
+        name,
+        words: layout.len,
+        room: rule.room_words(),
+        epoch: epoch.as_u64(),
+        about: about(&rule, keys),
+    };
+    Ok((rule, layout, region.section(&wanted, |_| {})?))
+}
+
+/// A store over a table of that name.
+#[cfg(feature = "policy")]
+pub(crate) fn store_in<R: Ruled>(
+    region: &Region,
+    name: &str,
+    rule: R,
+    keys: usize,
+    epoch: Nanos,
+    when_full: OnSaturation,
+) -> Result<Store<R>, ShareError> {
+    let (rule, layout, section) = table_in(region, name, rule, keys, epoch)?;
+    Store::in_section(rule, layout, &section, when_full).ok_or(ShareError::DAMAGED)
+}
+
+/// Blocks in a table of that name.
+#[cfg(feature = "policy")]
+pub(crate) fn blocks_in(
+    region: &Region,
+    name: &str,
+    rule: Block,
+    keys: usize,
+    epoch: Nanos,
+) -> Result<Blocks, ShareError> {
+    let (rule, layout, section) = table_in(region, name, rule, keys, epoch)?;
+    Blocks::in_section(rule, layout, &section).ok_or(ShareError::DAMAGED)
 }

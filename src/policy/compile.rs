@@ -6,7 +6,7 @@ use super::{
     file::{At, List, Named, Problems, Said, model, values},
     key::{KeyParts, Part},
     limit::{Algorithm, Keeper, Limit, Missing},
-    moment::Moment,
+    moment::{Moment, PolicyClock},
     no_room,
     path::{Case, EncodedSlash, PathRules, TrailingSlash},
     penalty::Penalty,
@@ -23,8 +23,10 @@ use crate::{
     limiter::{Blocks, BuildError, Engine, KeyHasher, LeaseLimiter, OnSaturation, Ruled, Store},
     quota::Quota,
     table::geometry::{Layout, Wide},
-    time::{MonotonicClock, Nanos, ticks_of},
+    time::{Nanos, ticks_of},
 };
+#[cfg(feature = "shared")]
+use crate::{limiter::share, region::Region};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A grain of all calendar windows, before which a calendar's epoch lies by a day: who
@@ -42,15 +44,31 @@ struct Compiler<'f> {
     attributes: Attributes,
     conditions: AllConditions,
     paths: PathRules,
-    clock: MonotonicClock,
+    clock: PolicyClock,
     epoch: Moment,
+    /// Where its tables are to be, if not in this process alone.
+    #[cfg(feature = "shared")]
+    region: Option<Region>,
 }
 
 pub(super) fn compile(
     file: &PolicyFile,
-    clock: MonotonicClock,
+    clock: PolicyClock,
     epoch: Moment,
     before: Option<&Policy>,
+) -> Result<Policy, PolicyError> {
+    #[cfg(feature = "shared")]
+    return compile_in(file, clock, epoch, before, before.and_then(|before| before.region.as_ref()));
+    #[cfg(not(feature = "shared"))]
+    compile_in(file, clock, epoch, before)
+}
+
+pub(super) fn compile_in(
+    file: &PolicyFile,
+    clock: PolicyClock,
+    epoch: Moment,
+    before: Option<&Policy>,
+    #[cfg(feature = "shared")] region: Option<&Region>,
 ) -> Result<Policy, PolicyError> {
     let document = &file.document;
     let mut compiler = Compiler {
@@ -65,6 +83,8 @@ pub(super) fn compile(
         paths: paths(&document.path),
         clock,
         epoch,
+        #[cfg(feature = "shared")]
+        region: region.cloned(),
     };
     let policy = compiler.policy(document);
     let Compiler { problems, .. } = compiler;
@@ -167,7 +187,7 @@ impl Compiler<'_> {
             name: document.name.as_ref().map_or("", |name| name.as_str()).into(),
             clock: self.clock.clone(),
             epoch: self.epoch,
-            hasher: self.before.map_or_else(KeyHasher::random, |before| before.hasher.clone()),
+            hasher: self.hasher(),
             paths: self.paths,
             names: std::mem::take(&mut self.names),
             dimensions: std::mem::take(&mut self.dimensions),
@@ -181,7 +201,17 @@ impl Compiler<'_> {
             routes,
             penalties,
             dialect,
+            #[cfg(feature = "shared")]
+            region: self.region.clone(),
         }
+    }
+
+    fn hasher(&self) -> KeyHasher {
+        #[cfg(feature = "shared")]
+        if let Some(region) = &self.region {
+            return KeyHasher::pinned(region.seed());
+        }
+        self.before.map_or_else(KeyHasher::random, |before| before.hasher.clone())
     }
 
     fn attribute_id(&mut self, name: &str) -> AttributeId {
@@ -426,13 +456,17 @@ impl Compiler<'_> {
             })
             .collect();
         let epoch = self.epoch.monotonic();
+        let name = &table_name(limit);
         match limit.algorithm.value {
-            model::Algorithm::Gcra => rated::<Gcra>(&rates, keys, epoch, when_full, Keeper::Gcra),
+            model::Algorithm::Gcra => {
+                self.rated::<Gcra>(name, &rates, keys, epoch, when_full, Keeper::Gcra)
+            }
             model::Algorithm::SlidingLog => {
-                rated::<SlidingLog>(&rates, keys, epoch, when_full, Keeper::SlidingLog)
+                self.rated::<SlidingLog>(name, &rates, keys, epoch, when_full, Keeper::SlidingLog)
             }
             model::Algorithm::SlidingCounter => {
-                rated::<SlidingCounter>(&rates, keys, epoch, when_full, Keeper::SlidingCounter)
+                let keeper = Keeper::SlidingCounter;
+                self.rated::<SlidingCounter>(name, &rates, keys, epoch, when_full, keeper)
             }
             model::Algorithm::Size => Ok(Keeper::Size),
             model::Algorithm::Leases => {
@@ -442,14 +476,17 @@ impl Compiler<'_> {
                 });
                 let Some(most) = most.max() else { return Ok(Keeper::Size) };
                 let ttl = limit.ttl.as_ref().map_or(Duration::ZERO, |ttl| ttl.value.0);
-                LeaseLimiter::at_most(most, ttl)
+                let leases = LeaseLimiter::at_most(most, ttl)
                     .capacity(keys)
                     .on_saturation(when_full)
                     .clock(self.clock.clone())
-                    .epoch(epoch)
-                    .try_build()
-                    .map(Keeper::Leases)
-                    .map_err(no_room)
+                    .epoch(epoch);
+                #[cfg(feature = "shared")]
+                if let Some(region) = &self.region {
+                    let leases = leases.try_build_in(region, name);
+                    return leases.map(Keeper::Leases).map_err(|error| error.to_string());
+                }
+                leases.try_build().map(Keeper::Leases).map_err(no_room)
             }
             model::Algorithm::Calendar => {
                 let unit = amounts.iter().find_map(|amount| match amount {
@@ -461,7 +498,7 @@ impl Compiler<'_> {
                 let epoch = Nanos::new(wall / GRAIN * GRAIN);
                 let zone = limit.zone.as_ref().map(|zone| zone.value.0.clone());
                 let windows = Windows::new(unit, zone.unwrap_or(jiff::tz::TimeZone::UTC));
-                let store = store(Calendar::new(unit), keys, epoch, when_full)?;
+                let store = self.store(name, Calendar::new(unit), keys, epoch, when_full)?;
                 Ok(Keeper::Calendar { store, windows })
             }
         }
@@ -486,8 +523,14 @@ impl Compiler<'_> {
             .map_err(|error| error.to_string());
         let denials = quota.and_then(|quota| {
             let rule = SlidingLog::build(&quota, &[], None).map_err(no_room)?;
+            let (denials, within) = (penalty.denials.value.0, penalty.within.value.0);
+            let name = format!(
+                "penalty {} counts {denials} in {within:?} [{}]",
+                penalty.name.as_str(),
+                spelled(&penalty.key)
+            );
             // Who has no room there is not counted.
-            store(rule, keys, epoch, OnSaturation::Allow)
+            self.store(&name, rule, keys, epoch, OnSaturation::Allow)
         });
         let said = "these blocks are too many or too long, or there is no memory".to_owned();
         let blocks = match Block::new(&lengths, ticks_of(penalty.decay.value.0)) {
@@ -499,7 +542,19 @@ impl Compiler<'_> {
         let blocks = match before.filter(|before| before.key == key) {
             // Blocks that hold go on.
             Some(before) => blocks.map(|(rule, _)| before.blocks.by(rule)),
-            None => blocks.and_then(|(rule, said)| Blocks::try_new(rule, keys, epoch).ok_or(said)),
+            None => blocks.and_then(|(rule, said)| {
+                #[cfg(feature = "shared")]
+                if let Some(region) = &self.region {
+                    let name = format!(
+                        "penalty {} blocks [{}]",
+                        penalty.name.as_str(),
+                        spelled(&penalty.key)
+                    );
+                    let blocks = share::blocks_in(region, &name, rule, keys, epoch);
+                    return blocks.map_err(|error| error.to_string());
+                }
+                Blocks::try_new(rule, keys, epoch).ok_or(said)
+            }),
         };
         let (denials, blocks) = match (denials, blocks) {
             (Ok(denials), Ok(blocks)) => (denials, blocks),
@@ -615,27 +670,60 @@ fn chosen(algorithm: model::Algorithm, amount: values::Amount, ttl: u64) -> Chos
     })
 }
 
-fn rated<A: Engine>(
-    quotas: &[Quota],
-    keys: usize,
-    epoch: Nanos,
-    when_full: OnSaturation,
-    keeper: impl Fn(Store<A>) -> Keeper,
-) -> Result<Keeper, String> {
-    // All unlimited: nothing is kept.
-    let Some((first, others)) = quotas.split_first() else { return Ok(Keeper::Size) };
-    let rule = A::build(first, others, None).map_err(no_room)?;
-    store(rule, keys, epoch, when_full).map(keeper)
+/// Key parts as the file writes them.
+fn spelled(key: &At<List<values::Name>>) -> String {
+    let parts = key.iter().map(|name| match &name.value {
+        values::Name::Method => "method".to_owned(),
+        values::Name::Host => "host".to_owned(),
+        values::Name::Path => "path".to_owned(),
+        values::Name::Route => "route".to_owned(),
+        values::Name::Parameter(name) => format!("path.{name}"),
+        values::Name::Attribute(name) => name.clone(),
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
-fn store<R: Ruled>(
-    rule: R,
-    keys: usize,
-    epoch: Nanos,
-    when_full: OnSaturation,
-) -> Result<Store<R>, String> {
-    let layout = Layout::for_keys::<Wide>(keys, rule.ring_words())
-        .ok_or_else(|| no_room(BuildError::CapacityTooLarge { keys }))?;
-    Store::try_new(rule, layout, epoch, when_full)
-        .map_err(|_| no_room(BuildError::OutOfMemory { bytes: layout.bytes() }))
+/// What a limit's table is called in a region: by another algorithm, or of other keys, it
+/// is another limit.
+fn table_name(limit: &model::Limit) -> String {
+    let algorithm = algorithm(limit.algorithm.value).name();
+    format!("limit {} {algorithm} [{}]", limit.name.as_str(), spelled(&limit.key))
+}
+
+impl Compiler<'_> {
+    fn rated<A: Engine>(
+        &self,
+        name: &str,
+        quotas: &[Quota],
+        keys: usize,
+        epoch: Nanos,
+        when_full: OnSaturation,
+        keeper: impl Fn(Store<A>) -> Keeper,
+    ) -> Result<Keeper, String> {
+        // All unlimited: nothing is kept.
+        let Some((first, others)) = quotas.split_first() else { return Ok(Keeper::Size) };
+        let rule = A::build(first, others, None).map_err(no_room)?;
+        self.store(name, rule, keys, epoch, when_full).map(keeper)
+    }
+
+    #[cfg_attr(not(feature = "shared"), allow(clippy::unused_self))]
+    fn store<R: Ruled>(
+        &self,
+        name: &str,
+        rule: R,
+        keys: usize,
+        epoch: Nanos,
+        when_full: OnSaturation,
+    ) -> Result<Store<R>, String> {
+        #[cfg(feature = "shared")]
+        if let Some(region) = &self.region {
+            let store = share::store_in(region, name, rule, keys, epoch, when_full);
+            return store.map_err(|error| error.to_string());
+        }
+        let _ = name;
+        let layout = Layout::for_keys::<Wide>(keys, rule.ring_words())
+            .ok_or_else(|| no_room(BuildError::CapacityTooLarge { keys }))?;
+        Store::try_new(rule, layout, epoch, when_full)
+            .map_err(|_| no_room(BuildError::OutOfMemory { bytes: layout.bytes() }))
+    }
 }

@@ -172,7 +172,7 @@ impl KeyParts {
                 Part::Parameter(name) => {
                     sink.part((source.parameter)(name).ok_or(lacking)?.as_bytes());
                 }
-                Part::Route => sink.part(&source.route.to_le_bytes()),
+                Part::Route => sink.part(&(source.route as u64).to_le_bytes()),
                 Part::Method => sink.part(source.method.as_bytes()),
                 Part::Host => {
                     let told = authority(source.request.path).or(source.request.host);

@@ -8,5 +8,7 @@
 mod basics;
 mod damage;
 mod killed;
+#[cfg(feature = "policy")]
+mod policies;
 mod support;
 mod workers;

@@ -76,6 +76,11 @@ fn worker() {
                 let _ = limiter.set_quota(per_hour(4));
             }
         }
+        #[cfg(feature = "policy")]
+        "policy" => {
+            let times = argument.parse().unwrap();
+            println!("result {}", crate::policies::ask(&path, times));
+        }
         other => panic!("no part called {other}"),
     }
 }
