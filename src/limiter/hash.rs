@@ -12,7 +12,7 @@ pub(crate) struct KeyHasher {
     bytes: ahash::RandomState,
     before: u64,
     after: u64,
-    /// The key of SipHash instead.
+    /// The key of `SipHash` instead.
     #[cfg(feature = "shared")]
     pinned: Option<[u64; 2]>,
 }

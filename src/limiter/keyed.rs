@@ -1,5 +1,7 @@
 //! [`KeyedLimiter`]: one limit on each of many keys.
 
+#[cfg(feature = "shared")]
+use super::share;
 use super::{
     Algorithm, KeyedBuilder, RoomError,
     batch::{Batch, BytesKey, HashKey},
@@ -8,8 +10,6 @@ use super::{
     store::{Found, Store},
     watch::{Counts, DeniedKey, Gauges, Watch},
 };
-#[cfg(feature = "shared")]
-use super::share;
 #[cfg(feature = "shared")]
 use crate::region::Section;
 use crate::{

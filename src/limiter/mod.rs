@@ -27,9 +27,9 @@ pub use error::{BuildError, RoomError};
 pub(crate) use hash::{KeyHasher, PartsHasher};
 pub use key::Key;
 pub use keyed::{KeyedLimiter, OnSaturation};
+pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
 #[cfg(feature = "shared")]
 pub use share::ShareError;
-pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
 pub use single::{Limiter, LimiterBuilder};
 #[cfg(feature = "policy")]
 pub(crate) use store::Store;

@@ -1,22 +1,22 @@
 //! What limiters in a region have in common: their room is that of who made them, and
 //! their quota that of who set it last.
 
-use super::{BuildError, RoomError, current::Current};
 #[cfg(feature = "policy")]
 use super::{Blocks, OnSaturation, Ruled, Store};
-use crate::{
-    algorithm::{Gcra, Leases, SlidingCounter, SlidingLog},
-    quota::Quota,
-    region::{Difference, Locked, Region, RegionError, Section},
-    table::rule::Rule,
-    time::nanos_up,
-};
+use super::{BuildError, RoomError, current::Current};
 #[cfg(feature = "policy")]
 use crate::{
     algorithm::Block,
     region::Wanted,
     table::geometry::{Layout, Wide},
     time::Nanos,
+};
+use crate::{
+    algorithm::{Gcra, Leases, SlidingCounter, SlidingLog},
+    quota::Quota,
+    region::{Difference, Locked, Region, RegionError, Section},
+    table::rule::Rule,
+    time::nanos_up,
 };
 use std::{fmt, time::Duration};
 

@@ -1,7 +1,9 @@
 //! [`Limiter`]: one state, for one thing that is limited.
 
 use super::{
-    Algorithm, BuildError, DefaultClock, RoomError, current::{Current, Words}, settle as settle_charge,
+    Algorithm, BuildError, DefaultClock, RoomError,
+    current::{Current, Words},
+    settle as settle_charge,
 };
 use crate::{
     algorithm::{Gcra, SlidingCounter, SlidingLog},

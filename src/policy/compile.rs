@@ -58,7 +58,13 @@ pub(super) fn compile(
     before: Option<&Policy>,
 ) -> Result<Policy, PolicyError> {
     #[cfg(feature = "shared")]
-    return compile_in(file, clock, epoch, before, before.and_then(|before| before.region.as_ref()));
+    return compile_in(
+        file,
+        clock,
+        epoch,
+        before,
+        before.and_then(|before| before.region.as_ref()),
+    );
     #[cfg(not(feature = "shared"))]
     compile_in(file, clock, epoch, before)
 }

@@ -10,7 +10,10 @@
 //! minutes, else a quarter of an hour) since 1970, as all zones have them that are in
 //! use. Where a zone's offset once was no multiple, they begin and end with the next.
 
-use crate::{algorithm::Unit, limiter::current::{Current, Words}};
+use crate::{
+    algorithm::Unit,
+    limiter::current::{Current, Words},
+};
 use jiff::{
     Timestamp, ToSpan,
     civil::{Date, date},

@@ -5,7 +5,7 @@ use crate::time::{Clock, Nanos};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     fmt, fs,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// One start of the system, and the clocks since. A test may pretend another one.
@@ -66,7 +66,7 @@ pub struct RegionClock {
 }
 
 /// How often the time is noted.
-const BEAT: u64 = Duration::from_secs(1).as_nanos() as u64;
+const BEAT: u64 = 1_000_000_000;
 
 impl RegionClock {
     pub(super) fn new(region: Region) -> Self {

@@ -102,10 +102,9 @@ impl fmt::Display for RegionError {
             Self::Gone { path } => {
                 write!(f, "{} was removed or replaced since it was opened", path.display())
             }
-            Self::Unfit { bytes, needed } => write!(
-                f,
-                "{bytes} bytes of memory do not do: {needed} are needed, aligned to 128"
-            ),
+            Self::Unfit { bytes, needed } => {
+                write!(f, "{bytes} bytes of memory do not do: {needed} are needed, aligned to 128")
+            }
             Self::Name { name } => write!(f, "no name for a limiter: \"{name}\""),
             Self::Differs { name, differences } => {
                 write!(f, "\"{name}\" is in the region with another configuration:")?;

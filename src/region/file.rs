@@ -72,14 +72,18 @@ impl LockedFile {
                         .map_err(RegionError::io("setting the region's permissions"))?;
                     file
                 }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => match options.open(path) {
-                    Ok(file) => file,
-                    // It was removed meanwhile.
-                    Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {
-                        continue;
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    match options.open(path) {
+                        Ok(file) => file,
+                        // It was removed meanwhile.
+                        Err(error)
+                            if error.kind() == ErrorKind::NotFound && Instant::now() < until =>
+                        {
+                            continue;
+                        }
+                        Err(error) => return Err(RegionError::io("opening the region")(error)),
                     }
-                    Err(error) => return Err(RegionError::io("opening the region")(error)),
-                },
+                }
                 Err(error) => return Err(RegionError::io("making the region")(error)),
             };
             if let Some(locked) = Self::of(file, path, until)? {
@@ -116,8 +120,7 @@ impl LockedFile {
         if !there.is_file() {
             return Err(RegionError::NotARegion { why: "it is no regular file" });
         }
-        let identity =
-            Identity { path: path.to_owned(), device: there.dev(), inode: there.ino() };
+        let identity = Identity { path: path.to_owned(), device: there.dev(), inode: there.ino() };
         let locked = Self { file, identity };
         let same = path.metadata().is_ok_and(|now| {
             now.dev() == locked.identity.device && now.ino() == locked.identity.inode
@@ -155,7 +158,7 @@ impl LockedFile {
 
     /// Makes the file's bytes from `from` to `to` zeroes that have their space.
     pub(super) fn take_space(&self, from: u64, to: u64) -> Result<(), RegionError> {
-        const ZEROES: [u8; 1 << 16] = [0; 1 << 16];
+        static ZEROES: [u8; 1 << 16] = [0; 1 << 16];
         let doing = "taking space for the region";
         let len = self.len()?;
         let taken = to.saturating_sub(from);

@@ -18,8 +18,8 @@ pub(super) const PAGE_WORDS: usize = PAGE / 8;
 const MAGIC: u64 = u64::from_ne_bytes(*b"tollgate");
 const UNFINISHED: u64 = u64::from_ne_bytes(*b"tollgat?");
 const FORMAT: u64 = 1;
-/// SipHash-1-3 of the key's bytes; ready-made hashes mixed by `SplitMix64`'s finisher.
-const HASH: u64 = 0x51B_13;
+/// `SipHash-1-3` of the key's bytes; ready-made hashes mixed by `SplitMix64`'s finisher.
+const HASH: u64 = 0x0113;
 
 /// Everything that the places of words follow from.
 fn layout() -> u64 {
@@ -176,15 +176,15 @@ impl<'a> Header<'a> {
     pub(super) fn follow_boot(self, boot: &Boot) {
         let last = self.get(LAST);
         let now = self.offset().wrapping_add(monotonic(boot));
-        let same = [self.get(BOOT), self.get(BOOT + 1)] == boot.id;
+        let same_boot = [self.get(BOOT), self.get(BOOT + 1)] == boot.id;
         // Where boots cannot be told apart, a clock that went back tells.
-        if same && (boot.known || now >= last) {
+        if same_boot && (boot.known || now >= last) {
             return;
         }
         let by_wall = boot.wall().wrapping_sub(self.get(WALL));
         // A wall clock that went back, or words that make no sense: not before the last.
-        let sane = by_wall >= last && by_wall < 1 << 62;
-        self.count_from(if sane { by_wall } else { last }, boot);
+        let in_order = by_wall >= last && by_wall < 1 << 62;
+        self.count_from(if in_order { by_wall } else { last }, boot);
     }
 
     /// The latest time that was noted.
@@ -290,8 +290,7 @@ impl SectionPage<'_> {
         if page.get(FINISHED) != SECTION || page.get(SECTION_CHECK) != self.check() {
             return Err(RegionError::Damaged { what: "the checksum of a table's page is wrong" });
         }
-        let text: Vec<u8> =
-            (TEXT..PAGE_WORDS).flat_map(|at| page.get(at).to_le_bytes()).collect();
+        let text: Vec<u8> = (TEXT..PAGE_WORDS).flat_map(|at| page.get(at).to_le_bytes()).collect();
         let lengths = page.get(LENGTHS);
         let name = usize::try_from(lengths >> 32).unwrap_or(usize::MAX);
         let about = usize::try_from(lengths & u64::from(u32::MAX)).unwrap_or(usize::MAX);

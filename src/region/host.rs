@@ -53,9 +53,9 @@ impl Region {
         let lock = host.lock(header)?;
         let found = header.look()?;
         let boot = Boot::this();
-        let place = Place::Host(HostMemory(host.0.part(0, bytes / 8).ok_or(
-            RegionError::Unfit { bytes, needed: PAGE },
-        )?));
+        let place = Place::Host(HostMemory(
+            host.0.part(0, bytes / 8).ok_or(RegionError::Unfit { bytes, needed: PAGE })?,
+        ));
         let region = Self::of(again, found, place, boot);
         drop(lock);
         region

@@ -90,6 +90,10 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 /// What is not a region is refused, and so is one of another format, layout or hash. States
 /// that make no sense are repaired as those of a broken clock are. No bytes, whoever wrote
 /// them, make anything but decisions wrong.
+///
+/// # How it works
+///
+/// See [the chapter about regions](crate::design_of_regions).
 #[derive(Clone)]
 pub struct Region(Arc<Inner>);
 
@@ -108,6 +112,7 @@ enum Place {
 
 /// How a region is opened: made by [`Region::options`].
 #[derive(Clone, Debug)]
+#[must_use = "options are for `open`"]
 pub struct RegionOptions {
     mode: u32,
     boot: Boot,
@@ -217,7 +222,9 @@ impl Region {
     pub(crate) fn lock(&self) -> Result<Locked<'_>, RegionError> {
         match &self.0.place {
             Place::File(identity) => LockedFile::again(identity).map(Locked::File),
-            Place::Host(memory) => memory.lock(self.header()).map(|lock| Locked::Host(memory, lock)),
+            Place::Host(memory) => {
+                memory.lock(self.header()).map(|lock| Locked::Host(memory, lock))
+            }
         }
     }
 
@@ -258,8 +265,10 @@ impl Region {
         wanted: &Wanted<'_>,
         begin: impl FnOnce(&Section),
     ) -> Result<Section, RegionError> {
-        let about: String =
-            wanted.about.iter().map(|(what, how)| format!("{what}\t{how}\n")).collect();
+        let mut about = String::new();
+        for (what, how) in &wanted.about {
+            about.extend([what, "\t", how, "\n"]);
+        }
         let name = wanted.name.to_owned();
         if name.is_empty() || name.len() + about.len() > TEXT_BYTES {
             return Err(RegionError::Name { name });
@@ -292,7 +301,12 @@ impl Region {
         Ok(section)
     }
 
-    fn attach(&self, locked: &Locked<'_>, at: u64, record: &Record) -> Result<Section, RegionError> {
+    fn attach(
+        &self,
+        locked: &Locked<'_>,
+        at: u64,
+        record: &Record,
+    ) -> Result<Section, RegionError> {
         let damaged = RegionError::Damaged { what: "a table is too small" };
         let all = locked.map(at, record.bytes)?;
         let words = usize::try_from(record.words).unwrap_or(usize::MAX);

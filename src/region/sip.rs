@@ -108,7 +108,17 @@ mod tests {
         }
     }
 
-    const VECTORS: [(usize, u64); 0] = [];
+    const VECTORS: [(usize, u64); 9] = [
+        (0, 0xABAC_0158_050F_C4DC),
+        (1, 0xC9F4_9BF3_7D57_CA93),
+        (7, 0xD392_7D98_9BB1_1140),
+        (8, 0x3690_9511_8D29_9A8E),
+        (9, 0x25A4_8EB3_6C06_3DE4),
+        (15, 0xD320_D86D_2A51_9956),
+        (16, 0xCC4F_DD1A_7D90_8B66),
+        (63, 0x9D19_9062_B7BB_B3A8),
+        (64, 0xF179_97EC_4B4A_6065),
+    ];
 
     /// The standard library's own hasher is this one with a key of zeroes, as of now.
     #[test]

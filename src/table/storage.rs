@@ -60,9 +60,7 @@ enum Owner {
     },
     /// A mapping that other processes may have, too.
     #[cfg(feature = "shared")]
-    Mapped {
-        mapping: std::sync::Arc<memmap2::MmapRaw>,
-    },
+    Mapped { mapping: std::sync::Arc<memmap2::MmapRaw> },
     /// Of somebody who promised that it outlives this.
     #[cfg(feature = "shared")]
     Host,
@@ -126,6 +124,7 @@ mod memory {
         /// All whole words of a mapping.
         pub(crate) fn mapped(mapping: memmap2::MmapRaw) -> Result<Self, OutOfMemory> {
             let (at, len) = (mapping.as_mut_ptr(), mapping.len() / size_of::<AtomicU64>());
+            #[allow(clippy::cast_ptr_alignment)] // it is looked at
             let words = NonNull::new(at.cast::<AtomicU64>()).ok_or(OutOfMemory)?;
             if len < HEAD_WORDS || !words.is_aligned() {
                 return Err(OutOfMemory);

@@ -117,11 +117,23 @@ fn another_configuration_is_refused_by_name() {
         "\"api\" is in the region with another configuration: \
          capacity is 1000 keys there, 2000 keys here"
     );
-    let text = said(asked.clone().capacity(1000).room_for(Quota::n_per_day(10).unwrap()).try_build_in(&region, "api"));
+    let text = said(
+        asked
+            .clone()
+            .capacity(1000)
+            .room_for(Quota::n_per_day(10).unwrap())
+            .try_build_in(&region, "api"),
+    );
     assert!(text.contains("room is for a debt of 3600") && text.contains("86400"), "{text}");
-    let text = said(KeyedLimiter::sliding_log(per_hour(10)).capacity(1000).try_build_in(&region, "api"));
+    let text =
+        said(KeyedLimiter::sliding_log(per_hour(10)).capacity(1000).try_build_in(&region, "api"));
     assert!(text.contains("algorithm is gcra there, sliding-log here"), "{text}");
-    let text = said(KeyedLimiter::gcra("20/2h".parse().unwrap()).longest_wait(Duration::ZERO).capacity(1000).try_build_in(&region, "api"));
+    let text = said(
+        KeyedLimiter::gcra("20/2h".parse().unwrap())
+            .longest_wait(Duration::ZERO)
+            .capacity(1000)
+            .try_build_in(&region, "api"),
+    );
     assert!(text.contains("room is"), "{text}");
     let text = said(KeyedLimiter::gcra(per_hour(20)).capacity(1000).try_build_in(&region, "api"));
     assert_eq!(
@@ -183,9 +195,8 @@ fn time_goes_on_after_a_restart_of_the_system() {
     let up: f64 = system.split(' ').next().unwrap().parse().unwrap();
     let zero = Duration::from_secs_f64(up - 5.0);
     let minutes = Duration::from_secs(600);
-    let open = |id, ahead| {
-        Region::options().pretend_boot(id, zero, ahead).open(scratch.path()).unwrap()
-    };
+    let open =
+        |id, ahead| Region::options().pretend_boot(id, zero, ahead).open(scratch.path()).unwrap();
     let region = open(2, minutes);
     let now = region.clock().now();
     let passed = now.since(before);
@@ -220,7 +231,9 @@ fn every_clock_of_a_region_is_one() {
 fn leases_of_the_dead_end_by_themselves() {
     let scratch = Scratch::new();
     let at_most = |region: &Region| {
-        LeaseLimiter::at_most(2, Duration::from_millis(300)).capacity(10).try_build_in(region, "jobs")
+        LeaseLimiter::at_most(2, Duration::from_millis(300))
+            .capacity(10)
+            .try_build_in(region, "jobs")
     };
     let region = Region::open(scratch.path()).unwrap();
     let jobs = at_most(&region).unwrap();
@@ -236,8 +249,15 @@ fn leases_of_the_dead_end_by_themselves() {
     std::thread::sleep(Duration::from_millis(320));
     assert!(theirs.acquire("k").is_ok());
     drop(one);
-    let text = LeaseLimiter::at_most(3, Duration::from_millis(300)).capacity(10).try_build_in(&region, "jobs").unwrap_err().to_string();
-    assert!(text.contains("room is for 2 leases of 300ms there, for 3 leases of 300ms here"), "{text}");
+    let text = LeaseLimiter::at_most(3, Duration::from_millis(300))
+        .capacity(10)
+        .try_build_in(&region, "jobs")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("room is for 2 leases of 300ms there, for 3 leases of 300ms here"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -98,10 +98,11 @@ fn no_bit_of_a_header_goes_unnoticed() {
             bytes[at] ^= 1 << (random.next() % 8);
             let path = scratch.other("damaged");
             fs::write(&path, &bytes).unwrap();
-            let attached = Region::open(&path).map_err(|error| error.to_string()).and_then(|region| {
-                let limiter = KeyedLimiter::gcra(per_hour(3)).capacity(1000);
-                limiter.try_build_in(&region, "api").map_err(|error| error.to_string())
-            });
+            let attached =
+                Region::open(&path).map_err(|error| error.to_string()).and_then(|region| {
+                    let limiter = KeyedLimiter::gcra(per_hour(3)).capacity(1000);
+                    limiter.try_build_in(&region, "api").map_err(|error| error.to_string())
+                });
             assert!(attached.is_err(), "byte {at}");
         }
     }
@@ -116,15 +117,21 @@ fn random_states_decide_something() {
         let region = Region::open(scratch.path()).unwrap();
         drop((gcra(&region, "gcra", 10), log(&region, "log", 10)));
         let counter = || {
-            KeyedLimiter::sliding_counter(per_hour(10)).capacity(100).try_build_in(&region, "counter")
+            KeyedLimiter::sliding_counter(per_hour(10))
+                .capacity(100)
+                .try_build_in(&region, "counter")
         };
         let jobs = || {
             let jobs = tollgate::LeaseLimiter::at_most(3, std::time::Duration::from_secs(60));
             jobs.capacity(100).try_build_in(&region, "jobs")
         };
         drop((counter().unwrap(), jobs().unwrap()));
-        let (gcra, log, counter, jobs) =
-            (gcra(&region, "gcra", 10), log(&region, "log", 10), counter().unwrap(), jobs().unwrap());
+        let (gcra, log, counter, jobs) = (
+            gcra(&region, "gcra", 10),
+            log(&region, "log", 10),
+            counter().unwrap(),
+            jobs().unwrap(),
+        );
         let file = fs::OpenOptions::new().read(true).write(true).open(scratch.path()).unwrap();
         let mut bytes = fs::read(scratch.path()).unwrap();
         // Whole pages but those that head a table; in later rounds single bytes.

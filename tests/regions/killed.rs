@@ -74,7 +74,8 @@ fn killed_at_any_instant() {
     let end = begun + seconds(10);
     let mut random = Random(99);
     let (mut kills, mut slowest) = (0_u64, Duration::ZERO);
-    let mut workers: Vec<_> = (0..4).map(|nth| start("work", &scratch.path(), &nth.to_string())).collect();
+    let mut workers: Vec<_> =
+        (0..4).map(|nth| start("work", &scratch.path(), &nth.to_string())).collect();
     let mut next = 0;
     while Instant::now() < end {
         thread::sleep(Duration::from_micros(500 + random.next() % 6000));
@@ -115,7 +116,9 @@ fn killed_at_any_instant() {
     println!("{sums:?} admitted of {}", UNITS * KEYS);
     // Charged and not noted by who was killed in between: one for each at most.
     for sum in sums {
-        assert!(sum + kills >= (0..KEYS).map(|key| UNITS - all.log.peek_hash(key).remaining()).sum());
+        assert!(
+            sum + kills >= (0..KEYS).map(|key| UNITS - all.log.peek_hash(key).remaining()).sum()
+        );
     }
     // All leases are over, and all slots are to be had.
     thread::sleep(Duration::from_millis(60));

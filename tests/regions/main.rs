@@ -7,6 +7,7 @@
 
 mod basics;
 mod damage;
+mod host;
 mod killed;
 #[cfg(feature = "policy")]
 mod policies;

@@ -36,8 +36,7 @@ pub(crate) fn ask(path: &Path, times: u64) -> u64 {
 #[test]
 fn four_processes_keep_one_policy() {
     let scratch = Scratch::new();
-    let children: Vec<_> =
-        (0..4).map(|_| start("policy", &scratch.path(), "200")).collect();
+    let children: Vec<_> = (0..4).map(|_| start("policy", &scratch.path(), "200")).collect();
     let sum: u64 = children.into_iter().map(|child| result(child).parse::<u64>().unwrap()).sum();
     assert_eq!(sum, 20, "validations of one licence in a minute");
     assert_eq!(ask(&scratch.path(), 50), 0);
@@ -144,7 +143,9 @@ fn another_file_over_the_same_region() {
     let scratch = Scratch::new();
     let region = Region::open(scratch.path()).unwrap();
     let text = |quota: &str, more: &str| {
-        format!("[attribute.user]\n[[limit]]\nname = 'api'\nkey = ['user']\nquota = '{quota}'\n{more}")
+        format!(
+            "[attribute.user]\n[[limit]]\nname = 'api'\nkey = ['user']\nquota = '{quota}'\n{more}"
+        )
     };
     let open = |text: &str| Policy::from_file_in(&file(text), &region);
     let left = |policy: &Policy| {

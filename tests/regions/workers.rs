@@ -76,6 +76,10 @@ fn worker() {
                 let _ = limiter.set_quota(per_hour(4));
             }
         }
+        "zone" => {
+            let region = crate::host::zone(&path).unwrap();
+            println!("result {}", gcra(&region, "api", 1000).check("k").remaining());
+        }
         #[cfg(feature = "policy")]
         "policy" => {
             let times = argument.parse().unwrap();
