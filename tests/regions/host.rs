@@ -67,7 +67,7 @@ fn a_lock_whose_holder_died_is_taken() {
     let scratch = Scratch::new();
     fs::write(scratch.path(), vec![0; BYTES]).unwrap();
     let region = zone(&scratch.path()).unwrap();
-    let _ = gcra(&region, "api", 10).check("k");
+    let _ = gcra(&region, "api", 1000).check("k");
     let mut child = start("zone", &scratch.path(), "");
     let dead = u64::from(child.id());
     child.wait().unwrap();
