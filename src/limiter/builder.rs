@@ -205,6 +205,7 @@ impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
         let epoch = self.epoch.unwrap_or_else(|| clock.now());
         let store = Store::try_new(rule, layout, epoch, self.on_saturation)
             .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
+        #[cfg(feature = "shared")]
         store.current().begin(rule.numbers());
         let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
         Ok(KeyedLimiter {
@@ -214,6 +215,8 @@ impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
             capacity: self.capacity,
             quota: Mutex::new(self.quota),
             watch: Watch::new(self.watch),
+            #[cfg(not(feature = "shared"))]
+            current: super::current::Current::words(rule.numbers()),
             #[cfg(feature = "shared")]
             section: None,
         })

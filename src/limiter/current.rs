@@ -38,6 +38,7 @@ impl<'a> Current<'a> {
     }
 
     /// Makes them the numbers, where nobody reads yet.
+    #[cfg(feature = "shared")]
     pub(crate) fn begin(self, numbers: Numbers) {
         self.set(numbers);
         self.set(numbers);

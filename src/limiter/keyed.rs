@@ -1,10 +1,13 @@
 //! [`KeyedLimiter`]: one limit on each of many keys.
 
+#[cfg(not(feature = "shared"))]
+use super::current::Words;
 #[cfg(feature = "shared")]
 use super::share;
 use super::{
     Algorithm, KeyedBuilder, RoomError,
     batch::{Batch, BytesKey, HashKey},
+    current::Current,
     hash::KeyHasher,
     key::{Key, Name},
     store::{Found, Store},
@@ -98,6 +101,10 @@ pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
     /// writers take.
     pub(super) quota: Mutex<Quota>,
     pub(super) watch: Option<Box<Watch>>,
+    /// The numbers of its quota: in the table's head where tables may be shared, which
+    /// costs two instructions.
+    #[cfg(not(feature = "shared"))]
+    pub(super) current: Words,
     /// Where it is, if it is shared by processes.
     #[cfg(feature = "shared")]
     pub(super) section: Option<Section>,
@@ -297,10 +304,18 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         self.ask(&self.rule(), self.store.look_up(hash), name, self.store.request(n, now), now)
     }
 
+    #[inline(always)]
+    fn current(&self) -> Current<'_> {
+        #[cfg(feature = "shared")]
+        return self.store.current();
+        #[cfg(not(feature = "shared"))]
+        Current::new(&self.current)
+    }
+
     /// The rule of the quota that holds now.
     #[inline(always)]
     pub(super) fn rule(&self) -> A {
-        self.store.room().with_numbers(self.store.current().get())
+        self.store.room().with_numbers(self.current().get())
     }
 
     #[inline(always)]
@@ -350,7 +365,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
             Some(section) => Some(share::lock_and_put(section, &quota)?),
             None => None,
         };
-        self.store.current().set(numbers);
+        self.current().set(numbers);
         *present = quota;
         Ok(())
     }

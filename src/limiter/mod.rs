@@ -73,6 +73,7 @@ pub(crate) trait Ruled: Rule<Answer = Decision> + Shareable + Copy + 'static {
     fn with_numbers(&self, numbers: [u64; 3]) -> Self;
     /// Whether these can be the numbers of a quota that there is room for: those of a
     /// damaged region need not be.
+    #[cfg_attr(not(feature = "shared"), allow(dead_code))]
     fn has_room_for(&self, numbers: [u64; 3]) -> bool;
     /// The last instant told apart, in ticks.
     fn last_now(&self) -> u64;

@@ -1,7 +1,9 @@
 //! A table and the time it counts in: what decides, once it is known which key,
 //! how much and when. The limiters put a clock, names and quotas around it.
 
-use super::{OnSaturation, Ruled, current::Current};
+#[cfg(feature = "shared")]
+use super::current::Current;
+use super::{OnSaturation, Ruled};
 #[cfg(feature = "shared")]
 use crate::region::Section;
 use crate::{
@@ -58,6 +60,7 @@ impl<R: Ruled> Store<R> {
 
     /// The numbers of the quota that holds now, for who keeps them here: common to all
     /// who have the table.
+    #[cfg(feature = "shared")]
     #[inline(always)]
     pub(crate) fn current(&self) -> Current<'_> {
         Current::new(self.table.spare())
@@ -130,7 +133,10 @@ impl<R: Ruled> Store<R> {
     ) -> Apart {
         // Here loops depend on what rules promise, and those of senseless numbers promise
         // nothing.
+        #[cfg(feature = "shared")]
         let sane = self.room().has_room_for(numbers);
+        #[cfg(not(feature = "shared"))]
+        let sane = true;
         let rule = if sane { self.room().with_numbers(numbers) } else { *self.room() };
         let request = Request::new(now, cost).asking(ask);
         Apart(match self.table.decide_anywhere(&rule, hash, borne, &request) {

@@ -177,6 +177,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     }
 
     /// Words that the table does not use: zero when it was new.
+    #[cfg(feature = "shared")]
     #[inline(always)]
     pub(crate) fn spare(&self) -> &[AtomicU64; 7] {
         let [_, _, _, _, _, _, _, _, spare @ .., _] = self.storage.head();

@@ -12,6 +12,7 @@ pub(crate) trait Storage: Send + Sync {
     fn words(&self) -> &[AtomicU64];
 
     /// The first of them: as many there are, at least.
+    #[cfg_attr(not(feature = "shared"), allow(dead_code))]
     fn head(&self) -> &[AtomicU64; HEAD_WORDS];
 }
 
