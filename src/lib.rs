@@ -95,6 +95,19 @@
 //!
 //! See [the design chapter](design).
 //!
+//! # Several processes
+//!
+//! With feature `shared`, on Unix, workers of a server share their limiters, or a whole
+//! policy, through a mapped file (or memory that the host has), without a daemon:
+//!
+//! ```text
+//! let region = Region::open("/dev/shm/my-service.limits")?;
+//! let limiter = KeyedLimiter::gcra(quota).try_build_in(&region, "logins")?;
+//! ```
+//!
+//! It is the same `KeyedLimiter`, at the price of another hash and of the system's clock. A process that is killed holds
+//! nobody up, and what is in a file survives all of them. `Region` has the rest.
+//!
 //! # Coming from governor
 //!
 //! [A chapter](coming_from_governor) shows each of its calls beside ours, and what
@@ -105,6 +118,7 @@
 //! * `tsc` (default): read the time-stamp counter through the crate `quanta`.
 //! * `headers`: decisions as HTTP header fields and bodies ([`headers`]).
 //! * `policy`: limits written as a file ([`policy`]).
+//! * `shared`: limiters in memory that processes share (Unix).
 //! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -116,21 +130,32 @@ mod limiter;
 #[cfg(feature = "policy")]
 pub mod policy;
 mod quota;
+#[cfg(feature = "shared")]
+mod region;
+#[cfg(all(feature = "shared", not(unix)))]
+compile_error!("feature `shared` needs mappings, locks of files and a clock as Unix has them");
 mod sync;
 mod table;
 mod time;
 
 pub mod coming_from_governor;
 pub mod design;
+#[cfg(feature = "shared")]
+#[doc = include_str!("region/design.md")]
+pub mod design_of_regions {}
 
 pub use algorithm::{Gcra, SlidingCounter, SlidingLog};
 pub use decision::{Charge, Decision, Outcome};
+#[cfg(feature = "shared")]
+pub use limiter::ShareError;
 pub use limiter::{
     Algorithm, BuildError, Counts, DefaultClock, DeniedKey, Gauges, Key, KeyedBuilder,
     KeyedLimiter, Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter, Limiter, LimiterBuilder,
     OnSaturation, RoomError,
 };
 pub use quota::{Quota, QuotaError};
+#[cfg(feature = "shared")]
+pub use region::{Difference, Region, RegionClock, RegionError, RegionOptions};
 pub use time::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos};
 
 /// The README's Rust runs with the tests of the documentation.

@@ -46,6 +46,18 @@ impl Gcra {
         Self { wait, ..self }
     }
 
+    /// The same where debts may be so large, and so much of that for waits; `None` if this
+    /// one's are larger.
+    #[cfg(feature = "shared")]
+    pub(crate) fn with_room(self, largest: u64, wait: u64) -> Option<Self> {
+        let room = Self { largest, wait, ..self };
+        let enough = largest <= crate::time::MAX_DEBT
+            && self.largest_tolerance() <= room.largest_tolerance()
+            && self.wait <= wait
+            && wait <= largest;
+        enough.then_some(room)
+    }
+
     pub(crate) const fn longest_wait(&self) -> u64 {
         self.wait
     }

@@ -229,6 +229,13 @@ impl Leases {
         (self.entries, self.longest)
     }
 
+    /// The same with room for so many leases and such a time; `None` if this one has more.
+    #[cfg(feature = "shared")]
+    pub(crate) fn with_room(self, entries: u64, longest: u64) -> Option<Self> {
+        let enough = self.entries <= entries && self.longest <= longest;
+        Self::new(self.most, self.ttl, entries, longest).filter(|_| enough)
+    }
+
     pub(crate) const fn limit(&self) -> u64 {
         self.most
     }

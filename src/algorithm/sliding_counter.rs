@@ -147,6 +147,19 @@ impl SlidingCounter {
         last_now(self.period.saturating_mul(2))
     }
 
+    /// The most units of any quota.
+    #[cfg(feature = "shared")]
+    pub(crate) const fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// The same with room for so many units; `None` if this one has more, or other windows.
+    #[cfg(feature = "shared")]
+    pub(crate) fn with_room(self, period: u64, most: u64) -> Option<Self> {
+        let enough = period == self.period && (self.most..=MAX_COUNTED).contains(&most);
+        enough.then_some(Self { most, ..self })
+    }
+
     /// The window that an instant is in.
     #[inline]
     pub(crate) fn window_of(&self, now: u64) -> u64 {

@@ -128,6 +128,15 @@ impl SlidingLog {
         (self.entries, self.longest)
     }
 
+    /// The same with room for so many units and such a window; `None` if this one has more.
+    #[cfg(feature = "shared")]
+    pub(crate) fn with_room(self, entries: u64, longest: u64) -> Option<Self> {
+        let enough = (self.entries..=MAX_UNITS).contains(&entries)
+            && (self.longest..=crate::time::MAX_DEBT).contains(&longest);
+        let wrap = (POS_MASK.checked_div(entries)?).checked_mul(entries)?;
+        enough.then_some(Self { longest, entries, wrap, ..self })
+    }
+
     pub(crate) const fn last_now(&self) -> u64 {
         last_now(self.longest)
     }

@@ -8,7 +8,7 @@ use crate::{
         Hash, Refused, Table,
         geometry::{Layout, Wide},
         rule::{Ask, Request, Rule, Seen, Step},
-        storage::Heap,
+        storage::Memory,
         words::Ring,
     },
     time::{Nanos, SLACK, epoch_within, ticks},
@@ -102,7 +102,7 @@ impl Rule for Block {
 
 /// Blocks of many keys, and the time they count in.
 pub(crate) struct Blocks {
-    table: Arc<Table<Block, Heap, Wide>>,
+    table: Arc<Table<Block, Memory, Wide>>,
     rule: Block,
     epoch: Nanos,
     last: u64,
@@ -115,6 +115,19 @@ impl Blocks {
         let layout = Layout::for_keys::<Wide>(keys, 0)?;
         let table = Table::on_heap(rule, layout).ok()?;
         let epoch = epoch_within(epoch, last);
+        Some(Self { table: Arc::new(table), rule, epoch, last })
+    }
+
+    /// Blocks in a table of a region; `None` if that is too small.
+    #[cfg(feature = "shared")]
+    pub(crate) fn in_section(
+        rule: Block,
+        layout: Layout,
+        section: &crate::region::Section,
+    ) -> Option<Self> {
+        let last = rule.last_now();
+        let table = Table::in_memory(rule, layout, section.table()?)?;
+        let epoch = epoch_within(Nanos::new(section.epoch()), last);
         Some(Self { table: Arc::new(table), rule, epoch, last })
     }
 

@@ -2,11 +2,14 @@
 
 use super::{
     Algorithm, BuildError, DefaultClock, KeyedLimiter, OnSaturation,
-    current::Current,
     hash::KeyHasher,
     store::Store,
     watch::{Watch, WatchFor},
 };
+#[cfg(feature = "shared")]
+use super::{ShareError, share};
+#[cfg(feature = "shared")]
+use crate::region::{Region, RegionClock, Section, Wanted};
 use crate::{
     algorithm::Gcra,
     quota::Quota,
@@ -202,15 +205,89 @@ impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
         let epoch = self.epoch.unwrap_or_else(|| clock.now());
         let store = Store::try_new(rule, layout, epoch, self.on_saturation)
             .map_err(|_| BuildError::OutOfMemory { bytes: layout.bytes() })?;
+        #[cfg(feature = "shared")]
+        store.current().begin(rule.numbers());
         let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
         Ok(KeyedLimiter {
             store,
             hasher,
             clock,
             capacity: self.capacity,
-            current: Current::new(rule.numbers()),
             quota: Mutex::new(self.quota),
             watch: Watch::new(self.watch),
+            #[cfg(not(feature = "shared"))]
+            current: super::current::Current::words(rule.numbers()),
+            #[cfg(feature = "shared")]
+            section: None,
+        })
+    }
+}
+
+#[cfg(feature = "shared")]
+impl<A: Algorithm> KeyedBuilder<A> {
+    /// Builds the limiter in a region, under a name: made, or attached to if it is
+    /// there. It reads the [region's clock](RegionClock).
+    ///
+    /// Counted decisions and the keys denied most are of this process alone; a seed and
+    /// an epoch are the region's.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_build`](KeyedBuilder::try_build); what [`Region::open`] says; and a limiter of
+    /// that name that was made with another configuration. The quota may be another than
+    /// that it was made with if it is the one that it [has now](KeyedLimiter::set_quota).
+    pub fn try_build_in(
+        self,
+        region: &Region,
+        name: &str,
+    ) -> Result<KeyedLimiter<A, RegionClock>, ShareError> {
+        self.clock(region.clock()).epoch(Nanos::ZERO).try_build_in(region, name)
+    }
+}
+
+#[cfg(feature = "shared")]
+impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
+    /// Builds the limiter in a region, under a name, with a clock of one's own: its
+    /// readings must be those of every process. The epoch is that of who made it.
+    ///
+    /// # Errors
+    ///
+    /// As without a clock of one's own.
+    pub fn try_build_in(
+        self,
+        region: &Region,
+        name: &str,
+    ) -> Result<KeyedLimiter<A, C>, ShareError> {
+        let epoch = self.epoch.unwrap_or_else(|| self.clock.now());
+        let asked = self.rule()?;
+        let rule = share::with_room_there(region, name, asked)?;
+        let layout = self.layout(rule)?;
+        let wanted = Wanted {
+            name,
+            words: layout.len,
+            room: rule.room_words(),
+            epoch: epoch.as_u64(),
+            about: share::about(&rule, self.capacity),
+        };
+        let store = |section: &Section| {
+            Store::in_section(rule, layout, section, self.on_saturation).ok_or(ShareError::DAMAGED)
+        };
+        let section = region.section(&wanted, |section| {
+            share::put(section, &self.quota);
+            if let Ok(store) = store(section) {
+                store.current().begin(rule.numbers());
+            }
+        })?;
+        let store = store(&section)?;
+        share::agree(name, &section, &self.quota)?;
+        Ok(KeyedLimiter {
+            store,
+            hasher: KeyHasher::pinned(region.seed()),
+            clock: self.clock,
+            capacity: self.capacity,
+            quota: Mutex::new(self.quota),
+            watch: Watch::new(self.watch),
+            section: Some(section),
         })
     }
 }

@@ -192,6 +192,10 @@ pub enum RoomError {
         /// The longest there is room for.
         room: Duration,
     },
+    /// The lock of the region that the limiter is in cannot be had: somebody holds it, or
+    /// the region's file was removed.
+    #[cfg(feature = "shared")]
+    Locked,
 }
 
 impl fmt::Display for RoomError {
@@ -222,6 +226,8 @@ impl fmt::Display for RoomError {
             Self::Leases { leases, room } => {
                 write!(f, "{leases} leases at a time do not fit in a key's {room}{advice}")
             }
+            #[cfg(feature = "shared")]
+            Self::Locked => f.write_str("the lock of the limiter's region cannot be had"),
             Self::LeaseTime { ttl, .. } if ttl.is_zero() => {
                 f.write_str("a lease lasts for more than no time")
             }

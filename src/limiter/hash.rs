@@ -1,14 +1,20 @@
 //! From keys to hashes, seeded per table.
 
+#[cfg(feature = "shared")]
+use crate::region::Sip;
 use crate::table::Hash;
 use std::hash::{BuildHasher, Hasher};
 
-/// Hashes byte keys with ahash and mixes ready-made hashes, both under a seed.
+/// Hashes byte keys with ahash and mixes ready-made hashes, both under a seed. What is
+/// shared or saved is hashed by a function that is the same in every build.
 #[derive(Clone)]
 pub(crate) struct KeyHasher {
     bytes: ahash::RandomState,
     before: u64,
     after: u64,
+    /// The key of `SipHash` instead.
+    #[cfg(feature = "shared")]
+    pinned: Option<[u64; 2]>,
 }
 
 impl KeyHasher {
@@ -21,7 +27,21 @@ impl KeyHasher {
             finish(state)
         };
         let bytes = ahash::RandomState::with_seeds(next(), next(), next(), next());
-        Self { bytes, before: next(), after: next() }
+        Self {
+            bytes,
+            before: next(),
+            after: next(),
+            #[cfg(feature = "shared")]
+            pinned: None,
+        }
+    }
+
+    /// The same in every process, build and version.
+    #[cfg(feature = "shared")]
+    pub(crate) fn pinned(key: [u64; 2]) -> Self {
+        // What no byte key is hashed by, for the mixing of ready-made hashes.
+        let [before, after] = [1_u64, 2].map(|nth| Sip::hash(key, &nth.to_le_bytes()));
+        Self { before, after, pinned: Some(key), ..Self::with_seed(0) }
     }
 
     /// Seeded from the system's randomness.
@@ -31,6 +51,10 @@ impl KeyHasher {
 
     #[inline(always)]
     pub(crate) fn bytes(&self, key: &[u8]) -> Hash {
+        #[cfg(feature = "shared")]
+        if let Some(pinned) = self.pinned {
+            return pinned_hash(pinned, key);
+        }
         let mut hasher = self.bytes.build_hasher();
         hasher.write(key);
         Hash(hasher.finish())
@@ -40,7 +64,11 @@ impl KeyHasher {
     #[inline(always)]
     #[cfg(feature = "policy")]
     pub(crate) fn parts(&self) -> PartsHasher {
-        PartsHasher(self.bytes.build_hasher())
+        #[cfg(feature = "shared")]
+        if let Some(pinned) = self.pinned {
+            return PartsHasher::Pinned(Sip::new(pinned));
+        }
+        PartsHasher::Own(self.bytes.build_hasher())
     }
 
     /// A bijection: two hashes that differ stay different.
@@ -53,20 +81,44 @@ impl KeyHasher {
 /// The hash of a key of several parts, each with its length, so that no two lists of
 /// parts are the same bytes.
 #[cfg(feature = "policy")]
-pub(crate) struct PartsHasher(ahash::AHasher);
+pub(crate) enum PartsHasher {
+    Own(ahash::AHasher),
+    #[cfg(feature = "shared")]
+    Pinned(Sip),
+}
 
 #[cfg(feature = "policy")]
 impl PartsHasher {
     #[inline]
     pub(crate) fn write(&mut self, part: &[u8]) {
-        self.0.write_u64(part.len() as u64);
-        self.0.write(part);
+        match self {
+            Self::Own(hasher) => {
+                hasher.write_u64(part.len() as u64);
+                hasher.write(part);
+            }
+            #[cfg(feature = "shared")]
+            Self::Pinned(sip) => {
+                sip.write(&(part.len() as u64).to_le_bytes());
+                sip.write(part);
+            }
+        }
     }
 
     #[inline]
     pub(crate) fn finish(self) -> Hash {
-        Hash(self.0.finish())
+        match self {
+            Self::Own(hasher) => Hash(hasher.finish()),
+            #[cfg(feature = "shared")]
+            Self::Pinned(sip) => Hash(sip.finish()),
+        }
     }
+}
+
+/// Out of line, so that the way of other tables does not grow by it.
+#[cfg(feature = "shared")]
+#[inline(never)]
+fn pinned_hash(pinned: [u64; 2], key: &[u8]) -> Hash {
+    Hash(Sip::hash(pinned, key))
 }
 
 /// The finisher of `SplitMix64` (variant 13 of Stafford's mixers): a bijection.

@@ -1,5 +1,9 @@
 //! [`KeyedLimiter`]: one limit on each of many keys.
 
+#[cfg(not(feature = "shared"))]
+use super::current::Words;
+#[cfg(feature = "shared")]
+use super::share;
 use super::{
     Algorithm, KeyedBuilder, RoomError,
     batch::{Batch, BytesKey, HashKey},
@@ -9,6 +13,8 @@ use super::{
     store::{Found, Store},
     watch::{Counts, DeniedKey, Gauges, Watch},
 };
+#[cfg(feature = "shared")]
+use crate::region::Section;
 use crate::{
     algorithm::{Gcra, SlidingCounter, SlidingLog},
     decision::Decision,
@@ -91,10 +97,17 @@ pub struct KeyedLimiter<A = Gcra, C = MonotonicClock> {
     pub(super) hasher: KeyHasher,
     pub(super) clock: C,
     pub(super) capacity: usize,
-    pub(super) current: Current,
-    /// The same quota for people, and the lock that writers of `current` take.
+    /// The quota that the store's numbers are of, for people, and the lock that their
+    /// writers take.
     pub(super) quota: Mutex<Quota>,
     pub(super) watch: Option<Box<Watch>>,
+    /// The numbers of its quota: in the table's head where tables may be shared, which
+    /// costs two instructions.
+    #[cfg(not(feature = "shared"))]
+    pub(super) current: Words,
+    /// Where it is, if it is shared by processes.
+    #[cfg(feature = "shared")]
+    pub(super) section: Option<Section>,
 }
 
 impl KeyedLimiter<Gcra> {
@@ -291,10 +304,18 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         self.ask(&self.rule(), self.store.look_up(hash), name, self.store.request(n, now), now)
     }
 
+    #[inline(always)]
+    fn current(&self) -> Current<'_> {
+        #[cfg(feature = "shared")]
+        return self.store.current();
+        #[cfg(not(feature = "shared"))]
+        Current::new(&self.current)
+    }
+
     /// The rule of the quota that holds now.
     #[inline(always)]
     pub(super) fn rule(&self) -> A {
-        self.store.room().with_numbers(self.current.get())
+        self.store.room().with_numbers(self.current().get())
     }
 
     #[inline(always)]
@@ -334,11 +355,17 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
     /// # Errors
     ///
     /// A quota for which the limiter was not given
-    /// [room](KeyedBuilder::room_for); the present one then stays.
+    /// [room](KeyedBuilder::room_for); the present one then stays. In a region, where the
+    /// quota becomes that of all processes, also a lock that cannot be had.
     pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
         let numbers = self.store.room().fit(&quota)?;
         let mut present = self.quota.lock();
-        self.current.set(numbers);
+        #[cfg(feature = "shared")]
+        let _locked = match &self.section {
+            Some(section) => Some(share::lock_and_put(section, &quota)?),
+            None => None,
+        };
+        self.current().set(numbers);
         *present = quota;
         Ok(())
     }
@@ -385,11 +412,6 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
         self.watch.as_ref().map_or_else(Vec::new, |watch| watch.denied_most())
     }
 
-    /// The quota that each key has, unless asked by [another](Key::quota).
-    pub fn quota(&self) -> Quota {
-        *self.quota.lock()
-    }
-
     /// How many live keys the limiter was built for.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -413,10 +435,21 @@ impl<C> KeyedLimiter<Gcra, C> {
     }
 }
 
+impl<A: Algorithm, C> KeyedLimiter<A, C> {
+    /// The quota that each key has, unless asked by [another](Key::quota).
+    pub fn quota(&self) -> Quota {
+        #[cfg(feature = "shared")]
+        if let Some(quota) = self.section.as_ref().and_then(share::quota) {
+            return quota;
+        }
+        *self.quota.lock()
+    }
+}
+
 impl<A: Algorithm, C> fmt::Debug for KeyedLimiter<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedLimiter")
-            .field("quota", &*self.quota.lock())
+            .field("quota", &self.quota())
             .field("capacity", &self.capacity)
             .field("memory", &self.store.table().layout().bytes())
             .field("saturated", &self.store.table().saturated())

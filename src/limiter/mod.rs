@@ -13,6 +13,8 @@ mod key;
 mod keyed;
 pub(crate) mod lease;
 mod rules;
+#[cfg(feature = "shared")]
+pub(crate) mod share;
 mod single;
 mod store;
 mod watch;
@@ -26,6 +28,8 @@ pub(crate) use hash::{KeyHasher, PartsHasher};
 pub use key::Key;
 pub use keyed::{KeyedLimiter, OnSaturation};
 pub use lease::{Lease, LeaseBuilder, LeaseId, LeaseKey, LeaseLimiter};
+#[cfg(feature = "shared")]
+pub use share::ShareError;
 pub use single::{Limiter, LimiterBuilder};
 #[cfg(feature = "policy")]
 pub(crate) use store::Store;
@@ -62,15 +66,27 @@ impl Algorithm for SlidingLog {}
 impl Algorithm for SlidingCounter {}
 
 /// A rule whose quota is three numbers, given at each question.
-pub(crate) trait Ruled: Rule<Answer = Decision> + Copy + 'static {
+pub(crate) trait Ruled: Rule<Answer = Decision> + Shareable + Copy + 'static {
     /// What tells this quota's rule from others of the same limiter.
     fn numbers(&self) -> [u64; 3];
     /// The rule of another quota of the same limiter.
     fn with_numbers(&self, numbers: [u64; 3]) -> Self;
+    /// Whether these can be the numbers of a quota that there is room for: those of a
+    /// damaged region need not be.
+    #[cfg_attr(not(feature = "shared"), allow(dead_code))]
+    fn has_room_for(&self, numbers: [u64; 3]) -> bool;
     /// The last instant told apart, in ticks.
     fn last_now(&self) -> u64;
     fn limit(&self) -> u64;
 }
+
+/// What a region asks of an algorithm, where there are regions.
+#[cfg(feature = "shared")]
+pub(crate) use share::Roomy as Shareable;
+#[cfg(not(feature = "shared"))]
+pub(crate) trait Shareable {}
+#[cfg(not(feature = "shared"))]
+impl<R: Rule> Shareable for R {}
 
 /// What the limiters need of an algorithm.
 pub(crate) trait Engine: Ruled {
@@ -91,6 +107,10 @@ impl Ruled for Gcra {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn has_room_for(&self, [burst, interval, tolerance]: [u64; 3]) -> bool {
+        tolerance <= self.largest_tolerance() && burst.checked_mul(interval) == Some(tolerance)
     }
 
     fn last_now(&self) -> u64 {
@@ -145,6 +165,11 @@ impl Ruled for SlidingLog {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn has_room_for(&self, [units, window, _]: [u64; 3]) -> bool {
+        let (entries, longest) = self.room();
+        units <= entries && window <= longest
     }
 
     fn last_now(&self) -> u64 {
@@ -206,6 +231,10 @@ impl Ruled for SlidingCounter {
         self.with_numbers(numbers)
     }
 
+    fn has_room_for(&self, [units, ..]: [u64; 3]) -> bool {
+        units <= MAX_COUNTED
+    }
+
     fn last_now(&self) -> u64 {
         self.last_now()
     }
@@ -225,6 +254,10 @@ impl Ruled for Calendar {
     #[inline(always)]
     fn with_numbers(&self, numbers: [u64; 3]) -> Self {
         self.with_numbers(numbers)
+    }
+
+    fn has_room_for(&self, _: [u64; 3]) -> bool {
+        true
     }
 
     fn last_now(&self) -> u64 {

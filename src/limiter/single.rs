@@ -1,7 +1,9 @@
 //! [`Limiter`]: one state, for one thing that is limited.
 
 use super::{
-    Algorithm, BuildError, DefaultClock, RoomError, current::Current, settle as settle_charge,
+    Algorithm, BuildError, DefaultClock, RoomError,
+    current::{Current, Words},
+    settle as settle_charge,
 };
 use crate::{
     algorithm::{Gcra, SlidingCounter, SlidingLog},
@@ -10,7 +12,7 @@ use crate::{
     sync::AtomicU64,
     table::{
         rule::{Ask, Request, Seen, Settled, Step, settle},
-        storage::{Heap, Storage},
+        storage::{Memory, Storage},
         words::{Ring, State},
     },
     time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO, epoch_within, ticks, ticks_of},
@@ -54,12 +56,12 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// beginning of those.)
 pub struct Limiter<A = Gcra, C = MonotonicClock> {
     state: CachePadded<AtomicU64>,
-    ring: Option<Heap>,
+    ring: Option<Memory>,
     room: A,
     clock: C,
     epoch: Nanos,
     last: u64,
-    current: Current,
+    current: Words,
     /// The same quota for people, and the lock that writers of `current` take.
     quota: Mutex<Quota>,
 }
@@ -157,7 +159,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     #[inline(always)]
     fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
-        let rule = self.room.with_numbers(self.current.get());
+        let rule = self.room.with_numbers(Current::new(&self.current).get());
         let request = Request::new(ticks(now, self.epoch, self.last), n).asking(ask);
         let (state, ring) = self.words();
         // A lone state has one owner, for good: what was loaded is its own.
@@ -215,7 +217,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
         let numbers = self.room.fit(&quota)?;
         let mut present = self.quota.lock();
-        self.current.set(numbers);
+        Current::new(&self.current).set(numbers);
         *present = quota;
         Ok(())
     }
@@ -357,7 +359,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         let ring = match room.ring_words() {
             0 => None,
             words => Some(
-                Heap::try_new(words)
+                Memory::try_new(words)
                     .map_err(|_| BuildError::OutOfMemory { bytes: words.saturating_mul(8) })?,
             ),
         };
@@ -372,7 +374,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
             clock,
             epoch,
             last,
-            current: Current::new(room.numbers()),
+            current: Current::words(room.numbers()),
             quota: Mutex::new(self.quota),
         })
     }

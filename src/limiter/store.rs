@@ -1,7 +1,11 @@
 //! A table and the time it counts in: what decides, once it is known which key,
 //! how much and when. The limiters put a clock, names and quotas around it.
 
+#[cfg(feature = "shared")]
+use super::current::Current;
 use super::{OnSaturation, Ruled};
+#[cfg(feature = "shared")]
+use crate::region::Section;
 #[cfg(feature = "policy")]
 use crate::table::Weighed;
 use crate::{
@@ -10,7 +14,7 @@ use crate::{
         Hash, Refused, Spot, Table,
         geometry::{Layout, Wide},
         rule::{Ask, Request},
-        storage::{Heap, OutOfMemory},
+        storage::{Memory, OutOfMemory},
     },
     time::{Nanos, epoch_within, ticks},
 };
@@ -20,7 +24,7 @@ pub(crate) type Found<'a> = (Hash, Spot<'a>, Option<usize>);
 
 /// See the module's page.
 pub(crate) struct Store<R> {
-    table: Table<R, Heap, Wide>,
+    table: Table<R, Memory, Wide>,
     epoch: Nanos,
     last: u64,
     on_saturation: OnSaturation,
@@ -38,8 +42,30 @@ impl<R: Ruled> Store<R> {
         Ok(Self { table: Table::on_heap(rule, layout)?, epoch, last, on_saturation })
     }
 
-    pub(crate) const fn table(&self) -> &Table<R, Heap, Wide> {
+    /// A store over a table of a region; `None` if that is too small.
+    #[cfg(feature = "shared")]
+    pub(crate) fn in_section(
+        rule: R,
+        layout: Layout,
+        section: &Section,
+        on_saturation: OnSaturation,
+    ) -> Option<Self> {
+        let last = rule.last_now();
+        let epoch = epoch_within(Nanos::new(section.epoch()), last);
+        let table = Table::in_memory(rule, layout, section.table()?)?;
+        Some(Self { table, epoch, last, on_saturation })
+    }
+
+    pub(crate) const fn table(&self) -> &Table<R, Memory, Wide> {
         &self.table
+    }
+
+    /// The numbers of the quota that holds now, for who keeps them here: common to all
+    /// who have the table.
+    #[cfg(feature = "shared")]
+    #[inline(always)]
+    pub(crate) fn current(&self) -> Current<'_> {
+        Current::new(self.table.spare())
     }
 
     /// The rule that the table was made for.
@@ -129,7 +155,13 @@ impl<R: Ruled> Store<R> {
         ask: Ask,
         clock: &impl Fn() -> Nanos,
     ) -> Apart {
-        let rule = self.room().with_numbers(numbers);
+        // Here loops depend on what rules promise, and those of senseless numbers promise
+        // nothing.
+        #[cfg(feature = "shared")]
+        let sane = self.room().has_room_for(numbers);
+        #[cfg(not(feature = "shared"))]
+        let sane = true;
+        let rule = if sane { self.room().with_numbers(numbers) } else { *self.room() };
         let request = Request::new(now, cost).asking(ask);
         Apart(match self.table.decide_anywhere(&rule, hash, borne, &request) {
             Ok(decision) => decision,

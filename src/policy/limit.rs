@@ -5,7 +5,7 @@ use super::{
     attribute::{Attributes, DimensionId},
     file::{model::WhenFull, values::Amount},
     key::{KeyParts, Source},
-    moment::Moment,
+    moment::{Moment, PolicyClock},
     quotas::{Chosen, Quotas},
     units,
     windows::Windows,
@@ -60,7 +60,7 @@ pub(super) enum Keeper {
         store: Store<Calendar>,
         windows: Windows,
     },
-    Leases(LeaseLimiter),
+    Leases(LeaseLimiter<PolicyClock>),
     /// Nothing: each request for itself.
     Size,
 }

@@ -155,6 +155,8 @@ pub use verdict::{Cause, LimitDecision, PolicyDecision};
 #[doc = include_str!("design.md")]
 pub mod design {}
 
+#[cfg(feature = "shared")]
+use crate::region::Region;
 use crate::{
     headers::Dialect,
     limiter::{BuildError, KeyHasher, LeaseId},
@@ -162,6 +164,7 @@ use crate::{
 };
 use attribute::{Attributes, Names};
 use limit::Limit;
+use moment::PolicyClock;
 use path::PathRules;
 use penalty::Penalty;
 use route_table::RouteTable;
@@ -175,7 +178,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 /// [the module's page](self).
 pub struct Policy {
     name: Box<str>,
-    clock: MonotonicClock,
+    clock: PolicyClock,
     /// Whether a limit goes by the wall clock.
     reads_wall: bool,
     /// From when on its tables count.
@@ -197,6 +200,9 @@ pub struct Policy {
     routes: Vec<Vec<route::Route>>,
     penalties: Vec<Penalty>,
     dialect: Dialect,
+    /// Where its tables are, if processes share them.
+    #[cfg(feature = "shared")]
+    region: Option<Region>,
 }
 
 impl Policy {
@@ -215,9 +221,46 @@ impl Policy {
     ///
     /// Sizes for which there is no memory.
     pub fn from_file(file: &PolicyFile) -> Result<Self, PolicyError> {
-        let clock = MonotonicClock::new();
+        let clock = PolicyClock::Own(MonotonicClock::new());
         let moment = Moment::read(&clock);
         compile::compile(file, clock, moment, None)
+    }
+
+    /// Makes a policy whose limits and penalties are in a region, and so common to all
+    /// processes that make one there.
+    ///
+    /// Each limit has a table in it by its name, algorithm and key, each penalty two. A limit that
+    /// is there must have the capacity, and quotas no larger than those (or `largest`),
+    /// that it was made with; quotas are otherwise those of each process's own file, so
+    /// give all of them the same. What is [set at run time](Self::set_override), and a
+    /// [reload](LivePolicy), is of one process: do it in each. A limit that
+    /// no file names any more keeps its room in the region until that is removed.
+    ///
+    /// ```
+    /// use tollgate::{Region, policy::{Policy, PolicyFile}};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tollgate-policy-{}", std::process::id()));
+    /// # /*
+    /// let path = "/dev/shm/my-service.limits";
+    /// # */
+    /// let text = "[[limit]]\nname = 'everyone'\nkey = []\nquota = '5/min'\n";
+    /// let file = PolicyFile::parse("policy.toml", text.as_bytes())?;
+    /// // In each process:
+    /// let policy = Policy::from_file_in(&file, &Region::open(&path)?)?;
+    /// assert!(policy.check(&policy.request("GET", "/")).is_allowed());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_file`](Self::from_file), and for each limit what the region says to it.
+    #[cfg(feature = "shared")]
+    pub fn from_file_in(file: &PolicyFile, region: &Region) -> Result<Self, PolicyError> {
+        let clock = PolicyClock::Region(region.clock());
+        let now = Moment::read(&clock);
+        let epoch = Moment::new(Nanos::ZERO, now.unix());
+        compile::compile_in(file, clock, epoch, None, Some(region))
     }
 
     /// As [`from_file`](Self::from_file), for moments that the caller gives
@@ -228,7 +271,7 @@ impl Policy {
     ///
     /// As [`from_file`](Self::from_file).
     pub fn from_file_at(file: &PolicyFile, epoch: Moment) -> Result<Self, PolicyError> {
-        compile::compile(file, MonotonicClock::new(), epoch, None)
+        compile::compile(file, PolicyClock::Own(MonotonicClock::new()), epoch, None)
     }
 
     /// A policy of another file that takes over what this one keeps: see

@@ -1,5 +1,7 @@
 //! [`Moment`]: what both clocks say.
 
+#[cfg(feature = "shared")]
+use crate::region::RegionClock;
 use crate::time::{Clock, MonotonicClock, Nanos};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,14 +34,14 @@ impl Moment {
     }
 
     /// Now, by `clock` and the system's wall clock. A wall clock before 1970 reads 1970.
-    pub(crate) fn read(clock: &MonotonicClock) -> Self {
+    pub(crate) fn read(clock: &impl Clock) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::new(clock.now(), unix)
     }
 
     /// Now, by `clock` alone: the wall clock is read where it is asked for.
     #[inline]
-    pub(super) fn by(clock: &MonotonicClock) -> Self {
+    pub(super) fn by(clock: &impl Clock) -> Self {
         Self { monotonic: clock.now(), wall: Self::UNREAD }
     }
 
@@ -66,5 +68,24 @@ impl Moment {
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self { monotonic: self.monotonic.after(span), wall: self.wall.after(span) }
+    }
+}
+
+/// The monotonic clock of a policy: its own, or that of the region it is in.
+#[derive(Clone, Debug)]
+pub(super) enum PolicyClock {
+    Own(MonotonicClock),
+    #[cfg(feature = "shared")]
+    Region(RegionClock),
+}
+
+impl Clock for PolicyClock {
+    #[inline]
+    fn now(&self) -> Nanos {
+        match self {
+            Self::Own(clock) => clock.now(),
+            #[cfg(feature = "shared")]
+            Self::Region(clock) => clock.now(),
+        }
     }
 }

@@ -10,7 +10,10 @@
 //! minutes, else a quarter of an hour) since 1970, as all zones have them that are in
 //! use. Where a zone's offset once was no multiple, they begin and end with the next.
 
-use crate::{algorithm::Unit, limiter::current::Current};
+use crate::{
+    algorithm::Unit,
+    limiter::current::{Current, Words},
+};
 use jiff::{
     Timestamp, ToSpan,
     civil::{Date, date},
@@ -27,14 +30,14 @@ pub(crate) struct Windows {
     unit: Unit,
     zone: TimeZone,
     /// Start and end of the window that was asked for last.
-    last: Current,
+    last: Words,
     /// Who has it may replace `last`; nobody waits for it.
     writer: Mutex<()>,
 }
 
 impl Windows {
     pub(crate) fn new(unit: Unit, zone: TimeZone) -> Self {
-        Self { unit, zone, last: Current::new([0; 3]), writer: Mutex::new(()) }
+        Self { unit, zone, last: Current::words([0; 3]), writer: Mutex::new(()) }
     }
 
     pub(crate) fn is_in(&self, zone: &TimeZone) -> bool {
@@ -49,7 +52,7 @@ impl Windows {
     /// 1970. What lies before 1970 is then 0, what can no more be told is `u64::MAX`.
     #[inline]
     pub(crate) fn containing(&self, unix_nanos: u64) -> (u64, u64) {
-        let [start, end, _] = self.last.get();
+        let [start, end, _] = Current::new(&self.last).get();
         if start <= unix_nanos && unix_nanos < end {
             return (start, end);
         }
@@ -64,7 +67,7 @@ impl Windows {
         let nanos = |secs: i64| u64::try_from(secs).unwrap_or(0).saturating_mul(NANOS);
         let (start, end) = (nanos(start), nanos(end));
         if let Some(_writer) = self.writer.try_lock() {
-            self.last.set([start, end, 0]);
+            Current::new(&self.last).set([start, end, 0]);
         }
         (start, end)
     }

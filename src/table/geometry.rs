@@ -35,7 +35,8 @@ impl Geometry for Wide {
     const PATIENCE: u32 = 400;
 }
 
-/// Words of the table's head: the counter of saturations, on a line pair of its own.
+/// Words of the table's head: the counter of saturations, and on the next line some that
+/// belong to whoever has the table.
 pub(crate) const HEAD_WORDS: usize = 16;
 
 /// Words that belong to a bucket as a whole: ticket and floor.

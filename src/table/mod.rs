@@ -64,7 +64,7 @@ mod models;
 
 use geometry::{Geometry, Layout, Wide};
 use rule::{Request, Rule, Seen, Settled, Step, settle};
-use storage::{Heap, OutOfMemory, Storage};
+use storage::{Memory, OutOfMemory, Storage};
 use words::{Floor, Key, Ring, State, Tally, Ticket, bears, is_claim, is_owned, is_vacant};
 
 use crate::sync::AtomicU64;
@@ -101,7 +101,7 @@ const SAMPLE: usize = 1024;
 
 /// See the module's page.
 #[derive(Debug)]
-pub(crate) struct Table<R, S = Heap, G = Wide> {
+pub(crate) struct Table<R, S = Memory, G = Wide> {
     rule: R,
     storage: S,
     layout: Layout,
@@ -160,11 +160,20 @@ struct Slot {
     nth: usize,
 }
 
-impl<R: Rule, G: Geometry> Table<R, Heap, G> {
+impl<R: Rule, G: Geometry> Table<R, Memory, G> {
     /// A table on the heap.
     pub(crate) fn on_heap(rule: R, layout: Layout) -> Result<Self, OutOfMemory> {
-        let storage = Heap::try_new(layout.len)?;
+        let storage = Memory::try_new(layout.len)?;
         Ok(Self { rule, storage, layout, geometry: std::marker::PhantomData })
+    }
+
+    /// A table in memory that is there already: zeroed, or a table's of the same layout.
+    #[cfg(feature = "shared")]
+    pub(crate) fn in_memory(rule: R, layout: Layout, storage: Memory) -> Option<Self> {
+        if storage.words().len() < layout.len {
+            return None;
+        }
+        Some(Self { rule, storage, layout, geometry: std::marker::PhantomData })
     }
 }
 
@@ -175,6 +184,14 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
 
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Words that the table does not use: zero when it was new.
+    #[cfg(feature = "shared")]
+    #[inline(always)]
+    pub(crate) fn spare(&self) -> &[AtomicU64; 7] {
+        let [_, _, _, _, _, _, _, _, spare @ .., _] = self.storage.head();
+        spare
     }
 
     /// How many new keys found no slot.

@@ -155,9 +155,9 @@ impl Geometry for One {
 
 /// In a table of three such buckets: K may be in 0 and 1, J in 0 and 2, and 2 is
 /// taken, so that J takes K's slot, and K then has one to spare in 1.
-fn after_a_reclaim<R: Rule<Answer = Decision>>(rule: R) -> (Table<R, Heap, One>, Hash) {
+fn after_a_reclaim<R: Rule<Answer = Decision>>(rule: R) -> (Table<R, Memory, One>, Hash) {
     let layout = Layout::with_buckets::<One>(3, rule.ring_words()).unwrap();
-    let table: Table<R, Heap, One> = Table::on_heap(rule, layout).unwrap();
+    let table: Table<R, Memory, One> = Table::on_heap(rule, layout).unwrap();
     let key = |home, away| {
         (1..10_000)
             .map(|n: u64| Hash(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
@@ -280,9 +280,9 @@ impl<R: Rule> Rule for Stopped<R> {
 fn a_stopped_charge_does_not_hit_a_later_owner() {
     let rule = Stopped(SlidingLog::new(&quota("2/10ns"), 0, 0).unwrap());
     let layout = Layout::with_buckets::<One>(1, rule.ring_words()).unwrap();
-    let table: std::rc::Rc<Table<_, Heap, One>> =
+    let table: std::rc::Rc<Table<_, Memory, One>> =
         std::rc::Rc::new(Table::on_heap(rule, layout).unwrap());
-    let ask = |table: &Table<_, Heap, One>, key, nanos: u64, cost| {
+    let ask = |table: &Table<_, Memory, One>, key, nanos: u64, cost| {
         table.decide(Hash(key), &Request::new(nanos * 16, cost)).unwrap()
     };
     assert!(ask(&table, 1, 0, 1).is_allowed());
@@ -303,10 +303,10 @@ fn a_stopped_charge_does_not_hit_a_later_owner() {
 fn lowered_states_do_not_return_under_clocks_that_differ() {
     let rule = Stopped(Gcra::new(&quota("10/s burst 20"), 0));
     let layout = Layout::with_buckets::<One>(1, 0).unwrap();
-    let table: std::rc::Rc<Table<_, Heap, One>> =
+    let table: std::rc::Rc<Table<_, Memory, One>> =
         std::rc::Rc::new(Table::on_heap(rule, layout).unwrap());
     // Times are in tenths of a second, a unit's worth.
-    let ask = |table: &Table<_, Heap, One>, key, at: u64, cost, ask| {
+    let ask = |table: &Table<_, Memory, One>, key, at: u64, cost, ask| {
         table.decide(Hash(key), &Request::new(at * SECOND / 10, cost).asking(ask))
     };
     let (k, j, ahead) = (1, 2, 9);

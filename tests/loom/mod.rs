@@ -23,7 +23,7 @@ use super::{
     first_sight::Look,
     geometry::{Geometry, Layout},
     rule::{Ask, Request, Rule},
-    storage::Heap,
+    storage::Memory,
     words::{bears, is_claim},
 };
 use crate::{
@@ -53,7 +53,7 @@ impl<const SLOTS: usize> Geometry for Tiny<SLOTS> {
     const PATIENCE: u32 = 0;
 }
 
-type Tab<R, const SLOTS: usize> = Table<R, Heap, Tiny<SLOTS>>;
+type Tab<R, const SLOTS: usize> = Table<R, Memory, Tiny<SLOTS>>;
 
 /// Two keys that share every bucket.
 const K: Hash = Hash(1);

@@ -11,6 +11,14 @@ use crate::{
     },
     time::{Clock, MonotonicClock, Nanos, epoch_within, ticks_of},
 };
+#[cfg(feature = "shared")]
+use crate::{
+    limiter::{
+        ShareError,
+        share::{self, Roomy},
+    },
+    region::{Region, RegionClock, Wanted},
+};
 use std::time::Duration;
 
 /// Builds a [`LeaseLimiter`]; made by [`LeaseLimiter::at_most`].
@@ -153,6 +161,54 @@ impl<C: Clock> LeaseBuilder<C> {
         let last = rule.last_now();
         let epoch = epoch_within(self.epoch.unwrap_or_else(|| clock.now()), last);
         let hasher = self.seed.map_or_else(KeyHasher::random, KeyHasher::with_seed);
+        let (on_saturation, capacity) = (self.on_saturation, self.capacity);
+        Ok(LeaseLimiter { table, hasher, clock, epoch, last, on_saturation, capacity })
+    }
+}
+
+#[cfg(feature = "shared")]
+impl LeaseBuilder {
+    /// Builds the limiter in a region, under a name: made, or attached to if it is
+    /// there. It reads the [region's clock](RegionClock), and ids of leases find them from
+    /// every process. What a killed process had ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyedBuilder::try_build_in`](crate::KeyedBuilder::try_build_in).
+    pub fn try_build_in(
+        self,
+        region: &Region,
+        name: &str,
+    ) -> Result<LeaseLimiter<RegionClock>, ShareError> {
+        self.clock(region.clock()).epoch(Nanos::ZERO).try_build_in(region, name)
+    }
+}
+
+#[cfg(feature = "shared")]
+impl<C: Clock> LeaseBuilder<C> {
+    /// Builds the limiter in a region, under a name, with a clock of one's own: its
+    /// readings must be those of every process. The epoch is that of who made it.
+    ///
+    /// # Errors
+    ///
+    /// As without a clock of one's own.
+    pub fn try_build_in(self, region: &Region, name: &str) -> Result<LeaseLimiter<C>, ShareError> {
+        let rule = share::with_room_there(region, name, self.rule()?)?;
+        let layout = self.layout(&rule)?;
+        let clock = self.clock;
+        let wanted = Wanted {
+            name,
+            words: layout.len,
+            room: rule.room_words(),
+            epoch: self.epoch.unwrap_or_else(|| clock.now()).as_u64(),
+            about: share::about(&rule, self.capacity),
+        };
+        let section = region.section(&wanted, |_| {})?;
+        let table = section.table().and_then(|words| Table::in_memory(rule, layout, words));
+        let table = table.ok_or(ShareError::DAMAGED)?;
+        let last = rule.last_now();
+        let epoch = epoch_within(Nanos::new(section.epoch()), last);
+        let hasher = KeyHasher::pinned(region.seed());
         let (on_saturation, capacity) = (self.on_saturation, self.capacity);
         Ok(LeaseLimiter { table, hasher, clock, epoch, last, on_saturation, capacity })
     }

@@ -15,7 +15,7 @@ use super::{Gauges, OnSaturation, RoomError, hash::KeyHasher};
 use crate::{
     algorithm::Leases,
     decision::Decision,
-    table::{Hash, Refused, Table, geometry::Wide, rule::Request, storage::Heap},
+    table::{Hash, Refused, Table, geometry::Wide, rule::Request, storage::Memory},
     time::{Clock, MonotonicClock, Nanos, nanos_up, ticks, ticks_of},
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -92,7 +92,7 @@ use std::{fmt, sync::Arc, time::Duration};
 ///
 /// As [`Limiter`](crate::Limiter#range) and [`KeyedLimiter`](crate::KeyedLimiter#collisions).
 pub struct LeaseLimiter<C = MonotonicClock> {
-    table: Table<Leases, Heap, Wide>,
+    table: Table<Leases, Memory, Wide>,
     hasher: KeyHasher,
     clock: C,
     epoch: Nanos,

@@ -1,11 +1,13 @@
 //! Limits and penalties: their quotas as numbers, and the tables that keep their keys.
 
 use super::Compiler;
+#[cfg(feature = "shared")]
+use crate::limiter::share;
 use crate::{
     algorithm::{Block, Calendar, Gcra, SlidingCounter, SlidingLog},
     limiter::{Blocks, BuildError, Engine, LeaseLimiter, OnSaturation, Ruled, Store},
     policy::{
-        file::{At, Said, model, values},
+        file::{At, List, Said, model, values},
         limit::{Algorithm, Keeper, Limit, Missing},
         no_room,
         penalty::Penalty,
@@ -174,13 +176,17 @@ impl Compiler<'_> {
             })
             .collect();
         let epoch = self.epoch.monotonic();
+        let name = &table_name(limit);
         match limit.algorithm.value {
-            model::Algorithm::Gcra => rated::<Gcra>(&rates, keys, epoch, when_full, Keeper::Gcra),
+            model::Algorithm::Gcra => {
+                self.rated::<Gcra>(name, &rates, keys, epoch, when_full, Keeper::Gcra)
+            }
             model::Algorithm::SlidingLog => {
-                rated::<SlidingLog>(&rates, keys, epoch, when_full, Keeper::SlidingLog)
+                self.rated::<SlidingLog>(name, &rates, keys, epoch, when_full, Keeper::SlidingLog)
             }
             model::Algorithm::SlidingCounter => {
-                rated::<SlidingCounter>(&rates, keys, epoch, when_full, Keeper::SlidingCounter)
+                let keeper = Keeper::SlidingCounter;
+                self.rated::<SlidingCounter>(name, &rates, keys, epoch, when_full, keeper)
             }
             model::Algorithm::Size => Ok(Keeper::Size),
             model::Algorithm::Leases => {
@@ -190,14 +196,17 @@ impl Compiler<'_> {
                 });
                 let Some(most) = most.max() else { return Ok(Keeper::Size) };
                 let ttl = limit.ttl.as_ref().map_or(Duration::ZERO, |ttl| ttl.value.0);
-                LeaseLimiter::at_most(most, ttl)
+                let leases = LeaseLimiter::at_most(most, ttl)
                     .capacity(keys)
                     .on_saturation(when_full)
                     .clock(self.clock.clone())
-                    .epoch(epoch)
-                    .try_build()
-                    .map(Keeper::Leases)
-                    .map_err(no_room)
+                    .epoch(epoch);
+                #[cfg(feature = "shared")]
+                if let Some(region) = &self.region {
+                    let leases = leases.try_build_in(region, name);
+                    return leases.map(Keeper::Leases).map_err(|error| error.to_string());
+                }
+                leases.try_build().map(Keeper::Leases).map_err(no_room)
             }
             model::Algorithm::Calendar => {
                 let unit = amounts.iter().find_map(|amount| match amount {
@@ -208,7 +217,7 @@ impl Compiler<'_> {
                 let wall = self.epoch.wall().as_u64().saturating_sub(DAY);
                 let epoch = Nanos::new(wall / GRAIN * GRAIN);
                 let windows = Windows::new(unit, zone(limit));
-                let store = store(Calendar::new(unit), keys, epoch, when_full)?;
+                let store = self.store(name, Calendar::new(unit), keys, epoch, when_full)?;
                 Ok(Keeper::Calendar { store, windows })
             }
         }
@@ -247,8 +256,14 @@ impl Compiler<'_> {
                 return Ok((Arc::clone(&before.denials), numbers));
             }
             let rule = SlidingLog::build(&quota, &[], None).map_err(no_room)?;
+            let (denials, within) = (penalty.denials.value.0, penalty.within.value.0);
+            let name = format!(
+                "penalty {} counts {denials} in {within:?} [{}]",
+                penalty.name.as_str(),
+                spelled(&penalty.key)
+            );
             // Who has no room there is not counted.
-            let store = store(rule, keys, epoch, OnSaturation::Allow)?;
+            let store = self.store(&name, rule, keys, epoch, OnSaturation::Allow)?;
             Ok((Arc::new(store), rule.numbers()))
         });
         let blocks = match before {
@@ -259,7 +274,19 @@ impl Compiler<'_> {
             )),
             // Blocks that hold go on.
             Some(before) => blocks.map(|(rule, _)| before.blocks.by(rule)),
-            None => blocks.and_then(|(rule, said)| Blocks::try_new(rule, keys, epoch).ok_or(said)),
+            None => blocks.and_then(|(rule, said)| {
+                #[cfg(feature = "shared")]
+                if let Some(region) = &self.region {
+                    let name = format!(
+                        "penalty {} blocks [{}]",
+                        penalty.name.as_str(),
+                        spelled(&penalty.key)
+                    );
+                    let blocks = share::blocks_in(region, &name, rule, keys, epoch);
+                    return blocks.map_err(|error| error.to_string());
+                }
+                Blocks::try_new(rule, keys, epoch).ok_or(said)
+            }),
         };
         let ((denials, quota), blocks) = match (denials, blocks) {
             (Ok(denials), Ok(blocks)) => (denials, blocks),
@@ -335,27 +362,62 @@ fn chosen(algorithm: model::Algorithm, amount: values::Amount, ttl: u64) -> Chos
     })
 }
 
-fn rated<A: Engine>(
-    quotas: &[Quota],
-    keys: usize,
-    epoch: Nanos,
-    when_full: OnSaturation,
-    keeper: impl Fn(Store<A>) -> Keeper,
-) -> Result<Keeper, String> {
-    // All unlimited: nothing is kept.
-    let Some((first, others)) = quotas.split_first() else { return Ok(Keeper::Size) };
-    let rule = A::build(first, others, None).map_err(no_room)?;
-    store(rule, keys, epoch, when_full).map(keeper)
+/// Key parts as the file writes them.
+fn spelled(key: &At<List<values::Name>>) -> String {
+    let parts = key.iter().map(|name| match &name.value {
+        values::Name::Method => "method".to_owned(),
+        values::Name::Host => "host".to_owned(),
+        values::Name::Path => "path".to_owned(),
+        values::Name::Route => "route".to_owned(),
+        values::Name::Parameter(name) => format!("path.{name}"),
+        values::Name::Attribute(name) => name.clone(),
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
-fn store<R: Ruled>(
-    rule: R,
-    keys: usize,
-    epoch: Nanos,
-    when_full: OnSaturation,
-) -> Result<Store<R>, String> {
-    let layout = Layout::for_keys::<Wide>(keys, rule.ring_words())
-        .ok_or_else(|| no_room(BuildError::CapacityTooLarge { keys }))?;
-    Store::try_new(rule, layout, epoch, when_full)
-        .map_err(|_| no_room(BuildError::OutOfMemory { bytes: layout.bytes() }))
+/// What a limit's table is called in a region: by another algorithm, of other keys, or of
+/// another cost, it is another limit.
+fn table_name(limit: &model::Limit) -> String {
+    let algorithm = algorithm(limit.algorithm.value).name();
+    let cost = limit.cost.as_ref().map(|cost| format!(" of {}", cost.as_str()));
+    let (name, key) = (limit.name.as_str(), spelled(&limit.key));
+    format!("limit {name} {algorithm} [{key}]{}", cost.unwrap_or_default())
+}
+
+impl Compiler<'_> {
+    fn rated<A: Engine>(
+        &self,
+        name: &str,
+        quotas: &[Quota],
+        keys: usize,
+        epoch: Nanos,
+        when_full: OnSaturation,
+        keeper: impl Fn(Store<A>) -> Keeper,
+    ) -> Result<Keeper, String> {
+        // All unlimited: nothing is kept.
+        let Some((first, others)) = quotas.split_first() else { return Ok(Keeper::Size) };
+        let rule = A::build(first, others, None).map_err(no_room)?;
+        self.store(name, rule, keys, epoch, when_full).map(keeper)
+    }
+
+    #[cfg_attr(not(feature = "shared"), allow(clippy::unused_self))]
+    fn store<R: Ruled>(
+        &self,
+        name: &str,
+        rule: R,
+        keys: usize,
+        epoch: Nanos,
+        when_full: OnSaturation,
+    ) -> Result<Store<R>, String> {
+        #[cfg(feature = "shared")]
+        if let Some(region) = &self.region {
+            let store = share::store_in(region, name, rule, keys, epoch, when_full);
+            return store.map_err(|error| error.to_string());
+        }
+        let _ = name;
+        let layout = Layout::for_keys::<Wide>(keys, rule.ring_words())
+            .ok_or_else(|| no_room(BuildError::CapacityTooLarge { keys }))?;
+        Store::try_new(rule, layout, epoch, when_full)
+            .map_err(|_| no_room(BuildError::OutOfMemory { bytes: layout.bytes() }))
+    }
 }

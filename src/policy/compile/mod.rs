@@ -10,17 +10,18 @@ use super::{
     file::{At, List, Named, Problems, groups::conditions, model, resolve::path_rules, values},
     key::{KeyParts, Part},
     limit::{Algorithm, Limit},
-    moment::Moment,
+    moment::{Moment, PolicyClock},
     path::PathRules,
     route::Route,
     route_table::{Entry, RouteTable},
     rules::{Rule, Rules},
     select::{AllConditions, Conditions},
 };
+#[cfg(feature = "shared")]
+use crate::region::Region;
 use crate::{
     headers::{Dialect, Report},
     limiter::KeyHasher,
-    time::MonotonicClock,
 };
 use std::collections::BTreeMap;
 
@@ -35,15 +36,37 @@ struct Compiler<'f> {
     attributes: Attributes,
     conditions: AllConditions,
     paths: PathRules,
-    clock: MonotonicClock,
+    clock: PolicyClock,
     epoch: Moment,
+    /// Where its tables are to be, if not in this process alone.
+    #[cfg(feature = "shared")]
+    region: Option<Region>,
 }
 
 pub(super) fn compile(
     file: &PolicyFile,
-    clock: MonotonicClock,
+    clock: PolicyClock,
     epoch: Moment,
     before: Option<&Policy>,
+) -> Result<Policy, PolicyError> {
+    #[cfg(feature = "shared")]
+    return compile_in(
+        file,
+        clock,
+        epoch,
+        before,
+        before.and_then(|before| before.region.as_ref()),
+    );
+    #[cfg(not(feature = "shared"))]
+    compile_in(file, clock, epoch, before)
+}
+
+pub(super) fn compile_in(
+    file: &PolicyFile,
+    clock: PolicyClock,
+    epoch: Moment,
+    before: Option<&Policy>,
+    #[cfg(feature = "shared")] region: Option<&Region>,
 ) -> Result<Policy, PolicyError> {
     let document = &file.document;
     let mut compiler = Compiler {
@@ -58,6 +81,8 @@ pub(super) fn compile(
         paths: path_rules(&document.path),
         clock,
         epoch,
+        #[cfg(feature = "shared")]
+        region: region.cloned(),
     };
     let policy = compiler.policy(document);
     let Compiler { mut problems, out_of_numbers, .. } = compiler;
@@ -141,7 +166,7 @@ impl Compiler<'_> {
             clock: self.clock.clone(),
             reads_wall: limits.iter().any(|limit| limit.algorithm == Algorithm::Calendar),
             epoch: self.epoch,
-            hasher: self.before.map_or_else(KeyHasher::random, |before| before.hasher.clone()),
+            hasher: self.hasher(),
             paths: self.paths,
             names: std::mem::take(&mut self.names),
             dimensions: std::mem::take(&mut self.dimensions),
@@ -155,7 +180,17 @@ impl Compiler<'_> {
             routes,
             penalties,
             dialect,
+            #[cfg(feature = "shared")]
+            region: self.region.clone(),
         }
+    }
+
+    fn hasher(&self) -> KeyHasher {
+        #[cfg(feature = "shared")]
+        if let Some(region) = &self.region {
+            return KeyHasher::pinned(region.seed());
+        }
+        self.before.map_or_else(KeyHasher::random, |before| before.hasher.clone())
     }
 
     fn attribute_id(&mut self, name: &str) -> AttributeId {

@@ -1,0 +1,15 @@
+//! Regions: what several processes have in common, whatever happens to one of them.
+//!
+//! Other processes are this very program, run again for one test ([`worker`]) with its
+//! part in an environment variable. `TOLLGATE_REGION_SECONDS` makes the tests that
+//! kill processes longer.
+#![cfg(all(feature = "shared", unix, not(loom)))]
+
+mod basics;
+mod damage;
+mod host;
+mod killed;
+#[cfg(feature = "policy")]
+mod policies;
+mod support;
+mod workers;
