@@ -145,7 +145,7 @@ pub(crate) struct Bearer<'a> {
 
 /// A charge that was weighed, and is not made yet: see [`Table::weigh`].
 #[derive(Clone, Copy, Debug)]
-#[cfg(any(feature = "policy", test))]
+#[cfg(any(feature = "policy", all(test, loom)))]
 pub(crate) struct Weighed {
     /// Of all slots, row by row.
     at: usize,
@@ -268,7 +268,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// As [`hit`](Self::hit), but what would be committed is left to
     /// [`make`](Self::make), which its answer waits for.
     #[inline(always)]
-    #[cfg(any(feature = "policy", test))]
+    #[cfg(any(feature = "policy", all(test, loom)))]
     pub(crate) fn weigh(
         &self,
         rule: &R,
@@ -303,7 +303,7 @@ impl<R: Rule, S: Storage, G: Geometry> Table<R, S, G> {
     /// a slot returns; so the slot is still the key's, and the answer is the answer of now.
     /// If not, nothing has happened.
     #[inline(always)]
-    #[cfg(any(feature = "policy", test))]
+    #[cfg(any(feature = "policy", all(test, loom)))]
     pub(crate) fn make(&self, rule: &R, weighed: Weighed, request: &Request) -> bool {
         let Weighed { at, seen, next } = weighed;
         let slot = Slot { row: at / G::ROW, nth: at % G::ROW };
