@@ -84,3 +84,41 @@ fn log_weighed_last_unit() {
         assert_eq!(allowed(ask(&table, K, 13, 1)), 0);
     });
 }
+
+/// What a policy does with two limits: weigh both, make both charges, and give the first
+/// back where the second says no after all. `None`: denied.
+fn both<const SLOTS: usize>(tables: &[Arc<Tab<Gcra, SLOTS>>; 2], now: u64) -> Option<()> {
+    let [first, second] = tables;
+    let look = |table: &Tab<Gcra, SLOTS>| operate(table, K, now, 1, Ask::Look);
+    if allowed(look(first)) + allowed(look(second)) < 2 {
+        return None;
+    }
+    let charged = weigh_then_make(first, K, now, 1).filter(Decision::is_allowed)?;
+    if allowed(weigh_then_make(second, K, now, 1)) == 1 {
+        return Some(());
+    }
+    let weight = charged.charge().map_or(0, |charge| charge.weight_of(1));
+    let back = Ask::GiveBack { charged: now * TICKS_PER_NANO, weight };
+    let _ = operate(first, K, now, 1, back);
+    None
+}
+
+/// Two requests of both limits, and one unit left in the second: who loses the race for it
+/// has taken nothing from the first.
+#[test]
+fn weighed_twice_and_undone() {
+    model(2, 2, || {
+        let tables = [table::<_, 1>(gcra("1/10ns burst 5"), 1), table(gcra("1/10ns burst 2"), 1)];
+        for table in &tables {
+            assert_eq!(allowed(ask(table, K, 1, 1)), 1);
+        }
+        let others = tables.clone();
+        let theirs = spawn(move || usize::from(both(&others, 1).is_some()));
+        let ours = usize::from(both(&tables, 1).is_some());
+        let passed = ours + theirs.join().unwrap();
+        // Nobody else comes, so one of the two passes, and nobody beyond the limit.
+        assert_eq!(passed, 1);
+        let [first, second] = tables.map(|table| ask(&table, K, 1, 0).unwrap().remaining());
+        assert_eq!((first, second), (3, 0));
+    });
+}
