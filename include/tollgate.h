@@ -6,7 +6,8 @@
  * What holds for all of it
  * ------------------------
  *
- * Handles. tollgate_limiter, tollgate_leases, tollgate_policy and tollgate_verdict are opaque.
+ * Handles. tollgate_limiter, tollgate_leases, tollgate_policy, tollgate_verdict and
+ *     tollgate_region are opaque.
  *     A function that makes one puts it into its last argument; the caller ends it with the
  *     _free of its name, once. Freeing NULL does nothing. Using a handle after it was freed
  *     is the caller's fault, and a build with the feature "checked", or with debug
@@ -41,6 +42,8 @@
  *     request of another; none leaves by an exception.
  *
  * Processes. State lives in one process: after fork(), both have their own from there on.
+ *     What is made in a region (`region` in its options) is of all processes that make the
+ *     same there, and of both after fork().
  */
 
 #ifndef TOLLGATE_H
@@ -140,6 +143,9 @@
 // A fault of the library, which it survived. Please report it.
 #define TOLLGATE_ERROR_PANIC (-19)
 
+// Memory that processes share could not be had, is damaged, or has something else in it.
+#define TOLLGATE_ERROR_REGION (-20)
+
 // As `now_ns`: the limiter reads its clock.
 #define TOLLGATE_NOW UINT64_MAX
 
@@ -238,6 +244,17 @@ typedef struct tollgate_limiter tollgate_limiter;
 // after all others; verdicts may outlive it.
 typedef struct tollgate_policy tollgate_policy;
 
+// Memory that several processes have: a file, or memory of the host such as a zone of nginx.
+// Limiters, leases and policies are made in it by the `region` of their options; whoever
+// makes the same under the same name has the same states.
+//
+// A process that is killed at any instant holds nobody up, and leaves at worst one key that
+// starts afresh; its leases end after their time.
+//
+// Threads: any number may use one at the same time. It may be freed before what was made in
+// it. After fork(), parent and child may both use it.
+typedef struct tollgate_region tollgate_region;
+
 // The place for what a policy says of a request. Made once, and used for one request after
 // the other, so that a check allocates nothing.
 //
@@ -255,6 +272,15 @@ typedef struct tollgate_quota {
     // Units that may pass at once (GCRA); 0 means as many as `units`.
     uint64_t burst;
 } tollgate_quota;
+
+// Bytes: a key, or a part of a request. NULL with length 0 is none; the length
+// TOLLGATE_TERMINATED means that a NUL ends them. Never grows.
+typedef struct tollgate_bytes {
+    // Where they are.
+    const void *data;
+    // How many they are.
+    size_t length;
+} tollgate_bytes;
 
 // What a limiter is made of beside its quota. All zeros but for `size` are the defaults.
 typedef struct tollgate_limiter_options {
@@ -282,6 +308,12 @@ typedef struct tollgate_limiter_options {
     const struct tollgate_quota *room_for;
     // How many those are.
     size_t room_for_count;
+    // Where the limiter is to be, for all processes that make it there; or NULL. Then it has
+    // the region's clock, hash and epoch, and TOLLGATE_SEEDED and TOLLGATE_FROM_EPOCH are
+    // errors. It must be asked for with the algorithm and the capacity that it has there.
+    const struct tollgate_region *region;
+    // What it is called there.
+    struct tollgate_bytes name;
 } tollgate_limiter_options;
 
 // How full a limiter is. `size` is set by the caller.
@@ -352,15 +384,6 @@ typedef struct tollgate_decision {
     struct tollgate_charge charge;
 } tollgate_decision;
 
-// Bytes: a key, or a part of a request. NULL with length 0 is none; the length
-// TOLLGATE_TERMINATED means that a NUL ends them. Never grows.
-typedef struct tollgate_bytes {
-    // Where they are.
-    const void *data;
-    // How many they are.
-    size_t length;
-} tollgate_bytes;
-
 // What leases are kept in. All zeros but for `size` are the defaults.
 typedef struct tollgate_leases_options {
     // sizeof(tollgate_leases_options)
@@ -375,6 +398,10 @@ typedef struct tollgate_leases_options {
     uint64_t seed;
     // With TOLLGATE_FROM_EPOCH: as in tollgate_limiter_options.
     uint64_t epoch_ns;
+    // As in tollgate_limiter_options: any process can release what another has.
+    const struct tollgate_region *region;
+    // As in tollgate_limiter_options.
+    struct tollgate_bytes name;
 } tollgate_leases_options;
 
 // Which lease. Plain bytes, the same on every machine: it may be kept anywhere, released
@@ -403,6 +430,9 @@ typedef struct tollgate_policy_options {
     // With TOLLGATE_FROM_EPOCH: an instant of the caller's clocks from which on instants
     // are told apart for 18 years; then all moments are to be given.
     struct tollgate_moment epoch;
+    // Where its limits are to be, for all processes that make the policy there; or NULL.
+    // Then it has the region's clock, and TOLLGATE_FROM_EPOCH is an error.
+    const struct tollgate_region *region;
 } tollgate_policy_options;
 
 // An attribute of a request, by the number that tollgate_policy_attribute gave. Never grows.
@@ -553,6 +583,62 @@ TOLLGATE_NOEXCEPT;
 // Nanoseconds as whole seconds, rounded up, as HTTP wants them (Retry-After);
 // TOLLGATE_FOREVER stays what it is. Threads: any.
 uint64_t tollgate_seconds(uint64_t ns) TOLLGATE_NOEXCEPT;
+
+// Opens the region of the file of that name, or makes it, and puts it into `region`,
+// which is NULL after an error. `mode` is that of a file which is made now; 0 means
+// 0600. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
+// the caller's, for tollgate_region_free.
+//
+// Errors: TOLLGATE_ERROR_REGION, of which tollgate_last_error says why; _NULL, _LENGTH.
+// Threads: any.
+int32_t tollgate_region_open(const char *name,
+                             size_t length,
+                             uint32_t mode,
+                             struct tollgate_region **region)
+TOLLGATE_NOEXCEPT;
+
+// As tollgate_region_open, in `size` bytes of memory that several processes have: a
+// mapping that was made before fork(), or a zone of nginx. Who comes first must find
+// it all zeros; it is aligned to 128 bytes, and stays for as long as anything that is
+// made in it. Nobody else reads or writes it.
+//
+// Each limiter takes its memory (tollgate_gauges) and two pages of 4096 bytes at most;
+// the region itself takes one.
+int32_t tollgate_region_in_memory(void *memory,
+                                  size_t size,
+                                  struct tollgate_region **region)
+TOLLGATE_NOEXCEPT;
+
+// Ends a handle; NULL is passed over. What is in the region stays, and what was made in
+// it can be used on. Nobody may use the handle during this call or after it.
+void tollgate_region_free(struct tollgate_region *region) TOLLGATE_NOEXCEPT;
+
+// How many bytes of the region are in use. 0 if `region` is NULL. Threads: any.
+uint64_t tollgate_region_size(const struct tollgate_region *region) TOLLGATE_NOEXCEPT;
+
+// Writes all that is in the region to `buffer` of `size` bytes, to be stored and
+// restored; `needed`, which may be NULL, is how many bytes there are. Others may decide
+// meanwhile: what is on its way is as if its process had been killed.
+//
+// Errors: TOLLGATE_ERROR_BUFFER if it does not fit, and nothing was written (with `size` 0
+// one asks for the length; tables that are made in between want more); _REGION.
+// Threads: any.
+int32_t tollgate_region_snapshot(const struct tollgate_region *region,
+                                 uint8_t *buffer,
+                                 size_t size,
+                                 size_t *needed)
+TOLLGATE_NOEXCEPT;
+
+// Makes a region of a snapshot, in the file of that name, which must not be there yet.
+// Time has gone on since by what the wall clock says.
+//
+// Errors: TOLLGATE_ERROR_REGION, of which tollgate_last_error says why. Threads: any.
+int32_t tollgate_region_restore(const char *name,
+                                size_t length,
+                                const void *snapshot,
+                                size_t size,
+                                struct tollgate_region **region)
+TOLLGATE_NOEXCEPT;
 
 // Makes a limiter of a quota's text, such as "10/min" or "100/s burst 20", and puts it
 // into `limiter`, which is NULL after an error. `options` may be NULL. It is the

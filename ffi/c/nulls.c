@@ -18,6 +18,7 @@ int main(void) {
     tollgate_leases *leases = NULL;
     tollgate_policy *policy = NULL;
     tollgate_verdict *verdict = NULL;
+    tollgate_region *region = NULL;
     tollgate_limiter_options limiter_options;
     tollgate_leases_options leases_options;
     tollgate_policy_options policy_options;
@@ -152,6 +153,25 @@ int main(void) {
     decision.size = SIZE_MAX;
     SIZE_IS(tollgate_limiter_check(limiter, "k", 1, &decision));
     decision.size = 0;
+
+    NULL_IS(tollgate_region_open("x", 1, 0, NULL));
+    NULL_IS(tollgate_region_open(NULL, 1, 0, &region));
+    LENGTH_IS(tollgate_region_open("x", SIZE_MAX - 1, 0, &region));
+    CHECK_IS(tollgate_region_open("/no such/folder/x", TOLLGATE_TERMINATED, 0, &region),
+             TOLLGATE_ERROR_REGION);
+    NULL_IS(tollgate_region_in_memory(NULL, 8192, &region));
+    NULL_IS(tollgate_region_in_memory(buffer, 8192, NULL));
+    LENGTH_IS(tollgate_region_in_memory(buffer, SIZE_MAX, &region));
+    CHECK_IS(tollgate_region_in_memory(buffer, sizeof buffer, &region), TOLLGATE_ERROR_REGION);
+    CHECK(region == NULL);
+    CHECK_IS(tollgate_region_size(NULL), 0);
+    NULL_IS(tollgate_region_snapshot(NULL, NULL, 0, &needed));
+    NULL_IS(tollgate_region_restore("x", 1, "x", 1, NULL));
+    NULL_IS(tollgate_region_restore(NULL, 1, "x", 1, &region));
+    NULL_IS(tollgate_region_restore("x", 1, NULL, 1, &region));
+    CHECK_IS(tollgate_region_restore("/no such/folder/x", TOLLGATE_TERMINATED, "x", 1, &region),
+             TOLLGATE_ERROR_REGION);
+    tollgate_region_free(region);
 
     NULL_IS(tollgate_leases_new(1, 1, NULL, NULL));
     SIZE_IS(tollgate_leases_new(1, 1, &leases_options, &leases));

@@ -17,8 +17,10 @@ use std::{
     marker::PhantomData,
     mem::{align_of, size_of},
     panic::{AssertUnwindSafe, catch_unwind},
+    ptr::NonNull,
     slice,
 };
+use tollgate::{Region, RegionError};
 
 /// Exports a function to C: the only way to do so. No panic leaves it.
 macro_rules! export {
@@ -522,8 +524,21 @@ impl<T: Plain> Array<'_, T> {
     }
 }
 
+impl Out<'_, c_void> {
+    /// The region in so many bytes there.
+    pub(crate) fn region(self, bytes: usize) -> Result<Result<Region, RegionError>, Fault> {
+        let memory = NonNull::new(self.pointer.cast::<u8>()).ok_or(Fault::Null)?;
+        fits::<u8>(bytes)?;
+        // SAFETY: by the caller's promise, so many bytes are there for as long as anything
+        // that is made in the region, and nobody else uses them.
+        Ok(unsafe { Region::in_memory(memory, bytes) })
+    }
+}
+
 // SAFETY: any byte is a char of C.
 unsafe impl Plain for c_char {}
+// SAFETY: an integer.
+unsafe impl Plain for u8 {}
 // SAFETY: an integer.
 unsafe impl Plain for i32 {}
 // SAFETY: an integer.

@@ -50,6 +50,9 @@ pub const TOLLGATE_ERROR_HANDLE: i32 = -18;
 /// A fault of the library, which it survived. Please report it.
 pub const TOLLGATE_ERROR_PANIC: i32 = -19;
 
+/// Memory that processes share could not be had, is damaged, or has something else in it.
+pub const TOLLGATE_ERROR_REGION: i32 = -20;
+
 /// As a length: a NUL ends the text or the key. (In `tests/header.rs` once more: cbindgen
 /// knows no such constant.)
 pub(crate) const TOLLGATE_TERMINATED: usize = usize::MAX;

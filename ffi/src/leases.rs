@@ -3,16 +3,17 @@
 use crate::{
     boundary::{Plain, export},
     codes::*,
-    decision::{Place, tollgate_decision},
+    decision::{Place, tollgate_bytes, tollgate_decision},
     handle::Handle,
     limiter::{
         TOLLGATE_FROM_EPOCH, TOLLGATE_SEEDED, capacity, tollgate_gauges, unbuilt, when_full,
     },
+    region::{HostClock, chosen, tollgate_region, unshared},
     sized::sized,
     status::{Code, Fault},
 };
 use std::{ffi::c_void, time::Duration};
-use tollgate::{Clock, Decision, Lease, LeaseId, LeaseKey, LeaseLimiter, Nanos};
+use tollgate::{Clock, Decision, Lease, LeaseId, LeaseKey, LeaseLimiter, MonotonicClock, Nanos};
 
 /// So many at a time of each of many keys: each a lease, which ends when it is released or
 /// its time is over.
@@ -20,7 +21,7 @@ use tollgate::{Clock, Decision, Lease, LeaseId, LeaseKey, LeaseLimiter, Nanos};
 /// Threads: any number may use one at the same time. Only tollgate_leases_free must come
 /// after all others.
 pub struct tollgate_leases {
-    limiter: LeaseLimiter,
+    limiter: LeaseLimiter<HostClock>,
     ttl: Duration,
 }
 
@@ -68,13 +69,25 @@ pub struct tollgate_leases_options {
     pub seed: u64,
     /// With TOLLGATE_FROM_EPOCH: as in tollgate_limiter_options.
     pub epoch_ns: u64,
+    /// As in tollgate_limiter_options: any process can release what another has.
+    pub region: *const tollgate_region,
+    /// As in tollgate_limiter_options.
+    pub name: tollgate_bytes,
 }
 
 sized!(tollgate_leases_options from epoch_ns);
 
 impl tollgate_leases_options {
-    pub(crate) const NOTHING: Self =
-        Self { size: 0, when_full: 0, flags: 0, capacity: 0, seed: 0, epoch_ns: 0 };
+    pub(crate) const NOTHING: Self = Self {
+        size: 0,
+        when_full: 0,
+        flags: 0,
+        capacity: 0,
+        seed: 0,
+        epoch_ns: 0,
+        region: std::ptr::null(),
+        name: tollgate_bytes::NONE,
+    };
 }
 
 impl tollgate_leases {
@@ -83,7 +96,7 @@ impl tollgate_leases {
         if now_ns == TOLLGATE_NOW { self.limiter.clock().now() } else { Nanos::new(now_ns) }
     }
 
-    fn acquire(key: LeaseKey<'_>, now: Nanos) -> (Decision, tollgate_lease) {
+    fn acquire(key: LeaseKey<'_, HostClock>, now: Nanos) -> (Decision, tollgate_lease) {
         match key.acquire_at(now).map(|lease| (lease.decision(), Lease::detach(lease))) {
             Ok((decision, id)) => (decision, tollgate_lease::new(id)),
             Err(denied) => (denied, tollgate_lease::NONE),
@@ -122,7 +135,17 @@ export! {
         if options.flags & TOLLGATE_FROM_EPOCH != 0 {
             builder = builder.epoch(Nanos::new(options.epoch_ns));
         }
-        let built = builder.try_build().map_err(unbuilt)?;
+        let built = match chosen(options.region, &options.name)? {
+            None => {
+                let clock = HostClock::Own(MonotonicClock::new());
+                builder.clock(clock).try_build().map_err(unbuilt)?
+            }
+            Some(_) if options.flags != 0 => return Err(Fault::Unsupported),
+            Some((region, name)) => {
+                let builder = builder.clock(HostClock::Region(region.clock())).epoch(Nanos::ZERO);
+                builder.try_build_in(region, name).map_err(unshared)?
+            }
+        };
         limiter.give(tollgate_leases { limiter: built, ttl })
     }
 }

@@ -16,6 +16,7 @@ mod handle;
 mod leases;
 mod limiter;
 mod policy;
+mod region;
 mod request;
 mod sized;
 mod status;

@@ -3,15 +3,16 @@
 use crate::{
     boundary::{In, Out, export},
     codes::*,
-    decision::tollgate_quota,
+    decision::{tollgate_bytes, tollgate_quota},
     handle::Handle,
+    region::{HostClock, chosen, tollgate_region, unshared},
     sized::sized,
     status::{Code, Fault},
 };
 use std::{ffi::c_char, time::Duration};
 use tollgate::{
-    Algorithm, BuildError, Clock, Gcra, KeyedBuilder, KeyedLimiter, Nanos, OnSaturation, Quota,
-    SlidingCounter, SlidingLog,
+    Algorithm, BuildError, Clock, Gcra, KeyedBuilder, KeyedLimiter, MonotonicClock, Nanos,
+    OnSaturation, Quota, SlidingCounter, SlidingLog,
 };
 
 /// An algorithm: smooth traffic with a burst, one word a key.
@@ -46,9 +47,9 @@ impl Handle for tollgate_limiter {
 
 /// A limiter of one of the algorithms.
 pub(crate) enum Any {
-    Gcra(KeyedLimiter<Gcra>),
-    Log(KeyedLimiter<SlidingLog>),
-    Counter(KeyedLimiter<SlidingCounter>),
+    Gcra(KeyedLimiter<Gcra, HostClock>),
+    Log(KeyedLimiter<SlidingLog, HostClock>),
+    Counter(KeyedLimiter<SlidingCounter, HostClock>),
 }
 
 /// Does the same with whichever it is.
@@ -103,6 +104,12 @@ pub struct tollgate_limiter_options {
     pub room_for: *const tollgate_quota,
     /// How many those are.
     pub room_for_count: usize,
+    /// Where the limiter is to be, for all processes that make it there; or NULL. Then it has
+    /// the region's clock, hash and epoch, and TOLLGATE_SEEDED and TOLLGATE_FROM_EPOCH are
+    /// errors. It must be asked for with the algorithm and the capacity that it has there.
+    pub region: *const tollgate_region,
+    /// What it is called there.
+    pub name: tollgate_bytes,
 }
 
 sized!(tollgate_limiter_options from room_for);
@@ -120,6 +127,8 @@ impl tollgate_limiter_options {
         longest_wait_ns: 0,
         room_for: std::ptr::null(),
         room_for_count: 0,
+        region: std::ptr::null(),
+        name: tollgate_bytes::NONE,
     };
 
     fn prepare<A>(&self, mut builder: KeyedBuilder<A>) -> Result<KeyedBuilder<A>, Fault> {
@@ -145,6 +154,21 @@ impl tollgate_limiter_options {
             .count_decisions(self.flags & TOLLGATE_COUNT != 0))
     }
 
+    fn built<A: Algorithm>(
+        &self,
+        builder: KeyedBuilder<A>,
+    ) -> Result<KeyedLimiter<A, HostClock>, Fault> {
+        let Some((region, name)) = chosen(self.region, &self.name)? else {
+            let clock = HostClock::Own(MonotonicClock::new());
+            return builder.clock(clock).try_build().map_err(unbuilt);
+        };
+        if self.flags & (TOLLGATE_SEEDED | TOLLGATE_FROM_EPOCH) != 0 {
+            return Err(Fault::Unsupported);
+        }
+        let builder = builder.clock(HostClock::Region(region.clock())).epoch(Nanos::ZERO);
+        builder.try_build_in(region, name).map_err(unshared)
+    }
+
     fn build(&self, quota: Quota) -> Result<Any, Fault> {
         Ok(match self.algorithm {
             TOLLGATE_GCRA => {
@@ -152,13 +176,13 @@ impl tollgate_limiter_options {
                 if self.longest_wait_ns > 0 {
                     builder = builder.longest_wait(Duration::from_nanos(self.longest_wait_ns));
                 }
-                Any::Gcra(built(builder)?)
+                Any::Gcra(self.built(builder)?)
             }
             TOLLGATE_SLIDING_LOG => {
-                Any::Log(built(self.prepare(KeyedLimiter::sliding_log(quota))?)?)
+                Any::Log(self.built(self.prepare(KeyedLimiter::sliding_log(quota))?)?)
             }
             TOLLGATE_SLIDING_COUNTER => {
-                Any::Counter(built(self.prepare(KeyedLimiter::sliding_counter(quota))?)?)
+                Any::Counter(self.built(self.prepare(KeyedLimiter::sliding_counter(quota))?)?)
             }
             _ => return Err(Fault::Unknown),
         })
@@ -187,10 +211,6 @@ pub(crate) fn unbuilt(error: BuildError) -> Fault {
         _ => Fault::Build,
     };
     fault.because(&error)
-}
-
-fn built<A: Algorithm>(builder: KeyedBuilder<A>) -> Result<KeyedLimiter<A>, Fault> {
-    builder.try_build().map_err(unbuilt)
 }
 
 fn make(

@@ -2,9 +2,11 @@
 
 use crate::{
     boundary::{In, export},
+    decision::tollgate_bytes,
     handle::Handle,
     leases::tollgate_lease,
     limiter::TOLLGATE_FROM_EPOCH,
+    region::{chosen, tollgate_region},
     request::{TOLLGATE_NO_ID, tollgate_moment, tollgate_request},
     sized::sized,
     status::{Code, Fault},
@@ -40,13 +42,21 @@ pub struct tollgate_policy_options {
     /// With TOLLGATE_FROM_EPOCH: an instant of the caller's clocks from which on instants
     /// are told apart for 18 years; then all moments are to be given.
     pub epoch: tollgate_moment,
+    /// Where its limits are to be, for all processes that make the policy there; or NULL.
+    /// Then it has the region's clock, and TOLLGATE_FROM_EPOCH is an error.
+    pub region: *const tollgate_region,
 }
 
 sized!(tollgate_policy_options from epoch);
 
 impl tollgate_policy_options {
-    pub(crate) const NOTHING: Self =
-        Self { size: 0, flags: 0, reserved: 0, epoch: tollgate_moment::ZERO };
+    pub(crate) const NOTHING: Self = Self {
+        size: 0,
+        flags: 0,
+        reserved: 0,
+        epoch: tollgate_moment::ZERO,
+        region: std::ptr::null(),
+    };
 }
 
 fn wrong(error: &PolicyError) -> Fault {
@@ -63,12 +73,12 @@ fn read(name: &[u8]) -> Result<PolicyFile, Fault> {
 
 #[cfg(unix)]
 #[allow(clippy::unnecessary_wraps)] // elsewhere, names are texts
-fn path(name: &[u8]) -> Result<&Path, Fault> {
+pub(crate) fn path(name: &[u8]) -> Result<&Path, Fault> {
     Ok(Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)))
 }
 
 #[cfg(not(unix))]
-fn path(name: &[u8]) -> Result<&Path, Fault> {
+pub(crate) fn path(name: &[u8]) -> Result<&Path, Fault> {
     std::str::from_utf8(name).map(Path::new).map_err(|_| Fault::Utf8)
 }
 
@@ -82,9 +92,12 @@ fn make(
 ) -> Result<tollgate_policy, Fault> {
     let options =
         if options.is_null() { tollgate_policy_options::NOTHING } else { options.known()? };
-    let policy = match (options.flags, options.reserved) {
-        (0, 0) => Policy::from_file(file),
-        (TOLLGATE_FROM_EPOCH, 0) => Policy::from_file_at(file, options.epoch.get()),
+    let region = chosen(options.region, &tollgate_bytes::NONE)?;
+    let policy = match (options.flags, options.reserved, region) {
+        (0, 0, None) => Policy::from_file(file),
+        (0, 0, Some((region, _))) => Policy::from_file_in(file, region),
+        (TOLLGATE_FROM_EPOCH, 0, None) => Policy::from_file_at(file, options.epoch.get()),
+        (TOLLGATE_FROM_EPOCH, 0, Some(_)) => return Err(Fault::Unsupported),
         _ => return Err(Fault::Unknown),
     };
     Ok(tollgate_policy(LivePolicy::new(policy.map_err(|error| wrong(&error))?)))

@@ -36,6 +36,7 @@ pub(crate) enum Fault {
     Policy,
     Empty,
     Unsupported,
+    Region,
     #[cfg_attr(not(any(debug_assertions, feature = "checked")), allow(dead_code))]
     Handle,
 }
@@ -60,6 +61,7 @@ impl Fault {
             Self::Policy => TOLLGATE_ERROR_POLICY,
             Self::Empty => TOLLGATE_ERROR_EMPTY,
             Self::Unsupported => TOLLGATE_ERROR_UNSUPPORTED,
+            Self::Region => TOLLGATE_ERROR_REGION,
             Self::Handle => TOLLGATE_ERROR_HANDLE,
         }
     }
@@ -106,6 +108,7 @@ export! {
             TOLLGATE_ERROR_UNSUPPORTED => c"this limiter does not do that",
             TOLLGATE_ERROR_HANDLE => c"a handle was freed, or is of another kind",
             TOLLGATE_ERROR_PANIC => c"a fault of the library",
+            TOLLGATE_ERROR_REGION => c"no such region",
             _ => c"unknown code",
         }
         .as_ptr()

@@ -9,9 +9,9 @@ use std::{
 };
 
 /// The sources that the header is made of, in the order of the header.
-pub(crate) const SOURCES: [&str; 10] = [
-    "version", "codes", "status", "decision", "limiter", "check", "leases", "request", "policy",
-    "verdict",
+pub(crate) const SOURCES: [&str; 11] = [
+    "version", "codes", "status", "decision", "region", "limiter", "check", "leases", "request",
+    "policy", "verdict",
 ];
 
 pub(crate) fn crate_folder() -> &'static Path {
