@@ -59,10 +59,10 @@ impl Clock for HostClock {
 }
 
 /// Where something is made: a region and a name in it, if options say so.
-pub(crate) fn chosen<'o>(
+pub(crate) fn chosen(
     region: *const tollgate_region,
-    name: &'o tollgate_bytes,
-) -> Result<Option<(&'o Region, &'o str)>, Fault> {
+    name: &tollgate_bytes,
+) -> Result<Option<(&Region, &str)>, Fault> {
     let region = In::of_field(region, name);
     if region.is_null() {
         return Ok(None);

@@ -126,14 +126,14 @@ impl tollgate_request {
         if !self.host.data.is_null() {
             request = request.host(self.host.text()?);
         }
-        let known = policy.attributes().len();
+        let known = policy.attribute_numbers();
         for given in In::of_field(self.attributes, self).slice(self.attribute_count)? {
             let value = In::of_field(given.value, given).bytes(given.length)?;
             if let Some(id) = number(given.id, given.reserved, known)? {
                 request = request.attribute_by_id(AttributeId::new(id), value);
             }
         }
-        let known = policy.dimensions().len();
+        let known = policy.dimension_numbers();
         for given in In::of_field(self.costs, self).slice(self.cost_count)? {
             if let Some(id) = number(given.id, given.reserved, known)? {
                 request = request.cost_by_id(DimensionId::new(id), given.units);

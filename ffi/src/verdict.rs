@@ -16,7 +16,9 @@ use crate::{
 use std::{ffi::c_char, sync::Arc};
 use tollgate::{
     Outcome,
-    policy::{Algorithm, Cause, LimitDecision, Moment, Policy, PolicyDecision, Request},
+    policy::{
+        Algorithm, Cause, DimensionId, LimitDecision, Moment, Policy, PolicyDecision, Request,
+    },
 };
 
 /// An algorithm of a policy's limit: so many per unit of the calendar.
@@ -454,9 +456,9 @@ export! {
         let verdict = verdict.get()?;
         verdict.decision()?;
         let policy = Arc::clone(verdict.policy.as_ref().ok_or(Fault::Empty)?);
-        let name = usize::try_from(dimension)
+        let name = u16::try_from(dimension)
             .ok()
-            .and_then(|nth| policy.dimensions().nth(nth))
+            .and_then(|number| policy.dimension(DimensionId::new(number)))
             .ok_or(Fault::Id)?;
         let moment = moment.given()?;
         verdict.change(|decision| match moment {

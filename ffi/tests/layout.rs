@@ -59,7 +59,8 @@ fn layouts_agree() {
     let structs = structs();
     assert!(structs.len() > 12, "{structs:?}");
     let mut program = String::from(
-        "#![allow(dead_code, non_camel_case_types)]\nuse std::{mem, ffi::{c_void, c_char}};\n",
+        "#![allow(dead_code, non_camel_case_types)]\nuse std::{mem, ffi::{c_void, c_char}};\n\
+         pub struct tollgate_region;\n",
     );
     for name in SOURCES {
         let text = expanded(name);

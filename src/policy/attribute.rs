@@ -92,6 +92,16 @@ impl Names {
         Some(number)
     }
 
+    /// The name of that number, if the present file says it.
+    pub(super) fn said(&self, number: u16) -> Option<&str> {
+        self.0.get(usize::from(number)).filter(|known| known.said).map(|known| &*known.name)
+    }
+
+    /// How many numbers there are, of this file and those before it.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Those that the present file says.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         let said = self.0.iter().filter(|known| known.said).map(|known| &*known.name);

@@ -457,6 +457,22 @@ impl Policy {
         self.attributes.not_understood(request).map(|(id, given)| (self.attribute_name(id), given))
     }
 
+    /// How many attributes have numbers, from 0 on: those of this file and of all that it
+    /// [replaced](LivePolicy), whose numbers are passed over.
+    pub fn attribute_numbers(&self) -> usize {
+        self.names.len()
+    }
+
+    /// How many cost dimensions have numbers, as [`attribute_numbers`](Self::attribute_numbers).
+    pub fn dimension_numbers(&self) -> usize {
+        self.dimensions.len()
+    }
+
+    /// The name of the cost dimension of that number; `None` if no limit counts it.
+    pub fn dimension(&self, id: DimensionId) -> Option<&str> {
+        self.dimensions.said(id.0)
+    }
+
     /// The cost dimensions that its limits count.
     pub fn dimensions(&self) -> impl ExactSizeIterator<Item = &str> {
         self.dimensions.iter()
