@@ -50,7 +50,7 @@ static unsigned long serve(const char *file) {
     tollgate_region_free(region);
 
     CHECK_IS(tollgate_policy_attribute(policy, TEXT("user"), &user.id), TOLLGATE_OK);
-    user.data = "acme";
+    user.value = "acme";
     user.length = 4;
     request.size = sizeof request;
     request.method.data = "GET";
