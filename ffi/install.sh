@@ -33,8 +33,11 @@ while (($#)); do
     esac
     shift
 done
-[[ $prefix == /* && ($shared || $static) ]] || usage
+[[ $prefix && ($shared || $static) ]] || usage
 libdir=${libdir:-$prefix/lib}
+for path in "$prefix" "$libdir"; do
+    [[ $path == /* ]] || { echo "--prefix and --libdir must be absolute paths: $path" >&2 && exit 2; }
+done
 
 # Cargo says where the files are: the target directory may be anywhere.
 built=$(cargo build --release --lib --manifest-path "$here/Cargo.toml" "${features[@]}" \
@@ -70,8 +73,11 @@ if [[ $static ]]; then
     fi
 fi
 
+# A prefix may be moved as a whole.
+include=$(realpath -ms --relative-to="$libdir/cmake/tollgate" "$prefix/include" 2>/dev/null ||
+    echo "$prefix/include")
 fill() {
-    sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@VERSION@|$version|g" \
+    sed -e "s|@INCLUDE@|$include|g" -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@VERSION@|$version|g" \
         -e "s|@SONAME@|$soname|g" "$here/install/$1" >"$2"
     chmod 644 "$2"
 }

@@ -1,7 +1,15 @@
 /*
- * tollgate: may this request pass, and if not, when?
+ * tollgate: may this request pass, and if not, when? For C99 and later, and C++11 and later.
  *
  * Generated from ffi/src; never edited by hand.
+ *
+ * tollgate_limiter_...  one limit on each of many keys
+ * tollgate_leases_...   so many at a time of each key
+ * tollgate_policy_...   many limits, written as a file;
+ * tollgate_verdict_...  what a policy says of one request: numbers, header fields, body
+ * tollgate_region_...   memory in which several processes have any of these together
+ * tollgate_quota_parse, tollgate_seconds, tollgate_status_text, tollgate_last_error,
+ * tollgate_version_...
  *
  * What holds for all of it
  * ------------------------
@@ -16,8 +24,10 @@
  * Answers. Functions return an int32_t: negative is an error (TOLLGATE_ERROR_...), and then
  *     nothing was changed; TOLLGATE_OK is 0. A check returns TOLLGATE_ALLOWED (also 0),
  *     TOLLGATE_LATER or TOLLGATE_NEVER: what is not 0 does not pass. Later versions may
- *     return more codes. tollgate_status_text has a text for each. After an error of a
- *     function that makes, loads or changes something, tollgate_last_error says why.
+ *     return more codes. tollgate_status_text has a text for each, and after an error
+ *     tollgate_last_error says why. Every function may return TOLLGATE_ERROR_NULL, _SIZE,
+ *     _LENGTH, _ALIGNMENT, _UTF8, _UNKNOWN and _HANDLE for arguments that it has, and _PANIC;
+ *     "Errors:" at a function names the others.
  *
  * Structs. Those that begin with `size` may grow at their end in later versions. The caller
  *     sets `size` to sizeof before each struct is used for the first time; a library that
@@ -175,7 +185,7 @@
 #define TOLLGATE_SEEDED 1
 
 // A flag of options: time counts from `epoch_ns`, not from when the handle is made. For those
-// who give `now_ns` by a clock of their own: then always, and never TOLLGATE_NOW.
+// who give `now_ns` by a clock of their own: then always, and TOLLGATE_NOW is an error.
 #define TOLLGATE_FROM_EPOCH 2
 
 // A flag of options: decisions are counted, for tollgate_limiter_counts.
@@ -223,6 +233,10 @@
 
 // A flag of an entry: of all entries, this is the one that binds.
 #define TOLLGATE_BINDS 16
+
+// A flag of an entry: the limit's table is full of live keys, so the request was not accounted,
+// and the limit's `when_full` decided.
+#define TOLLGATE_TABLE_FULL 32
 
 // So many at a time of each of many keys: each a lease, which ends when it is released or
 // its time is over.
@@ -310,10 +324,15 @@ typedef struct tollgate_limiter_options {
     size_t room_for_count;
     // Where the limiter is to be, for all processes that make it there; or NULL. Then it has
     // the region's clock, hash and epoch, and TOLLGATE_SEEDED and TOLLGATE_FROM_EPOCH are
-    // errors. It must be asked for with the algorithm and the capacity that it has there.
+    // errors. It must be asked for with the algorithm, capacity, `room_for` and longest wait
+    // that it has there, and with the quota that it has now, which tollgate_limiter_set_quota
+    // may have changed.
     const struct tollgate_region *region;
     // What it is called there.
     struct tollgate_bytes name;
+    // How many of the keys denied most are remembered, for tollgate_limiter_denied_most: at
+    // most 1024, or 0 for none. Each denial then takes a little longer.
+    size_t remember_denied;
 } tollgate_limiter_options;
 
 // How full a limiter is. `size` is set by the caller.
@@ -343,6 +362,21 @@ typedef struct tollgate_counts {
     // Of both, those that were not accounted.
     uint64_t unaccounted;
 } tollgate_counts;
+
+// One of the keys denied most. Never grows.
+typedef struct tollgate_denied {
+    // The key's bytes, at most the first 63, which stand for all keys that begin so; of a key
+    // that the caller hashed, the hash's eight bytes in little-endian order. NULs follow.
+    uint8_t name[64];
+    // How many of them it has.
+    size_t length;
+    // How often it was denied, or somewhat more: never too few of those that were denied much.
+    uint64_t denials;
+    // At most so many of `denials` were another key's.
+    uint64_t excess;
+    // 1 if the caller hashed it, else 0.
+    uint64_t hashed;
+} tollgate_denied;
 
 // What was charged to a key: for a refund, or to be settled. Plain numbers; it may be kept
 // anywhere, means nothing to another limiter, and never grows.
@@ -431,7 +465,9 @@ typedef struct tollgate_policy_options {
     // are told apart for 18 years; then all moments are to be given.
     struct tollgate_moment epoch;
     // Where its limits are to be, for all processes that make the policy there; or NULL.
-    // Then it has the region's clock, and TOLLGATE_FROM_EPOCH is an error.
+    // Then it has the region's clock, and TOLLGATE_FROM_EPOCH is an error. Policies that
+    // differ in a quota can share a limit if its `largest` is the same; each decides by its
+    // own quota.
     const struct tollgate_region *region;
 } tollgate_policy_options;
 
@@ -473,7 +509,9 @@ typedef struct tollgate_request {
     const struct tollgate_attribute *attributes;
     // How many those are. Up to 12 take no memory from the heap.
     size_t attribute_count;
-    // Costs, or NULL. What limits count as requests is not told here.
+    // Costs, or NULL. What limits count as requests is not told here. A limit that counts a
+    // dimension which is not told denies (TOLLGATE_CAUSE_MISSING), unless the file says
+    // `missing = "skip"`: what costs nothing is told as 0.
     const struct tollgate_cost *costs;
     // How many those are. Up to 4 take no memory from the heap.
     size_t cost_count;
@@ -500,7 +538,7 @@ typedef struct tollgate_summary {
     uint64_t retry_after_ns;
     // What `cause` names, as UTF-8.
     struct tollgate_bytes name;
-    // With TOLLGATE_CAUSE_MISSING: what is missing.
+    // With TOLLGATE_CAUSE_MISSING: what is missing, an attribute or a dimension.
     struct tollgate_bytes attribute;
 } tollgate_summary;
 
@@ -562,9 +600,9 @@ uint32_t tollgate_version_number(void) TOLLGATE_NOEXCEPT;
 // The text is static. Threads: any.
 const char *tollgate_status_text(int32_t code) TOLLGATE_NOEXCEPT;
 
-// Why the last function of this thread that makes, loads or changes something failed:
-// a text for people, of a policy one block for each mistake with line and column.
-// Checks never set it. Empty if nothing failed yet; a success does not empty it.
+// Why the last function of this thread that returned an error did so: a text for
+// people, of a policy one block for each mistake with line and column. Empty if nothing
+// failed yet; a success does not empty it, and neither does this function's own error.
 //
 // Written to `buffer` (see "Buffers").
 //
@@ -574,7 +612,7 @@ int32_t tollgate_last_error(char *buffer, size_t size, size_t *needed) TOLLGATE_
 // Reads a quota from a text such as "10/min", "100/s burst 20" or "1000/15min" into
 // `quota`.
 //
-// Errors: TOLLGATE_ERROR_QUOTA, and tollgate_last_error says why. Threads: any.
+// Errors: TOLLGATE_ERROR_QUOTA. Threads: any.
 int32_t tollgate_quota_parse(const char *text,
                              size_t length,
                              struct tollgate_quota *quota)
@@ -585,11 +623,13 @@ TOLLGATE_NOEXCEPT;
 uint64_t tollgate_seconds(uint64_t ns) TOLLGATE_NOEXCEPT;
 
 // Opens the region of the file of that name, or makes it, and puts it into `region`,
-// which is NULL after an error. `mode` is that of a file which is made now; 0 means
-// 0600. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
+// which is NULL after an error. `mode` is that of a file which is made now, whatever the
+// umask; 0 means 0600. Nobody else may write or shorten the file while it is in use: a
+// shortened one ends its users by SIGBUS. Removing it is harmless: who has it open goes
+// on with it, who comes later starts anew. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
 // the caller's, for tollgate_region_free.
 //
-// Errors: TOLLGATE_ERROR_REGION, of which tollgate_last_error says why; _NULL, _LENGTH.
+// Errors: TOLLGATE_ERROR_REGION.
 // Threads: any.
 int32_t tollgate_region_open(const char *name,
                              size_t length,
@@ -602,8 +642,9 @@ TOLLGATE_NOEXCEPT;
 // it all zeros; it is aligned to 128 bytes, and stays for as long as anything that is
 // made in it. Nobody else reads or writes it.
 //
-// Each limiter takes its memory (tollgate_gauges) and two pages of 4096 bytes at most;
-// the region itself takes one.
+// Each limiter takes its memory and two pages of 4096 bytes at most; the region itself
+// takes one. How much memory that is, the same limiter without a region tells
+// (tollgate_gauges).
 int32_t tollgate_region_in_memory(void *memory,
                                   size_t size,
                                   struct tollgate_region **region)
@@ -632,7 +673,7 @@ TOLLGATE_NOEXCEPT;
 // Makes a region of a snapshot, in the file of that name, which must not be there yet.
 // Time has gone on since by what the wall clock says.
 //
-// Errors: TOLLGATE_ERROR_REGION, of which tollgate_last_error says why. Threads: any.
+// Errors: TOLLGATE_ERROR_REGION. Threads: any.
 int32_t tollgate_region_restore(const char *name,
                                 size_t length,
                                 const void *snapshot,
@@ -644,8 +685,7 @@ TOLLGATE_NOEXCEPT;
 // into `limiter`, which is NULL after an error. `options` may be NULL. It is the
 // caller's, for tollgate_limiter_free.
 //
-// Errors: TOLLGATE_ERROR_QUOTA, _BUILD, _MEMORY, of which tollgate_last_error says
-// why; TOLLGATE_ERROR_NULL, _SIZE, _UTF8, _UNKNOWN. Threads: any.
+// Errors: TOLLGATE_ERROR_QUOTA, _BUILD, _MEMORY, _REGION, _UNSUPPORTED. Threads: any.
 int32_t tollgate_limiter_new(const char *quota,
                              size_t length,
                              const struct tollgate_limiter_options *options,
@@ -664,8 +704,7 @@ void tollgate_limiter_free(struct tollgate_limiter *limiter) TOLLGATE_NOEXCEPT;
 // Replaces the quota of all keys, from the next decision on; what was charged before
 // stays charged. There must be room for it (`room_for`).
 //
-// Errors: TOLLGATE_ERROR_QUOTA, _ROOM, of which tollgate_last_error says why.
-// Threads: any, at any time.
+// Errors: TOLLGATE_ERROR_QUOTA, _ROOM. Threads: any, at any time.
 int32_t tollgate_limiter_set_quota(const struct tollgate_limiter *limiter,
                                    const struct tollgate_quota *quota)
 TOLLGATE_NOEXCEPT;
@@ -676,7 +715,7 @@ int32_t tollgate_limiter_quota(const struct tollgate_limiter *limiter,
 TOLLGATE_NOEXCEPT;
 
 // The limiter's clock in nanoseconds, for `now_ns`: who checks often may read it once.
-// 0 if `limiter` is NULL. Threads: any.
+// 0 if `limiter` is NULL, or made with TOLLGATE_FROM_EPOCH. Threads: any.
 uint64_t tollgate_limiter_now(const struct tollgate_limiter *limiter) TOLLGATE_NOEXCEPT;
 
 // How full the limiter is at `now_ns`, or TOLLGATE_NOW. Takes microseconds: not for
@@ -693,12 +732,23 @@ int32_t tollgate_limiter_counts(const struct tollgate_limiter *limiter,
                                 struct tollgate_counts *counts)
 TOLLGATE_NOEXCEPT;
 
+// The keys denied most, most denied first, if the limiter was made with
+// `remember_denied`: up to `capacity` of them into the array `denied`, and into `count`
+// how many were put there. Allocates. Threads: any.
+int32_t tollgate_limiter_denied_most(const struct tollgate_limiter *limiter,
+                                     struct tollgate_denied *denied,
+                                     size_t capacity,
+                                     size_t *count)
+TOLLGATE_NOEXCEPT;
+
 // Decides one request of a key, which costs one unit: the answer is
 // TOLLGATE_ALLOWED (and the unit is charged), TOLLGATE_LATER or TOLLGATE_NEVER, or
 // negative: an error, and nothing was charged. `decision` tells more, or is NULL: then
-// the call costs less.
+// the call costs less. One bucket for everybody is a key that is always the same, such as
+// NULL of length 0.
 //
-// Errors: TOLLGATE_ERROR_NULL, _LENGTH, _SIZE, _ALIGNMENT. Threads: any.
+// Errors: TOLLGATE_ERROR_UNSUPPORTED if the limiter was made with TOLLGATE_FROM_EPOCH.
+// Threads: any.
 int32_t tollgate_limiter_check(const struct tollgate_limiter *limiter,
                                const void *key,
                                size_t length,
@@ -759,8 +809,16 @@ int32_t tollgate_limiter_peek(const struct tollgate_limiter *limiter,
                               struct tollgate_decision *decision)
 TOLLGATE_NOEXCEPT;
 
+// As tollgate_limiter_peek, for a key that the caller has hashed.
+int32_t tollgate_limiter_peek_hash(const struct tollgate_limiter *limiter,
+                                   uint64_t hash,
+                                   uint64_t now_ns,
+                                   struct tollgate_decision *decision)
+TOLLGATE_NOEXCEPT;
+
 // Gives a charge back to the key that it was made to, because what it was for did not
-// happen; once. `charge` may be that of `decision`. Threads: any.
+// happen; once: a second time gives units back that were not charged. `charge` may be that
+// of `decision`. Threads: any.
 int32_t tollgate_limiter_refund(const struct tollgate_limiter *limiter,
                                 const void *key,
                                 size_t length,
@@ -778,9 +836,10 @@ int32_t tollgate_limiter_refund_hash(const struct tollgate_limiter *limiter,
 TOLLGATE_NOEXCEPT;
 
 // Corrects a charge that was an estimate to `units`, now that they are known: gives
-// back what was too much, or charges what is missing, beyond the limit if need be.
-// `charge` is changed to what is charged then; it may be that of `decision`.
-// Threads: any.
+// back what was too much, or charges what is missing: with TOLLGATE_GCRA beyond the
+// limit, up to `longest_wait_ns` (as long as a spent burst takes to come back unless
+// given); with the others as much as there is room for. `charge`, which may be that of
+// `decision`, is changed to what is charged then: its `units` tell. Threads: any.
 int32_t tollgate_limiter_settle(const struct tollgate_limiter *limiter,
                                 const void *key,
                                 size_t length,
@@ -838,11 +897,10 @@ int32_t tollgate_limiter_reset_hash(const struct tollgate_limiter *limiter,
 TOLLGATE_NOEXCEPT;
 
 // Makes a limiter of `leases` at a time for each key, each for `ttl_ns` nanoseconds at
-// most, and puts it into `limiter`, which is NULL after an error. `options` may be NULL.
+// most (in milliseconds, rounded up), and puts it into `limiter`, which is NULL after an error. `options` may be NULL.
 // It is the caller's, for tollgate_leases_free.
 //
-// Errors: TOLLGATE_ERROR_BUILD, _MEMORY, of which tollgate_last_error says why;
-// TOLLGATE_ERROR_NULL, _SIZE, _UNKNOWN. Threads: any.
+// Errors: TOLLGATE_ERROR_BUILD, _MEMORY, _REGION, _UNSUPPORTED. Threads: any.
 int32_t tollgate_leases_new(uint64_t leases,
                             uint64_t ttl_ns,
                             const struct tollgate_leases_options *options,
@@ -859,9 +917,11 @@ uint64_t tollgate_leases_now(const struct tollgate_leases *limiter) TOLLGATE_NOE
 
 // Asks for a lease of a key at `now_ns` or TOLLGATE_NOW. TOLLGATE_ALLOWED: it is in
 // `lease`, and held until it is released or its time is over. TOLLGATE_LATER: there are
-// as many already, and `lease` is all zeros. `decision` may be NULL.
+// as many already, and `lease` is all zeros. `decision` may be NULL. Where its flags have
+// TOLLGATE_UNACCOUNTED, the table is full: the lease is not counted, and releasing it says
+// TOLLGATE_GONE.
 //
-// Errors: TOLLGATE_ERROR_NULL, _LENGTH, _SIZE, _ALIGNMENT. Threads: any.
+// Threads: any.
 int32_t tollgate_leases_acquire(const struct tollgate_leases *limiter,
                                 const void *key,
                                 size_t length,
@@ -884,6 +944,13 @@ int32_t tollgate_leases_peek(const struct tollgate_leases *limiter,
                              size_t length,
                              uint64_t now_ns,
                              struct tollgate_decision *decision)
+TOLLGATE_NOEXCEPT;
+
+// As tollgate_leases_peek, for a key that the caller has hashed.
+int32_t tollgate_leases_peek_hash(const struct tollgate_leases *limiter,
+                                  uint64_t hash,
+                                  uint64_t now_ns,
+                                  struct tollgate_decision *decision)
 TOLLGATE_NOEXCEPT;
 
 // Holds a lease for `ttl_ns` more from `now_ns` or TOLLGATE_NOW on; 0 means the
@@ -912,6 +979,13 @@ int32_t tollgate_leases_release_all(const struct tollgate_leases *limiter,
                                     uint64_t *count)
 TOLLGATE_NOEXCEPT;
 
+// As tollgate_leases_release_all, for a key that the caller has hashed.
+int32_t tollgate_leases_release_all_hash(const struct tollgate_leases *limiter,
+                                         uint64_t hash,
+                                         uint64_t now_ns,
+                                         uint64_t *count)
+TOLLGATE_NOEXCEPT;
+
 // How full the limiter is at `now_ns` or TOLLGATE_NOW. Takes microseconds. Threads: any.
 int32_t tollgate_leases_gauges(const struct tollgate_leases *limiter,
                                uint64_t now_ns,
@@ -922,14 +996,14 @@ TOLLGATE_NOEXCEPT;
 // after an error. `options` may be NULL. It is the caller's, for tollgate_policy_free.
 //
 // Errors: TOLLGATE_ERROR_POLICY, and tollgate_last_error has every mistake with line
-// and column; TOLLGATE_ERROR_NULL, _SIZE, _LENGTH, _UNKNOWN. Threads: any.
+// and column; TOLLGATE_ERROR_UNSUPPORTED. Threads: any.
 int32_t tollgate_policy_from_text(const char *text,
                                   size_t length,
                                   const struct tollgate_policy_options *options,
                                   struct tollgate_policy **policy)
 TOLLGATE_NOEXCEPT;
 
-// As tollgate_policy_from_text, of the file of that name.
+// As tollgate_policy_from_text, of the file of that name, which is read to its end.
 //
 // Errors: also TOLLGATE_ERROR_FILE.
 int32_t tollgate_policy_from_file(const char *name,
@@ -961,7 +1035,8 @@ TOLLGATE_NOEXCEPT;
 // the same when the policy is replaced.
 //
 // Errors: TOLLGATE_ERROR_NAME if the policy names no such attribute; then `id` is
-// TOLLGATE_NO_ID, which requests pass over. Threads: any.
+// TOLLGATE_NO_ID, which requests pass over. After a reload, look those up again: the new
+// policy may name them. Threads: any.
 int32_t tollgate_policy_attribute(const struct tollgate_policy *policy,
                                   const char *name,
                                   size_t length,
@@ -999,8 +1074,8 @@ TOLLGATE_NOEXCEPT;
 // next check on.
 //
 // Errors: TOLLGATE_ERROR_NAME if there is no such limit with overrides;
-// TOLLGATE_ERROR_QUOTA if the text is none, or there is no room for it, and
-// tollgate_last_error says why. Threads: any, at any time.
+// TOLLGATE_ERROR_QUOTA if the text is none, TOLLGATE_ERROR_ROOM if the limit has no room
+// for it. Threads: any, at any time.
 int32_t tollgate_policy_set_override(const struct tollgate_policy *policy,
                                      const char *limit,
                                      size_t limit_length,
@@ -1023,7 +1098,7 @@ TOLLGATE_NOEXCEPT;
 // elsewhere than where its verdict is. `moment` may be NULL: now. TOLLGATE_GONE if
 // it was over already, which does no harm.
 //
-// Errors: TOLLGATE_ERROR_NAME if there is no such limit. Threads: any.
+// Errors: TOLLGATE_ERROR_NAME if there is no such limit of leases. Threads: any.
 int32_t tollgate_policy_release(const struct tollgate_policy *policy,
                                 const char *limit,
                                 size_t length,
@@ -1040,6 +1115,17 @@ int32_t tollgate_policy_explain(const struct tollgate_policy *policy,
                                 size_t *needed)
 TOLLGATE_NOEXCEPT;
 
+// How full the table of the limit at `index` is, in the order of the file. `moment` may be
+// NULL: now. Takes microseconds: not for every request.
+//
+// Errors: TOLLGATE_ERROR_ID if there are fewer; TOLLGATE_ERROR_UNSUPPORTED if the limit
+// keeps nothing: sizes, and quotas that are all unlimited. Threads: any.
+int32_t tollgate_policy_limit_gauges(const struct tollgate_policy *policy,
+                                     size_t index,
+                                     const struct tollgate_moment *moment,
+                                     struct tollgate_gauges *gauges)
+TOLLGATE_NOEXCEPT;
+
 // Makes a verdict that holds no decision yet, and puts it into `verdict`. It is the
 // caller's, for tollgate_verdict_free. Threads: any.
 int32_t tollgate_verdict_new(struct tollgate_verdict **verdict) TOLLGATE_NOEXCEPT;
@@ -1050,11 +1136,11 @@ void tollgate_verdict_free(struct tollgate_verdict *verdict) TOLLGATE_NOEXCEPT;
 
 // Decides a request: it is charged by all limits that apply (TOLLGATE_ALLOWED), or by
 // none (TOLLGATE_LATER, TOLLGATE_NEVER). What was decided is in `verdict`, in place of
-// what was there. `moment` may be NULL: now. Nothing is allocated for up to 8 limits.
+// what was there: leases that it held go on until their time is over, so call
+// tollgate_verdict_release first. `moment` may be NULL: now. Nothing is allocated for up to 8 limits.
 //
-// Errors: TOLLGATE_ERROR_NULL, _SIZE, _LENGTH, _ALIGNMENT; TOLLGATE_ERROR_UTF8 (method,
-// host); TOLLGATE_ERROR_ID (an attribute or a dimension). Then nothing was charged, and
-// the verdict is empty. Threads: any, each with its own verdict.
+// Errors: TOLLGATE_ERROR_UTF8 (method, host); TOLLGATE_ERROR_ID (an attribute or a
+// dimension). Then nothing was charged, and the verdict is empty. Threads: any, each with its own verdict.
 int32_t tollgate_policy_check(const struct tollgate_policy *policy,
                               const struct tollgate_request *request,
                               const struct tollgate_moment *moment,
@@ -1112,7 +1198,8 @@ int32_t tollgate_verdict_body(struct tollgate_verdict *verdict,
 TOLLGATE_NOEXCEPT;
 
 // Corrects an estimate: what the request cost in a dimension, now that it is known.
-// Every limit that counts the dimension is corrected, beyond its quota if need be.
+// Every limit that counts the dimension is corrected, as tollgate_limiter_settle does
+// it: what a limit has no room for is not charged.
 // `moment` may be NULL: now.
 //
 // Errors: TOLLGATE_ERROR_ID, _EMPTY, _NULL. Threads: one at a time.
@@ -1131,8 +1218,8 @@ int32_t tollgate_verdict_refund(struct tollgate_verdict *verdict,
                                 const struct tollgate_moment *moment)
 TOLLGATE_NOEXCEPT;
 
-// Ends the leases that the request holds, because it is over. `moment` may be NULL:
-// now.
+// Ends the leases that the request holds, because it is over; TOLLGATE_OK also if it
+// holds none. `moment` may be NULL: now.
 //
 // Errors: TOLLGATE_ERROR_EMPTY, _NULL. Threads: one at a time.
 int32_t tollgate_verdict_release(struct tollgate_verdict *verdict,

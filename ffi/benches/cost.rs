@@ -152,6 +152,25 @@ fn main() {
     let policy_check: PolicyCheck = library.function(c"tollgate_policy_check");
     let c_moment = Moment([now, 1_700_000_000_000_000_000]);
 
+    let ask = |key: &[u8; 8]| {
+        let given = Given(id, 0, key.as_ptr().cast(), 8);
+        let request = Request {
+            size: size_of::<Request>(),
+            texts: [
+                (c"GET".as_ptr().cast(), 3),
+                (ptr::null(), 0),
+                (c"/".as_ptr().cast(), 1),
+            ],
+            attributes: &raw const given,
+            attribute_count: 1,
+            costs: ptr::null(),
+            cost_count: 0,
+        };
+        let (request, moment) = (&raw const request, &raw const c_moment);
+        // SAFETY: as the header has it.
+        unsafe { policy_check(policy_handle, request, moment, verdict) }
+    };
+
     let mut pairs = [
         Pair {
             name: "check-at",
@@ -161,6 +180,22 @@ fn main() {
                     let key = key.as_ptr().cast();
                     // SAFETY: as the header has it, with eight bytes and no decision.
                     unsafe { check_at(handle, key, 8, 1, now, ptr::null_mut()) }
+                });
+            }),
+        },
+        Pair {
+            // In Rust, the length of a key is most often known where the check is compiled, and
+            // hashing begins from that; over the ABI, never.
+            name: "check-at-any-length",
+            rust: Box::new(|keys| {
+                counted(keys, |key| limiter.check_at(black_box(&key[..]), at).is_allowed());
+            }),
+            abi: Box::new(|keys| {
+                counted(keys, |key| {
+                    let key = black_box(&key[..]);
+                    let (start, length) = (key.as_ptr().cast(), key.len());
+                    // SAFETY: as the header has it, with so many bytes and no decision.
+                    unsafe { check_at(handle, start, length, 1, now, ptr::null_mut()) }
                 });
             }),
         },
@@ -195,6 +230,21 @@ fn main() {
             }),
         },
         Pair {
+            // As the ABI does it: the decision is filled where it is.
+            name: "policy-in-place",
+            rust: Box::new(|keys| {
+                let policy = live.load();
+                let mut decision = policy.undecided();
+                counted(keys, |key| {
+                    let mut request = policy.request("GET", "/");
+                    request.set_attribute(user, key);
+                    policy.check_into_at(&request, moment, &mut decision);
+                    decision.is_allowed()
+                });
+            }),
+            abi: Box::new(|keys| counted(keys, ask)),
+        },
+        Pair {
             name: "policy",
             rust: Box::new(|keys| {
                 counted(keys, |key| {
@@ -203,26 +253,7 @@ fn main() {
                     policy.check_at(&request, moment).is_allowed()
                 });
             }),
-            abi: Box::new(|keys| {
-                counted(keys, |key| {
-                    let given = Given(id, 0, key.as_ptr().cast(), 8);
-                    let request = Request {
-                        size: size_of::<Request>(),
-                        texts: [
-                            (c"GET".as_ptr().cast(), 3),
-                            (ptr::null(), 0),
-                            (c"/".as_ptr().cast(), 1),
-                        ],
-                        attributes: &raw const given,
-                        attribute_count: 1,
-                        costs: ptr::null(),
-                        cost_count: 0,
-                    };
-                    let (request, moment) = (&raw const request, &raw const c_moment);
-                    // SAFETY: as the header has it.
-                    unsafe { policy_check(policy_handle, request, moment, verdict) }
-                });
-            }),
+            abi: Box::new(|keys| counted(keys, ask)),
         },
     ];
 

@@ -26,6 +26,7 @@ int main(void) {
     tollgate_decision decision;
     tollgate_gauges gauges;
     tollgate_counts counts;
+    tollgate_denied denied;
     tollgate_summary summary;
     tollgate_entry entry;
     tollgate_charge charge = {0, 0, 0};
@@ -118,6 +119,12 @@ int main(void) {
     NULL_IS(tollgate_limiter_peek(NULL, "k", 1, 0, NULL));
     NULL_IS(tollgate_limiter_peek(limiter, NULL, 1, 0, NULL));
     SIZE_IS(tollgate_limiter_peek(limiter, "k", 1, 0, &decision));
+    NULL_IS(tollgate_limiter_peek_hash(NULL, 1, 0, NULL));
+    SIZE_IS(tollgate_limiter_peek_hash(limiter, 1, 0, &decision));
+    NULL_IS(tollgate_limiter_denied_most(NULL, &denied, 1, &count));
+    NULL_IS(tollgate_limiter_denied_most(limiter, NULL, 1, &count));
+    NULL_IS(tollgate_limiter_denied_most(limiter, &denied, 1, NULL));
+    LENGTH_IS(tollgate_limiter_denied_most(limiter, &denied, SIZE_MAX, &count));
     NULL_IS(tollgate_limiter_refund(NULL, "k", 1, &charge, 0, NULL));
     NULL_IS(tollgate_limiter_refund(limiter, NULL, 1, &charge, 0, NULL));
     NULL_IS(tollgate_limiter_refund(limiter, "k", 1, NULL, 0, NULL));
@@ -186,6 +193,10 @@ int main(void) {
     NULL_IS(tollgate_leases_acquire_hash(NULL, 1, 0, &lease, NULL));
     NULL_IS(tollgate_leases_acquire_hash(leases, 1, 0, NULL, NULL));
     SIZE_IS(tollgate_leases_acquire_hash(leases, 1, 0, &lease, &decision));
+    NULL_IS(tollgate_leases_peek_hash(NULL, 1, 0, NULL));
+    SIZE_IS(tollgate_leases_peek_hash(leases, 1, 0, &decision));
+    NULL_IS(tollgate_leases_release_all_hash(NULL, 1, 0, &ended));
+    CHECK_IS(tollgate_leases_release_all_hash(leases, 1, 0, NULL), TOLLGATE_OK);
     NULL_IS(tollgate_leases_peek(NULL, "k", 1, 0, NULL));
     NULL_IS(tollgate_leases_peek(leases, NULL, 1, 0, NULL));
     SIZE_IS(tollgate_leases_peek(leases, "k", 1, 0, &decision));
@@ -224,6 +235,9 @@ int main(void) {
     NULL_IS(tollgate_policy_dimension(policy, NULL, 1, &id));
     NULL_IS(tollgate_policy_dimension(policy, "x", 1, NULL));
     CHECK_IS(tollgate_policy_limit_count(NULL), 0);
+    NULL_IS(tollgate_policy_limit_gauges(NULL, 0, NULL, &gauges));
+    NULL_IS(tollgate_policy_limit_gauges(policy, 0, NULL, NULL));
+    SIZE_IS(tollgate_policy_limit_gauges(policy, 0, NULL, &gauges));
     NULL_IS(tollgate_policy_limit_name(NULL, 0, buffer, sizeof buffer, &needed));
     CHECK_IS(tollgate_policy_limit_name(policy, SIZE_MAX, NULL, 0, NULL), TOLLGATE_ERROR_ID);
     NULL_IS(tollgate_policy_now(NULL, &moment));

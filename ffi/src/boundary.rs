@@ -10,7 +10,7 @@ use crate::{
     codes,
     handle::{self, Handle},
     sized::Sized_,
-    status::{Code, Fault},
+    status::{self, Code, Fault},
 };
 use std::{
     ffi::{c_char, c_void},
@@ -34,6 +34,7 @@ macro_rules! export {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? {
             $crate::boundary::guard(
+                stringify!($name),
                 #[inline(always)]
                 move |call| {
                     let _ = call;
@@ -57,9 +58,9 @@ pub(crate) struct Call(());
 pub(crate) trait Returned: Sized {
     /// What its body returns.
     type Body;
-    fn returned(body: Self::Body) -> Self;
+    fn returned(name: &'static str, body: Self::Body) -> Self;
     /// After a panic, which was reported by its hook.
-    fn panicked() -> Self;
+    fn panicked(name: &'static str) -> Self;
 }
 
 /// Codes: what is not negative, or what is wrong.
@@ -67,15 +68,15 @@ impl Returned for i32 {
     type Body = Result<Code, Fault>;
 
     #[inline(always)]
-    fn returned(body: Self::Body) -> Self {
+    fn returned(name: &'static str, body: Self::Body) -> Self {
         match body {
             Ok(Code(code)) => code,
-            Err(fault) => fault.code(),
+            Err(fault) => status::failed(name, fault.code()),
         }
     }
 
-    fn panicked() -> Self {
-        codes::TOLLGATE_ERROR_PANIC
+    fn panicked(name: &'static str) -> Self {
+        status::failed(name, codes::TOLLGATE_ERROR_PANIC)
     }
 }
 
@@ -85,11 +86,11 @@ macro_rules! returned_as_it_is {
             type Body = Self;
 
             #[inline(always)]
-            fn returned(body: Self) -> Self {
+            fn returned(_: &'static str, body: Self) -> Self {
                 body
             }
 
-            fn panicked() -> Self {
+            fn panicked(_: &'static str) -> Self {
                 $panicked
             }
         }
@@ -99,14 +100,17 @@ returned_as_it_is!(() => (), u32 => 0, u64 => 0, usize => 0, *const c_char => c"
 
 /// Runs the body of an exported function; a panic ends here.
 #[inline(always)]
-pub(crate) fn guard<R: Returned>(body: impl FnOnce(&Call) -> R::Body) -> R {
+pub(crate) fn guard<R: Returned>(
+    name: &'static str,
+    body: impl FnOnce(&Call) -> R::Body,
+) -> R {
     // Whatever a panic left half done is behind the library's own locks and atomics, or
     // in a handle of one thread, which is whole or empty.
     catch_unwind(AssertUnwindSafe(
         #[inline(always)]
-        || R::returned(body(&Call(()))),
+        || R::returned(name, body(&Call(()))),
     ))
-    .unwrap_or_else(|_| R::panicked())
+    .unwrap_or_else(|_| R::panicked(name))
 }
 
 /// What a body sees of an argument.

@@ -14,9 +14,11 @@ export! {
     /// Decides one request of a key, which costs one unit: the answer is
     /// TOLLGATE_ALLOWED (and the unit is charged), TOLLGATE_LATER or TOLLGATE_NEVER, or
     /// negative: an error, and nothing was charged. `decision` tells more, or is NULL: then
-    /// the call costs less.
+    /// the call costs less. One bucket for everybody is a key that is always the same, such as
+    /// NULL of length 0.
     ///
-    /// Errors: TOLLGATE_ERROR_NULL, _LENGTH, _SIZE, _ALIGNMENT. Threads: any.
+    /// Errors: TOLLGATE_ERROR_UNSUPPORTED if the limiter was made with TOLLGATE_FROM_EPOCH.
+    /// Threads: any.
     fn tollgate_limiter_check(
         limiter: *const tollgate_limiter,
         key: *const c_void,
@@ -26,6 +28,7 @@ export! {
         let limiter = limiter.get()?;
         let key = key.bytes(length)?;
         let place = Place::of(&decision)?;
+        limiter.1.may_be_read()?;
         let answer = whichever!(&limiter.0, limiter => limiter.check(key));
         place.tell(&decision, &answer)
     }
@@ -47,6 +50,7 @@ export! {
         let key = key.bytes(length)?;
         let place = Place::of(&decision)?;
         let answer = if now_ns == TOLLGATE_NOW {
+            limiter.1.may_be_read()?;
             whichever!(&limiter.0, limiter => limiter.check_n(key, units))
         } else {
             whichever!(&limiter.0, limiter => limiter.check_n_at(key, units, Nanos::new(now_ns)))
@@ -68,6 +72,7 @@ export! {
         let limiter = limiter.get()?;
         let place = Place::of(&decision)?;
         let answer = if now_ns == TOLLGATE_NOW {
+            limiter.1.may_be_read()?;
             whichever!(&limiter.0, limiter => limiter.check_hash_n(hash, units))
         } else {
             whichever!(&limiter.0, limiter => {
@@ -117,7 +122,7 @@ export! {
         outcomes: *mut i32,
         decisions: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let keys = keys.slice(count)?;
         for key in keys {
             key.get()?;
@@ -126,9 +131,9 @@ export! {
         if !outcomes.is_null() {
             outcomes.placed()?;
         }
-        let now = limiter.time(now_ns);
+        let now = limiter.time(now_ns)?;
         let keys = keys.iter().map(|key| key.get().unwrap_or_default());
-        whichever!(limiter, limiter => {
+        whichever!(&limiter.0, limiter => {
             tell_all(limiter.check_many_at(keys, now), count, outcomes, &decisions, room)
         })
     }
@@ -144,14 +149,14 @@ export! {
         outcomes: *mut i32,
         decisions: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let hashes = hashes.slice(count)?.iter().copied();
         let room = if decisions.is_null() || count == 0 { None } else { Some(decisions.room()?) };
         if !outcomes.is_null() {
             outcomes.placed()?;
         }
-        let now = limiter.time(now_ns);
-        whichever!(limiter, limiter => {
+        let now = limiter.time(now_ns)?;
+        whichever!(&limiter.0, limiter => {
             tell_all(limiter.check_many_hashes_at(hashes, now), count, outcomes, &decisions, room)
         })
     }
@@ -167,11 +172,27 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let key = key.bytes(length)?;
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
-        let answer = whichever!(limiter, limiter => limiter.peek_at(key, now));
+        let now = limiter.time(now_ns)?;
+        let answer = whichever!(&limiter.0, limiter => limiter.peek_at(key, now));
+        place.tell(&decision, &answer)
+    }
+}
+
+export! {
+    /// As tollgate_limiter_peek, for a key that the caller has hashed.
+    fn tollgate_limiter_peek_hash(
+        limiter: *const tollgate_limiter,
+        hash: u64,
+        now_ns: u64,
+        decision: *mut tollgate_decision,
+    ) -> i32 {
+        let limiter = limiter.get()?;
+        let place = Place::of(&decision)?;
+        let now = limiter.time(now_ns)?;
+        let answer = whichever!(&limiter.0, limiter => limiter.hashed(hash).peek_at(now));
         place.tell(&decision, &answer)
     }
 }
@@ -229,7 +250,8 @@ fn reserve(
 
 export! {
     /// Gives a charge back to the key that it was made to, because what it was for did not
-    /// happen; once. `charge` may be that of `decision`. Threads: any.
+    /// happen; once: a second time gives units back that were not charged. `charge` may be that
+    /// of `decision`. Threads: any.
     fn tollgate_limiter_refund(
         limiter: *const tollgate_limiter,
         key: *const c_void,
@@ -238,11 +260,11 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let key = Name::Bytes(key.bytes(length)?);
         let charge = charge.copied()?;
         let place = Place::of(&decision)?;
-        let answer = refund(limiter, key, charge, limiter.time(now_ns));
+        let answer = refund(&limiter.0, key, charge, limiter.time(now_ns)?);
         place.tell(&decision, &answer)
     }
 }
@@ -256,19 +278,20 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let charge = charge.copied()?;
         let place = Place::of(&decision)?;
-        let answer = refund(limiter, Name::Hash(hash), charge, limiter.time(now_ns));
+        let answer = refund(&limiter.0, Name::Hash(hash), charge, limiter.time(now_ns)?);
         place.tell(&decision, &answer)
     }
 }
 
 export! {
     /// Corrects a charge that was an estimate to `units`, now that they are known: gives
-    /// back what was too much, or charges what is missing, beyond the limit if need be.
-    /// `charge` is changed to what is charged then; it may be that of `decision`.
-    /// Threads: any.
+    /// back what was too much, or charges what is missing: with TOLLGATE_GCRA beyond the
+    /// limit, up to `longest_wait_ns` (as long as a spent burst takes to come back unless
+    /// given); with the others as much as there is room for. `charge`, which may be that of
+    /// `decision`, is changed to what is charged then: its `units` tell. Threads: any.
     fn tollgate_limiter_settle(
         limiter: *const tollgate_limiter,
         key: *const c_void,
@@ -278,11 +301,11 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let key = Name::Bytes(key.bytes(length)?);
         let before = charge.copied()?;
         let place = Place::of(&decision)?;
-        let (answer, after) = settle(limiter, key, before, units, limiter.time(now_ns));
+        let (answer, after) = settle(&limiter.0, key, before, units, limiter.time(now_ns)?);
         let code = place.tell(&decision, &answer)?;
         charge.put(after)?;
         Ok(code)
@@ -299,11 +322,11 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let before = charge.copied()?;
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
-        let (answer, after) = settle(limiter, Name::Hash(hash), before, units, now);
+        let now = limiter.time(now_ns)?;
+        let (answer, after) = settle(&limiter.0, Name::Hash(hash), before, units, now);
         let code = place.tell(&decision, &answer)?;
         charge.put(after)?;
         Ok(code)
@@ -325,10 +348,10 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let key = Name::Bytes(key.bytes(length)?);
         let place = Place::of(&decision)?;
-        let answer = reserve(limiter, key, units, longest_ns, limiter.time(now_ns))?;
+        let answer = reserve(&limiter.0, key, units, longest_ns, limiter.time(now_ns)?)?;
         place.tell(&decision, &answer)
     }
 }
@@ -343,10 +366,10 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
-        let answer = reserve(limiter, Name::Hash(hash), units, longest_ns, now)?;
+        let now = limiter.time(now_ns)?;
+        let answer = reserve(&limiter.0, Name::Hash(hash), units, longest_ns, now)?;
         place.tell(&decision, &answer)
     }
 }
@@ -360,11 +383,11 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let key = Name::Bytes(key.bytes(length)?);
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
-        let answer = of_key!(limiter, key, key => key.reset_at(now));
+        let now = limiter.time(now_ns)?;
+        let answer = of_key!(&limiter.0, key, key => key.reset_at(now));
         place.tell(&decision, &answer)
     }
 }
@@ -377,10 +400,10 @@ export! {
         now_ns: u64,
         decision: *mut tollgate_decision,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
-        let answer = of_key!(limiter, Name::Hash(hash), key => key.reset_at(now));
+        let now = limiter.time(now_ns)?;
+        let answer = of_key!(&limiter.0, Name::Hash(hash), key => key.reset_at(now));
         place.tell(&decision, &answer)
     }
 }

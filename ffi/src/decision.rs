@@ -83,7 +83,7 @@ export! {
     /// Reads a quota from a text such as "10/min", "100/s burst 20" or "1000/15min" into
     /// `quota`.
     ///
-    /// Errors: TOLLGATE_ERROR_QUOTA, and tollgate_last_error says why. Threads: any.
+    /// Errors: TOLLGATE_ERROR_QUOTA. Threads: any.
     fn tollgate_quota_parse(
         text: *const c_char,
         length: usize,

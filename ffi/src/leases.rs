@@ -6,7 +6,8 @@ use crate::{
     decision::{Place, tollgate_bytes, tollgate_decision},
     handle::Handle,
     limiter::{
-        TOLLGATE_FROM_EPOCH, TOLLGATE_SEEDED, capacity, tollgate_gauges, unbuilt, when_full,
+        TOLLGATE_FROM_EPOCH, TOLLGATE_SEEDED, Time, capacity, in_region, tollgate_gauges, unbuilt,
+        when_full,
     },
     region::{HostClock, chosen, tollgate_region, unshared},
     sized::sized,
@@ -23,6 +24,7 @@ use tollgate::{Clock, Decision, Lease, LeaseId, LeaseKey, LeaseLimiter, Monotoni
 pub struct tollgate_leases {
     limiter: LeaseLimiter<HostClock>,
     ttl: Duration,
+    time: Time,
 }
 
 impl Handle for tollgate_leases {
@@ -92,8 +94,12 @@ impl tollgate_leases_options {
 
 impl tollgate_leases {
     #[inline(always)]
-    fn time(&self, now_ns: u64) -> Nanos {
-        if now_ns == TOLLGATE_NOW { self.limiter.clock().now() } else { Nanos::new(now_ns) }
+    fn time(&self, now_ns: u64) -> Result<Nanos, Fault> {
+        if now_ns != TOLLGATE_NOW {
+            return Ok(Nanos::new(now_ns));
+        }
+        self.time.may_be_read()?;
+        Ok(self.limiter.clock().now())
     }
 
     fn acquire(key: LeaseKey<'_, HostClock>, now: Nanos) -> (Decision, tollgate_lease) {
@@ -106,11 +112,10 @@ impl tollgate_leases {
 
 export! {
     /// Makes a limiter of `leases` at a time for each key, each for `ttl_ns` nanoseconds at
-    /// most, and puts it into `limiter`, which is NULL after an error. `options` may be NULL.
+    /// most (in milliseconds, rounded up), and puts it into `limiter`, which is NULL after an error. `options` may be NULL.
     /// It is the caller's, for tollgate_leases_free.
     ///
-    /// Errors: TOLLGATE_ERROR_BUILD, _MEMORY, of which tollgate_last_error says why;
-    /// TOLLGATE_ERROR_NULL, _SIZE, _UNKNOWN. Threads: any.
+    /// Errors: TOLLGATE_ERROR_BUILD, _MEMORY, _REGION, _UNSUPPORTED. Threads: any.
     fn tollgate_leases_new(
         leases: u64,
         ttl_ns: u64,
@@ -140,13 +145,17 @@ export! {
                 let clock = HostClock::Own(MonotonicClock::new());
                 builder.clock(clock).try_build().map_err(unbuilt)?
             }
-            Some(_) if options.flags != 0 => return Err(Fault::Unsupported),
+            Some(_) if options.flags != 0 => return Err(in_region()),
             Some((region, name)) => {
                 let builder = builder.clock(HostClock::Region(region.clock())).epoch(Nanos::ZERO);
                 builder.try_build_in(region, name).map_err(unshared)?
             }
         };
-        limiter.give(tollgate_leases { limiter: built, ttl })
+        limiter.give(tollgate_leases {
+            limiter: built,
+            ttl,
+            time: Time::of(options.flags),
+        })
     }
 }
 
@@ -162,16 +171,18 @@ export! {
     /// The limiter's clock in nanoseconds, for `now_ns`. 0 if `limiter` is NULL. Threads:
     /// any.
     fn tollgate_leases_now(limiter: *const tollgate_leases) -> u64 {
-        limiter.get().map_or(0, |limiter| limiter.time(TOLLGATE_NOW).as_u64())
+        limiter.get().and_then(|limiter| limiter.time(TOLLGATE_NOW)).map_or(0, Nanos::as_u64)
     }
 }
 
 export! {
     /// Asks for a lease of a key at `now_ns` or TOLLGATE_NOW. TOLLGATE_ALLOWED: it is in
     /// `lease`, and held until it is released or its time is over. TOLLGATE_LATER: there are
-    /// as many already, and `lease` is all zeros. `decision` may be NULL.
+    /// as many already, and `lease` is all zeros. `decision` may be NULL. Where its flags have
+    /// TOLLGATE_UNACCOUNTED, the table is full: the lease is not counted, and releasing it says
+    /// TOLLGATE_GONE.
     ///
-    /// Errors: TOLLGATE_ERROR_NULL, _LENGTH, _SIZE, _ALIGNMENT. Threads: any.
+    /// Threads: any.
     fn tollgate_leases_acquire(
         limiter: *const tollgate_leases,
         key: *const c_void,
@@ -184,7 +195,7 @@ export! {
         let key = key.bytes(length)?;
         lease.placed()?;
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
+        let now = limiter.time(now_ns)?;
         let (answer, id) = tollgate_leases::acquire(limiter.limiter.key(key), now);
         lease.put(id)?;
         place.tell(&decision, &answer)
@@ -203,7 +214,7 @@ export! {
         let limiter = limiter.get()?;
         lease.placed()?;
         let place = Place::of(&decision)?;
-        let now = limiter.time(now_ns);
+        let now = limiter.time(now_ns)?;
         let (answer, id) = tollgate_leases::acquire(limiter.limiter.hashed(hash), now);
         lease.put(id)?;
         place.tell(&decision, &answer)
@@ -222,7 +233,22 @@ export! {
         let limiter = limiter.get()?;
         let key = key.bytes(length)?;
         let place = Place::of(&decision)?;
-        let answer = limiter.limiter.peek_at(key, limiter.time(now_ns));
+        let answer = limiter.limiter.peek_at(key, limiter.time(now_ns)?);
+        place.tell(&decision, &answer)
+    }
+}
+
+export! {
+    /// As tollgate_leases_peek, for a key that the caller has hashed.
+    fn tollgate_leases_peek_hash(
+        limiter: *const tollgate_leases,
+        hash: u64,
+        now_ns: u64,
+        decision: *mut tollgate_decision,
+    ) -> i32 {
+        let limiter = limiter.get()?;
+        let place = Place::of(&decision)?;
+        let answer = limiter.limiter.hashed(hash).peek_at(limiter.time(now_ns)?);
         place.tell(&decision, &answer)
     }
 }
@@ -241,7 +267,7 @@ export! {
         let limiter = limiter.get()?;
         let id = lease.copied()?.get();
         let ttl = if ttl_ns == 0 { limiter.ttl } else { Duration::from_nanos(ttl_ns) };
-        let renewed = limiter.limiter.renew_at(id, ttl, limiter.time(now_ns));
+        let renewed = limiter.limiter.renew_at(id, ttl, limiter.time(now_ns)?);
         Ok(Code::there_was(renewed.map_err(|error| Fault::Room.because(&error))?))
     }
 }
@@ -256,7 +282,7 @@ export! {
     ) -> i32 {
         let limiter = limiter.get()?;
         let id = lease.copied()?.get();
-        Ok(Code::there_was(limiter.limiter.release_at(id, limiter.time(now_ns))))
+        Ok(Code::there_was(limiter.limiter.release_at(id, limiter.time(now_ns)?)))
     }
 }
 
@@ -275,7 +301,27 @@ export! {
         if !count.is_null() {
             count.placed()?;
         }
-        let ended = limiter.limiter.key(key).release_all_at(limiter.time(now_ns));
+        let ended = limiter.limiter.key(key).release_all_at(limiter.time(now_ns)?);
+        if !count.is_null() {
+            count.put(ended)?;
+        }
+        Ok(Code::OK)
+    }
+}
+
+export! {
+    /// As tollgate_leases_release_all, for a key that the caller has hashed.
+    fn tollgate_leases_release_all_hash(
+        limiter: *const tollgate_leases,
+        hash: u64,
+        now_ns: u64,
+        count: *mut u64,
+    ) -> i32 {
+        let limiter = limiter.get()?;
+        if !count.is_null() {
+            count.placed()?;
+        }
+        let ended = limiter.limiter.hashed(hash).release_all_at(limiter.time(now_ns)?);
         if !count.is_null() {
             count.put(ended)?;
         }
@@ -292,7 +338,7 @@ export! {
     ) -> i32 {
         let limiter = limiter.get()?;
         let room = gauges.room()?;
-        let known = limiter.limiter.gauges_at(limiter.time(now_ns));
+        let known = limiter.limiter.gauges_at(limiter.time(now_ns)?);
         let (capacity, memory) = (limiter.limiter.capacity(), limiter.limiter.memory());
         gauges.fill(room, tollgate_gauges::new(&known, capacity, memory));
         Ok(Code::OK)

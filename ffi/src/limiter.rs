@@ -1,7 +1,7 @@
 //! Keyed limiters: how they are made and asked about themselves.
 
 use crate::{
-    boundary::{In, Out, export},
+    boundary::{In, Out, Plain, export},
     codes::*,
     decision::{tollgate_bytes, tollgate_quota},
     handle::Handle,
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{ffi::c_char, time::Duration};
 use tollgate::{
-    Algorithm, BuildError, Clock, Gcra, KeyedBuilder, KeyedLimiter, MonotonicClock, Nanos,
+    Algorithm, BuildError, Clock, DeniedKey, Gcra, KeyedBuilder, KeyedLimiter, MonotonicClock, Nanos,
     OnSaturation, Quota, SlidingCounter, SlidingLog,
 };
 
@@ -30,7 +30,7 @@ pub const TOLLGATE_WHEN_FULL_DENY: i32 = 1;
 /// A flag of options: `seed` is to be used. Else the table's hash is seeded at random.
 pub const TOLLGATE_SEEDED: u32 = 1;
 /// A flag of options: time counts from `epoch_ns`, not from when the handle is made. For those
-/// who give `now_ns` by a clock of their own: then always, and never TOLLGATE_NOW.
+/// who give `now_ns` by a clock of their own: then always, and TOLLGATE_NOW is an error.
 pub const TOLLGATE_FROM_EPOCH: u32 = 2;
 /// A flag of options: decisions are counted, for tollgate_limiter_counts.
 pub const TOLLGATE_COUNT: u32 = 4;
@@ -39,10 +39,36 @@ pub const TOLLGATE_COUNT: u32 = 4;
 ///
 /// Threads: any number may use one at the same time, without a lock of theirs. Only
 /// tollgate_limiter_free must come after all others.
-pub struct tollgate_limiter(pub(crate) Any);
+pub struct tollgate_limiter(pub(crate) Any, pub(crate) Time);
 
 impl Handle for tollgate_limiter {
     const NAME: &'static str = "tollgate_limiter";
+}
+
+/// Whose clock a handle goes by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// Its own, or its region's: the caller may leave it to that.
+    Ours,
+    /// The caller's, with an epoch of the caller's.
+    Given,
+}
+
+impl Time {
+    pub(crate) const fn of(flags: u32) -> Self {
+        if flags & TOLLGATE_FROM_EPOCH == 0 { Self::Ours } else { Self::Given }
+    }
+
+    /// Whether the clock may be left to the handle.
+    #[inline(always)]
+    pub(crate) fn may_be_read(self) -> Result<(), Fault> {
+        if self == Self::Given { Err(unread()) } else { Ok(()) }
+    }
+}
+
+#[cold]
+fn unread() -> Fault {
+    Fault::Unsupported.because(&"made with TOLLGATE_FROM_EPOCH: its time must be given, always")
 }
 
 /// A limiter of one of the algorithms.
@@ -64,15 +90,15 @@ macro_rules! whichever {
 }
 pub(crate) use whichever;
 
-impl Any {
+impl tollgate_limiter {
     /// The time given, or now.
     #[inline(always)]
-    pub(crate) fn time(&self, now_ns: u64) -> Nanos {
-        if now_ns == TOLLGATE_NOW {
-            whichever!(self, limiter => limiter.clock().now())
-        } else {
-            Nanos::new(now_ns)
+    pub(crate) fn time(&self, now_ns: u64) -> Result<Nanos, Fault> {
+        if now_ns != TOLLGATE_NOW {
+            return Ok(Nanos::new(now_ns));
         }
+        self.1.may_be_read()?;
+        Ok(whichever!(&self.0, limiter => limiter.clock().now()))
     }
 }
 
@@ -106,10 +132,15 @@ pub struct tollgate_limiter_options {
     pub room_for_count: usize,
     /// Where the limiter is to be, for all processes that make it there; or NULL. Then it has
     /// the region's clock, hash and epoch, and TOLLGATE_SEEDED and TOLLGATE_FROM_EPOCH are
-    /// errors. It must be asked for with the algorithm and the capacity that it has there.
+    /// errors. It must be asked for with the algorithm, capacity, `room_for` and longest wait
+    /// that it has there, and with the quota that it has now, which tollgate_limiter_set_quota
+    /// may have changed.
     pub region: *const tollgate_region,
     /// What it is called there.
     pub name: tollgate_bytes,
+    /// How many of the keys denied most are remembered, for tollgate_limiter_denied_most: at
+    /// most 1024, or 0 for none. Each denial then takes a little longer.
+    pub remember_denied: usize,
 }
 
 sized!(tollgate_limiter_options from room_for);
@@ -129,6 +160,7 @@ impl tollgate_limiter_options {
         room_for_count: 0,
         region: std::ptr::null(),
         name: tollgate_bytes::NONE,
+        remember_denied: 0,
     };
 
     fn prepare<A>(&self, mut builder: KeyedBuilder<A>) -> Result<KeyedBuilder<A>, Fault> {
@@ -151,7 +183,8 @@ impl tollgate_limiter_options {
         }
         Ok(builder
             .on_saturation(when_full(self.when_full)?)
-            .count_decisions(self.flags & TOLLGATE_COUNT != 0))
+            .count_decisions(self.flags & TOLLGATE_COUNT != 0)
+            .remember_denied(self.remember_denied))
     }
 
     fn built<A: Algorithm>(
@@ -163,7 +196,7 @@ impl tollgate_limiter_options {
             return builder.clock(clock).try_build().map_err(unbuilt);
         };
         if self.flags & (TOLLGATE_SEEDED | TOLLGATE_FROM_EPOCH) != 0 {
-            return Err(Fault::Unsupported);
+            return Err(in_region());
         }
         let builder = builder.clock(HostClock::Region(region.clock())).epoch(Nanos::ZERO);
         builder.try_build_in(region, name).map_err(unshared)
@@ -187,6 +220,12 @@ impl tollgate_limiter_options {
             _ => return Err(Fault::Unknown),
         })
     }
+}
+
+/// A region has an epoch and a hash of its own.
+pub(crate) fn in_region() -> Fault {
+    let why = "neither TOLLGATE_SEEDED nor TOLLGATE_FROM_EPOCH can be had in a region";
+    Fault::Unsupported.because(&why)
 }
 
 /// 0 is the default; `None`.
@@ -220,7 +259,7 @@ fn make(
 ) -> Result<Code, Fault> {
     let options =
         if options.is_null() { tollgate_limiter_options::NOTHING } else { options.known()? };
-    limiter.give(tollgate_limiter(options.build(quota)?))
+    limiter.give(tollgate_limiter(options.build(quota)?, Time::of(options.flags)))
 }
 
 export! {
@@ -228,8 +267,7 @@ export! {
     /// into `limiter`, which is NULL after an error. `options` may be NULL. It is the
     /// caller's, for tollgate_limiter_free.
     ///
-    /// Errors: TOLLGATE_ERROR_QUOTA, _BUILD, _MEMORY, of which tollgate_last_error says
-    /// why; TOLLGATE_ERROR_NULL, _SIZE, _UTF8, _UNKNOWN. Threads: any.
+    /// Errors: TOLLGATE_ERROR_QUOTA, _BUILD, _MEMORY, _REGION, _UNSUPPORTED. Threads: any.
     fn tollgate_limiter_new(
         quota: *const c_char,
         length: usize,
@@ -268,8 +306,7 @@ export! {
     /// Replaces the quota of all keys, from the next decision on; what was charged before
     /// stays charged. There must be room for it (`room_for`).
     ///
-    /// Errors: TOLLGATE_ERROR_QUOTA, _ROOM, of which tollgate_last_error says why.
-    /// Threads: any, at any time.
+    /// Errors: TOLLGATE_ERROR_QUOTA, _ROOM. Threads: any, at any time.
     fn tollgate_limiter_set_quota(
         limiter: *const tollgate_limiter,
         quota: *const tollgate_quota,
@@ -296,9 +333,9 @@ export! {
 
 export! {
     /// The limiter's clock in nanoseconds, for `now_ns`: who checks often may read it once.
-    /// 0 if `limiter` is NULL. Threads: any.
+    /// 0 if `limiter` is NULL, or made with TOLLGATE_FROM_EPOCH. Threads: any.
     fn tollgate_limiter_now(limiter: *const tollgate_limiter) -> u64 {
-        limiter.get().map_or(0, |limiter| limiter.0.time(TOLLGATE_NOW).as_u64())
+        limiter.get().and_then(|limiter| limiter.time(TOLLGATE_NOW)).map_or(0, Nanos::as_u64)
     }
 }
 
@@ -341,10 +378,10 @@ export! {
         now_ns: u64,
         gauges: *mut tollgate_gauges,
     ) -> i32 {
-        let limiter = &limiter.get()?.0;
+        let limiter = limiter.get()?;
         let room = gauges.room()?;
-        let now = limiter.time(now_ns);
-        gauges.fill(room, whichever!(limiter, limiter => {
+        let now = limiter.time(now_ns)?;
+        gauges.fill(room, whichever!(&limiter.0, limiter => {
             tollgate_gauges::new(&limiter.gauges_at(now), limiter.capacity(), limiter.memory())
         }));
         Ok(Code::OK)
@@ -389,6 +426,64 @@ export! {
             denied: known.denied,
             unaccounted: known.unaccounted,
         });
+        Ok(Code::OK)
+    }
+}
+
+/// One of the keys denied most. Never grows.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tollgate_denied {
+    /// The key's bytes, at most the first 63, which stand for all keys that begin so; of a key
+    /// that the caller hashed, the hash's eight bytes in little-endian order. NULs follow.
+    pub name: [u8; 64],
+    /// How many of them it has.
+    pub length: usize,
+    /// How often it was denied, or somewhat more: never too few of those that were denied much.
+    pub denials: u64,
+    /// At most so many of `denials` were another key's.
+    pub excess: u64,
+    /// 1 if the caller hashed it, else 0.
+    pub hashed: u64,
+}
+
+// SAFETY: bytes and integers.
+unsafe impl Plain for tollgate_denied {}
+
+impl tollgate_denied {
+    fn new(key: &DeniedKey) -> Self {
+        let mut name = [0; 64];
+        for (place, byte) in name.iter_mut().zip(key.name()) {
+            *place = *byte;
+        }
+        Self {
+            name,
+            length: key.name().len(),
+            denials: key.denials(),
+            excess: key.excess(),
+            hashed: key.hash().is_some().into(),
+        }
+    }
+}
+
+export! {
+    /// The keys denied most, most denied first, if the limiter was made with
+    /// `remember_denied`: up to `capacity` of them into the array `denied`, and into `count`
+    /// how many were put there. Allocates. Threads: any.
+    fn tollgate_limiter_denied_most(
+        limiter: *const tollgate_limiter,
+        denied: *mut tollgate_denied,
+        capacity: usize,
+        count: *mut usize,
+    ) -> i32 {
+        let limiter = &limiter.get()?.0;
+        count.put(0)?;
+        let array = denied.array(capacity)?;
+        let known = whichever!(limiter, limiter => limiter.denied_most());
+        for (nth, key) in known.iter().take(capacity).enumerate() {
+            array.set(nth, tollgate_denied::new(key));
+        }
+        count.put(known.len().min(capacity))?;
         Ok(Code::OK)
     }
 }

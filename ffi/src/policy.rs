@@ -5,7 +5,7 @@ use crate::{
     decision::tollgate_bytes,
     handle::Handle,
     leases::tollgate_lease,
-    limiter::TOLLGATE_FROM_EPOCH,
+    limiter::{TOLLGATE_FROM_EPOCH, Time, in_region, tollgate_gauges},
     region::{chosen, tollgate_region},
     request::{TOLLGATE_NO_ID, tollgate_moment, tollgate_request},
     sized::sized,
@@ -14,16 +14,18 @@ use crate::{
 };
 use std::{
     ffi::{c_char, c_void},
+    fs::File,
+    io::Read,
     path::Path,
 };
-use tollgate::policy::{LivePolicy, OverrideError, Policy, PolicyError, PolicyFile};
+use tollgate::policy::{Algorithm, LivePolicy, OverrideError, Policy, PolicyError, PolicyFile};
 
 /// Limits that were read from a file or a text, with the memory in which they keep their
 /// keys. It can be replaced while requests are decided.
 ///
 /// Threads: any number may use one at the same time. Only tollgate_policy_free must come
 /// after all others; verdicts may outlive it.
-pub struct tollgate_policy(pub(crate) LivePolicy);
+pub struct tollgate_policy(pub(crate) LivePolicy, pub(crate) Time);
 
 impl Handle for tollgate_policy {
     const NAME: &'static str = "tollgate_policy";
@@ -43,7 +45,9 @@ pub struct tollgate_policy_options {
     /// are told apart for 18 years; then all moments are to be given.
     pub epoch: tollgate_moment,
     /// Where its limits are to be, for all processes that make the policy there; or NULL.
-    /// Then it has the region's clock, and TOLLGATE_FROM_EPOCH is an error.
+    /// Then it has the region's clock, and TOLLGATE_FROM_EPOCH is an error. Policies that
+    /// differ in a quota can share a limit if its `largest` is the same; each decides by its
+    /// own quota.
     pub region: *const tollgate_region,
 }
 
@@ -63,11 +67,19 @@ fn wrong(error: &PolicyError) -> Fault {
     Fault::Policy.because(error)
 }
 
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
 /// Reads a file, whose name is bytes of the system.
 fn read(name: &[u8]) -> Result<PolicyFile, Fault> {
     let shown = String::from_utf8_lossy(name);
     let unread = |why: &dyn std::fmt::Display| Fault::File.because(&format!("{shown}: {why}"));
-    let bytes = std::fs::read(path(name)?).map_err(|error| unread(&error))?;
+    let file = File::open(path(name)?).map_err(|error| unread(&error))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unread(&error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(unread(&"it is larger than any policy"));
+    }
     PolicyFile::parse(&shown, &bytes).map_err(|error| wrong(&error))
 }
 
@@ -97,10 +109,11 @@ fn make(
         (0, 0, None) => Policy::from_file(file),
         (0, 0, Some((region, _))) => Policy::from_file_in(file, region),
         (TOLLGATE_FROM_EPOCH, 0, None) => Policy::from_file_at(file, options.epoch.get()),
-        (TOLLGATE_FROM_EPOCH, 0, Some(_)) => return Err(Fault::Unsupported),
+        (TOLLGATE_FROM_EPOCH, 0, Some(_)) => return Err(in_region()),
         _ => return Err(Fault::Unknown),
     };
-    Ok(tollgate_policy(LivePolicy::new(policy.map_err(|error| wrong(&error))?)))
+    let policy = LivePolicy::new(policy.map_err(|error| wrong(&error))?);
+    Ok(tollgate_policy(policy, Time::of(options.flags)))
 }
 
 export! {
@@ -108,7 +121,7 @@ export! {
     /// after an error. `options` may be NULL. It is the caller's, for tollgate_policy_free.
     ///
     /// Errors: TOLLGATE_ERROR_POLICY, and tollgate_last_error has every mistake with line
-    /// and column; TOLLGATE_ERROR_NULL, _SIZE, _LENGTH, _UNKNOWN. Threads: any.
+    /// and column; TOLLGATE_ERROR_UNSUPPORTED. Threads: any.
     fn tollgate_policy_from_text(
         text: *const c_char,
         length: usize,
@@ -121,7 +134,7 @@ export! {
 }
 
 export! {
-    /// As tollgate_policy_from_text, of the file of that name.
+    /// As tollgate_policy_from_text, of the file of that name, which is read to its end.
     ///
     /// Errors: also TOLLGATE_ERROR_FILE.
     fn tollgate_policy_from_file(
@@ -177,7 +190,8 @@ export! {
     /// the same when the policy is replaced.
     ///
     /// Errors: TOLLGATE_ERROR_NAME if the policy names no such attribute; then `id` is
-    /// TOLLGATE_NO_ID, which requests pass over. Threads: any.
+    /// TOLLGATE_NO_ID, which requests pass over. After a reload, look those up again: the new
+    /// policy may name them. Threads: any.
     fn tollgate_policy_attribute(
         policy: *const tollgate_policy,
         name: *const c_char,
@@ -236,8 +250,9 @@ export! {
 export! {
     /// Now, by the policy's clocks. Threads: any.
     fn tollgate_policy_now(policy: *const tollgate_policy, moment: *mut tollgate_moment) -> i32 {
-        let policy = policy.get()?.0.load();
-        moment.put(tollgate_moment::new(policy.now()))?;
+        let policy = policy.get()?;
+        policy.1.may_be_read()?;
+        moment.put(tollgate_moment::new(policy.0.load().now()))?;
         Ok(Code::OK)
     }
 }
@@ -248,8 +263,8 @@ export! {
     /// next check on.
     ///
     /// Errors: TOLLGATE_ERROR_NAME if there is no such limit with overrides;
-    /// TOLLGATE_ERROR_QUOTA if the text is none, or there is no room for it, and
-    /// tollgate_last_error says why. Threads: any, at any time.
+    /// TOLLGATE_ERROR_QUOTA if the text is none, TOLLGATE_ERROR_ROOM if the limit has no room
+    /// for it. Threads: any, at any time.
     fn tollgate_policy_set_override(
         policy: *const tollgate_policy,
         limit: *const c_char,
@@ -266,6 +281,7 @@ export! {
         policy.set_override(limit, value, quota).map_err(|error| {
             let fault = match error {
                 OverrideError::NoOverrides { .. } => Fault::Name,
+                OverrideError::Room { .. } => Fault::Room,
                 _ => Fault::Quota,
             };
             fault.because(&error)
@@ -284,11 +300,11 @@ export! {
         request: *const tollgate_request,
         moment: *const tollgate_moment,
     ) -> i32 {
-        let policy = policy.get()?.0.load();
+        let (time, policy) = (policy.get()?.1, policy.get()?.0.load());
         let penalty = penalty.text(length)?;
         let given = request.known()?;
         let request = given.get(&policy)?;
-        let lifted = match moment.given()? {
+        let lifted = match moment.given_to(time)? {
             None => policy.unblock(penalty, &request),
             Some(moment) => policy.unblock_at(penalty, &request, moment),
         };
@@ -301,7 +317,7 @@ export! {
     /// elsewhere than where its verdict is. `moment` may be NULL: now. TOLLGATE_GONE if
     /// it was over already, which does no harm.
     ///
-    /// Errors: TOLLGATE_ERROR_NAME if there is no such limit. Threads: any.
+    /// Errors: TOLLGATE_ERROR_NAME if there is no such limit of leases. Threads: any.
     fn tollgate_policy_release(
         policy: *const tollgate_policy,
         limit: *const c_char,
@@ -309,11 +325,11 @@ export! {
         lease: *const tollgate_lease,
         moment: *const tollgate_moment,
     ) -> i32 {
-        let policy = policy.get()?.0.load();
+        let (time, policy) = (policy.get()?.1, policy.get()?.0.load());
         let limit = limit.text(length)?;
         let lease = lease.copied()?.get();
-        let moment = moment.given()?;
-        policy.algorithm(limit).ok_or(Fault::Name)?;
+        let moment = moment.given_to(time)?;
+        policy.algorithm(limit).filter(|it| *it == Algorithm::Leases).ok_or(Fault::Name)?;
         Ok(Code::there_was(match moment {
             None => policy.release(limit, lease),
             Some(moment) => policy.release_at(limit, lease, moment),
@@ -336,5 +352,28 @@ export! {
         let request = given.get(&policy)?;
         let explained = policy.explain(&request).to_string();
         text::render(buffer, size, &needed, explained.as_bytes())
+    }
+}
+
+export! {
+    /// How full the table of the limit at `index` is, in the order of the file. `moment` may be
+    /// NULL: now. Takes microseconds: not for every request.
+    ///
+    /// Errors: TOLLGATE_ERROR_ID if there are fewer; TOLLGATE_ERROR_UNSUPPORTED if the limit
+    /// keeps nothing: sizes, and quotas that are all unlimited. Threads: any.
+    fn tollgate_policy_limit_gauges(
+        policy: *const tollgate_policy,
+        index: usize,
+        moment: *const tollgate_moment,
+        gauges: *mut tollgate_gauges,
+    ) -> i32 {
+        let (time, policy) = (policy.get()?.1, policy.get()?.0.load());
+        let room = gauges.room()?;
+        let moment = moment.given_to(time)?.unwrap_or_else(|| policy.now());
+        let limit = policy.limits().nth(index).ok_or(Fault::Id)?;
+        let known = policy.gauges_at(limit, moment).ok_or(Fault::Unsupported)?;
+        let capacity = usize::try_from(known.capacity()).unwrap_or(usize::MAX);
+        gauges.fill(room, tollgate_gauges::new(&known.table(), capacity, known.memory()));
+        Ok(Code::OK)
     }
 }

@@ -83,11 +83,13 @@ pub(crate) fn unshared(error: ShareError) -> Fault {
 
 export! {
     /// Opens the region of the file of that name, or makes it, and puts it into `region`,
-    /// which is NULL after an error. `mode` is that of a file which is made now; 0 means
-    /// 0600. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
+    /// which is NULL after an error. `mode` is that of a file which is made now, whatever the
+    /// umask; 0 means 0600. Nobody else may write or shorten the file while it is in use: a
+    /// shortened one ends its users by SIGBUS. Removing it is harmless: who has it open goes
+    /// on with it, who comes later starts anew. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
     /// the caller's, for tollgate_region_free.
     ///
-    /// Errors: TOLLGATE_ERROR_REGION, of which tollgate_last_error says why; _NULL, _LENGTH.
+    /// Errors: TOLLGATE_ERROR_REGION.
     /// Threads: any.
     fn tollgate_region_open(
         name: *const c_char,
@@ -108,8 +110,9 @@ export! {
     /// it all zeros; it is aligned to 128 bytes, and stays for as long as anything that is
     /// made in it. Nobody else reads or writes it.
     ///
-    /// Each limiter takes its memory (tollgate_gauges) and two pages of 4096 bytes at most;
-    /// the region itself takes one.
+    /// Each limiter takes its memory and two pages of 4096 bytes at most; the region itself
+    /// takes one. How much memory that is, the same limiter without a region tells
+    /// (tollgate_gauges).
     fn tollgate_region_in_memory(
         memory: *mut c_void,
         size: usize,
@@ -168,7 +171,7 @@ export! {
     /// Makes a region of a snapshot, in the file of that name, which must not be there yet.
     /// Time has gone on since by what the wall clock says.
     ///
-    /// Errors: TOLLGATE_ERROR_REGION, of which tollgate_last_error says why. Threads: any.
+    /// Errors: TOLLGATE_ERROR_REGION. Threads: any.
     fn tollgate_region_restore(
         name: *const c_char,
         length: usize,

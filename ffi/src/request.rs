@@ -3,6 +3,7 @@
 use crate::{
     boundary::{In, Plain},
     decision::tollgate_bytes,
+    limiter::Time,
     sized::sized,
     status::Fault,
 };
@@ -66,7 +67,9 @@ pub struct tollgate_request {
     pub attributes: *const tollgate_attribute,
     /// How many those are. Up to 12 take no memory from the heap.
     pub attribute_count: usize,
-    /// Costs, or NULL. What limits count as requests is not told here.
+    /// Costs, or NULL. What limits count as requests is not told here. A limit that counts a
+    /// dimension which is not told denies (TOLLGATE_CAUSE_MISSING), unless the file says
+    /// `missing = "skip"`: what costs nothing is told as 0.
     pub costs: *const tollgate_cost,
     /// How many those are. Up to 4 take no memory from the heap.
     pub cost_count: usize,
@@ -106,6 +109,16 @@ impl In<'_, tollgate_moment> {
     pub(crate) fn given(self) -> Result<Option<Moment>, Fault> {
         if self.is_null() { Ok(None) } else { Ok(Some(self.copied()?.get())) }
     }
+
+    /// The same, for a handle of which the time must be given, or not.
+    #[inline(always)]
+    pub(crate) fn given_to(self, time: Time) -> Result<Option<Moment>, Fault> {
+        let given = self.given()?;
+        if given.is_none() {
+            time.may_be_read()?;
+        }
+        Ok(given)
+    }
 }
 
 impl tollgate_request {
@@ -123,23 +136,34 @@ impl tollgate_request {
     /// The request, as the policy is asked about it.
     pub(crate) fn get<'r>(&'r self, policy: &'r Policy) -> Result<Request<'r>, Fault> {
         let mut request = policy.request(self.method.text()?, self.path.get()?);
+        self.tell(policy, &mut request)?;
+        Ok(request)
+    }
+
+    /// Tells the rest to a request of that method and path.
+    #[inline(always)]
+    pub(crate) fn tell<'r>(
+        &'r self,
+        policy: &Policy,
+        request: &mut Request<'r>,
+    ) -> Result<(), Fault> {
         if !self.host.data.is_null() {
-            request = request.host(self.host.text()?);
+            request.set_host(self.host.text()?);
         }
         let known = policy.attribute_numbers();
         for given in In::of_field(self.attributes, self).slice(self.attribute_count)? {
             let value = In::of_field(given.value, given).bytes(given.length)?;
             if let Some(id) = number(given.id, given.reserved, known)? {
-                request = request.attribute_by_id(AttributeId::new(id), value);
+                request.set_attribute(AttributeId::new(id), value);
             }
         }
         let known = policy.dimension_numbers();
         for given in In::of_field(self.costs, self).slice(self.cost_count)? {
             if let Some(id) = number(given.id, given.reserved, known)? {
-                request = request.cost_by_id(DimensionId::new(id), given.units);
+                request.set_cost(DimensionId::new(id), given.units);
             }
         }
-        Ok(request)
+        Ok(())
     }
 }
 

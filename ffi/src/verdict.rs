@@ -6,18 +6,18 @@ use crate::{
     decision::{nanos, outcome, tollgate_bytes, tollgate_decision},
     handle::Handle,
     leases::tollgate_lease,
-    limiter::{TOLLGATE_GCRA, TOLLGATE_SLIDING_COUNTER, TOLLGATE_SLIDING_LOG},
+    limiter::{TOLLGATE_GCRA, TOLLGATE_SLIDING_COUNTER, TOLLGATE_SLIDING_LOG, Time},
     policy::tollgate_policy,
     request::{tollgate_moment, tollgate_request},
     sized::sized,
     status::{Code, Fault},
-    text,
+    text::render,
 };
 use std::{ffi::c_char, sync::Arc};
 use tollgate::{
     Outcome,
     policy::{
-        Algorithm, Cause, DimensionId, LimitDecision, Moment, Policy, PolicyDecision, Request,
+        Algorithm, Cause, DimensionId, LimitDecision, Moment, Policy, PolicyDecision,
     },
 };
 
@@ -49,6 +49,9 @@ pub const TOLLGATE_UNLIMITED: u32 = 4;
 pub const TOLLGATE_LEASED: u32 = 8;
 /// A flag of an entry: of all entries, this is the one that binds.
 pub const TOLLGATE_BINDS: u32 = 16;
+/// A flag of an entry: the limit's table is full of live keys, so the request was not accounted,
+/// and the limit's `when_full` decided.
+pub const TOLLGATE_TABLE_FULL: u32 = 32;
 
 /// The place for what a policy says of a request. Made once, and used for one request after
 /// the other, so that a check allocates nothing.
@@ -60,6 +63,10 @@ pub struct tollgate_verdict {
     /// Borrows from `policy`: it goes, and is dropped, before.
     decision: Option<PolicyDecision<'static>>,
     policy: Option<Arc<Policy>>,
+    /// Whether `decision` is one, or the place where one was.
+    decided: bool,
+    /// Of the policy that decided.
+    time: Time,
     text: String,
 }
 
@@ -75,32 +82,46 @@ impl tollgate_verdict {
         given: &tollgate_request,
         moment: Option<Moment>,
     ) -> Result<Outcome, Fault> {
-        self.decision = None;
-        let kept = match &mut self.policy {
-            Some(kept) => {
-                policy.0.renew(kept);
-                kept
+        self.decided = false;
+        let place = match (&mut self.decision, &self.policy) {
+            (Some(place), Some(kept)) if policy.0.holds(kept) => place,
+            _ => {
+                self.decision = None;
+                let kept = self.policy.insert(policy.0.load_shared());
+                // SAFETY: the policy lives as long as `kept`, which is replaced only above,
+                // after the decision that borrows from it was dropped; and the fields are
+                // dropped in order.
+                let policy: &'static Policy = unsafe { &*Arc::as_ptr(kept) };
+                self.decision.insert(policy.undecided())
             }
-            none => none.insert(policy.0.load_shared()),
         };
-        // SAFETY: the policy lives as long as `kept`, which is replaced only above, after the
-        // decision that borrows from it was dropped; and the fields are dropped in order.
-        let policy: &'static Policy = unsafe { &*Arc::as_ptr(kept) };
-        let request: Request<'_> = given.get(policy)?;
-        let decision = match moment {
-            None => policy.check(&request),
-            Some(moment) => policy.check_at(&request, moment),
-        };
-        Ok(self.decision.insert(decision).outcome())
+        let time = policy.1;
+        let policy = place.policy();
+        // Filled where it is, and so is the decision: both are hundreds of bytes.
+        let mut request = policy.request(given.method.text()?, given.path.get()?);
+        given.tell(policy, &mut request)?;
+        match moment {
+            None => policy.check_into(&request, place),
+            Some(moment) => policy.check_into_at(&request, moment, place),
+        }
+        self.decided = true;
+        self.time = time;
+        Ok(place.outcome())
     }
 
     fn decision(&self) -> Result<&PolicyDecision<'_>, Fault> {
-        self.decision.as_ref().ok_or(Fault::Empty)
+        self.decision.as_ref().filter(|_| self.decided).ok_or(Fault::Empty)
+    }
+
+    /// The decision, and room for a text about it.
+    fn parts(&mut self) -> Result<(&PolicyDecision<'_>, &mut String), Fault> {
+        let decision = self.decision.as_ref().filter(|_| self.decided).ok_or(Fault::Empty)?;
+        Ok((decision, &mut self.text))
     }
 
     /// Does something with the decision.
     fn change(&mut self, change: impl FnOnce(&mut PolicyDecision<'static>)) -> Result<Code, Fault> {
-        change(self.decision.as_mut().ok_or(Fault::Empty)?);
+        change(self.decision.as_mut().filter(|_| self.decided).ok_or(Fault::Empty)?);
         Ok(Code::OK)
     }
 }
@@ -109,7 +130,13 @@ export! {
     /// Makes a verdict that holds no decision yet, and puts it into `verdict`. It is the
     /// caller's, for tollgate_verdict_free. Threads: any.
     fn tollgate_verdict_new(verdict: *mut *mut tollgate_verdict) -> i32 {
-        verdict.give(tollgate_verdict { decision: None, policy: None, text: String::new() })
+        verdict.give(tollgate_verdict {
+            decision: None,
+            policy: None,
+            decided: false,
+            time: Time::Ours,
+            text: String::new(),
+        })
     }
 }
 
@@ -124,11 +151,11 @@ export! {
 export! {
     /// Decides a request: it is charged by all limits that apply (TOLLGATE_ALLOWED), or by
     /// none (TOLLGATE_LATER, TOLLGATE_NEVER). What was decided is in `verdict`, in place of
-    /// what was there. `moment` may be NULL: now. Nothing is allocated for up to 8 limits.
+    /// what was there: leases that it held go on until their time is over, so call
+    /// tollgate_verdict_release first. `moment` may be NULL: now. Nothing is allocated for up to 8 limits.
     ///
-    /// Errors: TOLLGATE_ERROR_NULL, _SIZE, _LENGTH, _ALIGNMENT; TOLLGATE_ERROR_UTF8 (method,
-    /// host); TOLLGATE_ERROR_ID (an attribute or a dimension). Then nothing was charged, and
-    /// the verdict is empty. Threads: any, each with its own verdict.
+    /// Errors: TOLLGATE_ERROR_UTF8 (method, host); TOLLGATE_ERROR_ID (an attribute or a
+    /// dimension). Then nothing was charged, and the verdict is empty. Threads: any, each with its own verdict.
     fn tollgate_policy_check(
         policy: *const tollgate_policy,
         request: *const tollgate_request,
@@ -136,10 +163,10 @@ export! {
         verdict: *mut tollgate_verdict,
     ) -> i32 {
         let verdict = verdict.get()?;
-        verdict.decision = None;
+        verdict.decided = false;
         let policy = policy.get()?;
         let request = request.known()?;
-        let said = verdict.decide(policy, &request, moment.given()?)?;
+        let said = verdict.decide(policy, &request, moment.given_to(policy.1)?)?;
         Ok(Code(outcome(said)))
     }
 }
@@ -167,7 +194,7 @@ pub struct tollgate_summary {
     pub retry_after_ns: u64,
     /// What `cause` names, as UTF-8.
     pub name: tollgate_bytes,
-    /// With TOLLGATE_CAUSE_MISSING: what is missing.
+    /// With TOLLGATE_CAUSE_MISSING: what is missing, an attribute or a dimension.
     pub attribute: tollgate_bytes,
 }
 
@@ -295,7 +322,8 @@ impl tollgate_entry {
                 | flag(said.is_shadow(), TOLLGATE_SHADOW)
                 | flag(said.is_unlimited(), TOLLGATE_UNLIMITED)
                 | flag(said.lease().is_some(), TOLLGATE_LEASED)
-                | flag(binds, TOLLGATE_BINDS),
+                | flag(binds, TOLLGATE_BINDS)
+                | flag(!said.decision().is_accounted(), TOLLGATE_TABLE_FULL),
             units: said.units(),
             lease: said.lease().map_or(tollgate_lease::NONE, tollgate_lease::new),
             ..Self::NOTHING
@@ -368,13 +396,12 @@ export! {
         capacity: usize,
         count: *mut usize,
     ) -> i32 {
-        let verdict = verdict.get()?;
-        let decision = verdict.decision.as_ref().ok_or(Fault::Empty)?;
+        let (decision, text) = verdict.get()?.parts()?;
         let start = buffer.address();
         let bytes = buffer.array(size)?;
         let array = fields.array(capacity)?;
         let (mut used, mut found) = (0_usize, 0_usize);
-        decision.fields(&mut verdict.text, |name, value| {
+        decision.fields(text, |name, value| {
             let mut put = |text: &str| {
                 let at = used;
                 for byte in text.bytes().chain([0]) {
@@ -411,15 +438,14 @@ export! {
         size: usize,
         needed: *mut usize,
     ) -> i32 {
-        let verdict = verdict.get()?;
-        let decision = verdict.decision.as_ref().ok_or(Fault::Empty)?;
+        let (decision, text) = verdict.get()?.parts()?;
         let mut lines = String::new();
-        decision.fields(&mut verdict.text, |name, value| {
+        decision.fields(text, |name, value| {
             for part in [name, ": ", value, "\r\n"] {
                 lines.push_str(part);
             }
         });
-        text::render(buffer, size, &needed, lines.as_bytes())
+        render(buffer, size, &needed, lines.as_bytes())
     }
 }
 
@@ -434,16 +460,16 @@ export! {
         size: usize,
         needed: *mut usize,
     ) -> i32 {
-        let verdict = verdict.get()?;
-        let decision = verdict.decision.as_ref().ok_or(Fault::Empty)?;
-        decision.body(&mut verdict.text);
-        text::render(buffer, size, &needed, verdict.text.as_bytes())
+        let (decision, text) = verdict.get()?.parts()?;
+        decision.body(text);
+        render(buffer, size, &needed, text.as_bytes())
     }
 }
 
 export! {
     /// Corrects an estimate: what the request cost in a dimension, now that it is known.
-    /// Every limit that counts the dimension is corrected, beyond its quota if need be.
+    /// Every limit that counts the dimension is corrected, as tollgate_limiter_settle does
+    /// it: what a limit has no room for is not charged.
     /// `moment` may be NULL: now.
     ///
     /// Errors: TOLLGATE_ERROR_ID, _EMPTY, _NULL. Threads: one at a time.
@@ -460,7 +486,7 @@ export! {
             .ok()
             .and_then(|number| policy.dimension(DimensionId::new(number)))
             .ok_or(Fault::Id)?;
-        let moment = moment.given()?;
+        let moment = moment.given_to(verdict.time)?;
         verdict.change(|decision| match moment {
             None => decision.settle(name, units),
             Some(moment) => decision.settle_at(name, units, moment),
@@ -478,8 +504,9 @@ export! {
         verdict: *mut tollgate_verdict,
         moment: *const tollgate_moment,
     ) -> i32 {
-        let moment = moment.given()?;
-        verdict.get()?.change(|decision| match moment {
+        let verdict = verdict.get()?;
+        let moment = moment.given_to(verdict.time)?;
+        verdict.change(|decision| match moment {
             None => decision.refund(),
             Some(moment) => decision.refund_at(moment),
         })
@@ -487,16 +514,17 @@ export! {
 }
 
 export! {
-    /// Ends the leases that the request holds, because it is over. `moment` may be NULL:
-    /// now.
+    /// Ends the leases that the request holds, because it is over; TOLLGATE_OK also if it
+    /// holds none. `moment` may be NULL: now.
     ///
     /// Errors: TOLLGATE_ERROR_EMPTY, _NULL. Threads: one at a time.
     fn tollgate_verdict_release(
         verdict: *mut tollgate_verdict,
         moment: *const tollgate_moment,
     ) -> i32 {
-        let moment = moment.given()?;
-        verdict.get()?.change(|decision| match moment {
+        let verdict = verdict.get()?;
+        let moment = moment.given_to(verdict.time)?;
+        verdict.change(|decision| match moment {
             None => decision.release(),
             Some(moment) => decision.release_at(moment),
         })

@@ -5,7 +5,7 @@ mod support;
 use std::{fs, process::Command};
 use support::{compile, crate_folder, exported, has, libraries, run, scratch};
 
-const PROGRAMS: [&str; 4] = ["limiters", "policies", "nulls", "processes"];
+const PROGRAMS: [&str; 5] = ["limiters", "policies", "answers", "nulls", "processes"];
 
 #[test]
 fn programs_run() {

@@ -396,8 +396,7 @@ impl<A: Algorithm, C: Clock> KeyedLimiter<A, C> {
 
     /// As [`gauges`](Self::gauges), at `now`.
     pub fn gauges_at(&self, now: Nanos) -> Gauges {
-        let sample = self.store.table().sample(self.store.ticks(now));
-        Gauges { sample, saturated: self.saturated() }
+        self.store.gauges_at(now)
     }
 
     /// Decisions by outcome since the limiter was built, if it was told to

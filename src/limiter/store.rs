@@ -3,7 +3,7 @@
 
 #[cfg(feature = "shared")]
 use super::current::Current;
-use super::{OnSaturation, Ruled};
+use super::{Gauges, OnSaturation, Ruled};
 #[cfg(feature = "shared")]
 use crate::region::Section;
 #[cfg(feature = "policy")]
@@ -54,6 +54,11 @@ impl<R: Ruled> Store<R> {
         let epoch = epoch_within(Nanos::new(section.epoch()), last);
         let table = Table::in_memory(rule, layout, section.table()?)?;
         Some(Self { table, epoch, last, on_saturation })
+    }
+
+    pub(crate) fn gauges_at(&self, now: Nanos) -> Gauges {
+        let sample = self.table.sample(self.ticks(now));
+        Gauges { sample, saturated: self.table.saturated() }
     }
 
     pub(crate) const fn table(&self) -> &Table<R, Memory, Wide> {

@@ -65,7 +65,33 @@ impl Policy {
     /// Decides one request at one moment.
     #[inline]
     pub(super) fn decide(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
-        let mut decision = PolicyDecision {
+        let mut decision = self.undecided_at(moment);
+        self.fill(request, &mut decision);
+        decision
+    }
+
+    /// As [`decide`](Self::decide), in the place of another decision, whose memory is kept.
+    #[inline]
+    pub(super) fn decide_into<'p>(
+        &'p self,
+        request: &Request<'_>,
+        moment: Moment,
+        decision: &mut PolicyDecision<'p>,
+    ) {
+        decision.asked.clear();
+        decision.policy = self;
+        decision.moment = moment;
+        decision.outcome = Outcome::Allowed;
+        decision.retry_after = None;
+        decision.cause = Cause::Limits;
+        decision.status = None;
+        self.fill(request, decision);
+    }
+
+    /// The answer to a request that no limit applies to.
+    #[inline]
+    pub(super) fn undecided_at(&self, moment: Moment) -> PolicyDecision<'_> {
+        PolicyDecision {
             policy: self,
             moment,
             asked: AllAsked::new(),
@@ -73,13 +99,16 @@ impl Policy {
             retry_after: None,
             cause: Cause::Limits,
             status: None,
-        };
+        }
+    }
+
+    #[inline]
+    fn fill<'p>(&'p self, request: &Request<'_>, decision: &mut PolicyDecision<'p>) {
         self.with_question(request, |question| {
             self.with_built_in(request, question, |request| {
-                self.decide_question(request, question, &mut decision);
+                self.decide_question(request, question, decision);
             });
         });
-        decision
     }
 
     /// What routes are asked about a request: its path is made normal.

@@ -117,9 +117,10 @@ impl Limit {
             return Ok(Chosen::Unlimited);
         }
         let wrong = |message: String| OverrideError::Quota { message };
-        let no_room = |room: u64| wrong(format!("there is room for quotas up to {room}"));
+        let full = |message: String| OverrideError::Room { message };
+        let no_room = |room: u64| full(format!("there is room for quotas up to {room}"));
         let rate = || units::quota(text).map_err(wrong);
-        let unfit = |error: RoomError| wrong(unfit(&error));
+        let unfit = |error: RoomError| full(unfit(&error));
         Ok(Chosen::Numbers(match &*self.keeper {
             Keeper::Gcra(store) => store.room().fit(&rate()?).map_err(unfit)?,
             Keeper::SlidingLog(store) => store.room().fit(&rate()?).map_err(unfit)?,

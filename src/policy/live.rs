@@ -64,6 +64,12 @@ impl LivePolicy {
         other
     }
 
+    /// Whether `held` is the policy that holds now: for those who have something to put away
+    /// before they [renew](Self::renew) it.
+    pub fn holds(&self, held: &Arc<Policy>) -> bool {
+        Arc::ptr_eq(&self.current.load(), held)
+    }
+
     /// Replaces the policy by one of another file, from the next [`load`](Self::load) on.
     ///
     /// A limit that is called the same, with the same key, algorithm and cost, keeps its

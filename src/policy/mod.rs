@@ -127,6 +127,7 @@ mod evaluate;
 mod explain;
 pub mod file;
 mod forwarded;
+mod gauges;
 mod key;
 mod limit;
 mod live;
@@ -147,6 +148,7 @@ pub use attribute::{AttributeId, DimensionId};
 pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
 pub use file::{PolicyError, PolicyFile, Problem};
 pub use limit::Algorithm;
+pub use gauges::LimitGauges;
 pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
 pub use request::Request;
@@ -310,6 +312,42 @@ impl Policy {
     /// As [`check`](Self::check), at `moment`.
     pub fn check_at(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
         self.decide(request, moment)
+    }
+
+    /// A place for decisions, to be filled by [`check_into`](Self::check_into): the answer to a
+    /// request that no limit applies to.
+    pub fn undecided(&self) -> PolicyDecision<'_> {
+        self.undecided_at(Moment::default())
+    }
+
+    /// As [`check`](Self::check), in the place of a decision of before, which is forgotten as
+    /// if it had been dropped: leases that it holds go on until their time is over. Nothing is
+    /// moved, and memory that it took for more than eight limits is used again.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '2/min'\n")?;
+    /// let mut decision = policy.undecided();
+    /// let allowed = ["/a", "/b", "/c"].map(|path| {
+    ///     policy.check_into(&policy.request("GET", path), &mut decision);
+    ///     decision.is_allowed()
+    /// });
+    /// assert_eq!(allowed, [true, true, false]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_into<'p>(&'p self, request: &Request<'_>, decision: &mut PolicyDecision<'p>) {
+        self.check_into_at(request, self.present(), decision);
+    }
+
+    /// As [`check_into`](Self::check_into), at `moment`.
+    pub fn check_into_at<'p>(
+        &'p self,
+        request: &Request<'_>,
+        moment: Moment,
+        decision: &mut PolicyDecision<'p>,
+    ) {
+        self.decide_into(request, moment, decision);
     }
 
     /// Now, by the policy's clocks.
@@ -578,9 +616,14 @@ pub enum OverrideError {
         /// The name that was asked for.
         limit: String,
     },
-    /// It is no quota of the limit's algorithm, or one it has no room for.
+    /// It is no quota of the limit's algorithm.
     Quota {
-        /// What was expected, or what there is room for.
+        /// What was expected.
+        message: String,
+    },
+    /// The limit was not made for a quota so large: `largest` in its file makes room.
+    Room {
+        /// What there is room for.
         message: String,
     },
 }
@@ -592,6 +635,7 @@ impl fmt::Display for OverrideError {
                 write!(f, "there is no limit `{limit}` with `overrides`")
             }
             Self::Quota { message } => f.write_str(message),
+            Self::Room { message } => write!(f, "{message}; say `largest` in the limit"),
         }
     }
 }

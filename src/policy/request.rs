@@ -60,7 +60,7 @@ impl<'r> Request<'r> {
     /// The host that the request is for, as the header says it: case and port do not
     /// matter. Without one, routes that name a host do not match.
     pub fn host(mut self, host: &'r str) -> Self {
-        self.host = Some(host);
+        self.set_host(host);
         self
     }
 
@@ -79,11 +79,7 @@ impl<'r> Request<'r> {
         id: AttributeId,
         value: &'r (impl AsRef<[u8]> + ?Sized),
     ) -> Self {
-        let value = value.as_ref();
-        match self.attributes.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, known)) => *known = value,
-            None => self.attributes.push((id, value)),
-        }
+        self.set_attribute(id, value);
         self
     }
 
@@ -98,11 +94,34 @@ impl<'r> Request<'r> {
 
     /// As [`cost`](Self::cost), by [number](Policy::dimension_id).
     pub fn cost_by_id(mut self, id: DimensionId, units: u64) -> Self {
+        self.set_cost(id, units);
+        self
+    }
+
+    /// As [`host`](Self::host), of a request that stays where it is: hosts that fill one in a
+    /// loop move no memory for it.
+    #[inline]
+    pub fn set_host(&mut self, host: &'r str) {
+        self.host = Some(host);
+    }
+
+    /// As [`attribute_by_id`](Self::attribute_by_id), of a request that stays where it is.
+    #[inline]
+    pub fn set_attribute(&mut self, id: AttributeId, value: &'r (impl AsRef<[u8]> + ?Sized)) {
+        let value = value.as_ref();
+        match self.attributes.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) => *known = value,
+            None => self.attributes.push((id, value)),
+        }
+    }
+
+    /// As [`cost_by_id`](Self::cost_by_id), of a request that stays where it is.
+    #[inline]
+    pub fn set_cost(&mut self, id: DimensionId, units: u64) {
         match self.costs.iter_mut().find(|(known, _)| *known == id) {
             Some((_, known)) => *known = units,
             None => self.costs.push((id, units)),
         }
-        self
     }
 
     /// The text that was given for an attribute, unless it is empty.

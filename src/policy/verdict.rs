@@ -89,6 +89,11 @@ pub struct PolicyDecision<'p> {
 }
 
 impl<'p> PolicyDecision<'p> {
+    /// The policy that decided.
+    pub fn policy(&self) -> &'p Policy {
+        self.policy
+    }
+
     /// Whether the request may pass.
     pub fn is_allowed(&self) -> bool {
         self.outcome == Outcome::Allowed
