@@ -1064,7 +1064,9 @@ int32_t tollgate_policy_limit_name(const struct tollgate_policy *policy,
                                    size_t *needed)
 TOLLGATE_NOEXCEPT;
 
-// Now, by the policy's clocks. Threads: any.
+// Now, by the policy's clocks.
+//
+// Errors: TOLLGATE_ERROR_UNSUPPORTED if it was made with TOLLGATE_FROM_EPOCH. Threads: any.
 int32_t tollgate_policy_now(const struct tollgate_policy *policy,
                             struct tollgate_moment *moment)
 TOLLGATE_NOEXCEPT;

@@ -156,11 +156,7 @@ fn main() {
         let given = Given(id, 0, key.as_ptr().cast(), 8);
         let request = Request {
             size: size_of::<Request>(),
-            texts: [
-                (c"GET".as_ptr().cast(), 3),
-                (ptr::null(), 0),
-                (c"/".as_ptr().cast(), 1),
-            ],
+            texts: [(c"GET".as_ptr().cast(), 3), (ptr::null(), 0), (c"/".as_ptr().cast(), 1)],
             attributes: &raw const given,
             attribute_count: 1,
             costs: ptr::null(),

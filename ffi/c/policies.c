@@ -276,7 +276,7 @@ int main(void) {
     CHECK_IS(tollgate_policy_set_override(policy, TEXT("each"), TEXT("bob"), TEXT("x")),
              TOLLGATE_ERROR_QUOTA);
     CHECK_IS(tollgate_policy_set_override(policy, TEXT("each"), TEXT("bob"), TEXT("999/min")),
-             TOLLGATE_ERROR_QUOTA);
+             TOLLGATE_ERROR_ROOM);
     CHECK_IS(tollgate_policy_set_override(policy, TEXT("no"), TEXT("bob"), TEXT("9/min")),
              TOLLGATE_ERROR_NAME);
     CHECK_IS(tollgate_policy_set_override(policy, TEXT("each"), TEXT("bob"), NULL, 0),
@@ -299,7 +299,7 @@ int main(void) {
              TOLLGATE_OK);
     CHECK(strstr(buffer, "applies: each") != NULL);
     CHECK_IS(tollgate_policy_reload_file(policy, TEXT("/nonexistent")), TOLLGATE_ERROR_FILE);
-    CHECK_IS(tollgate_policy_now(policy, &moment), TOLLGATE_OK);
+    CHECK_IS(tollgate_policy_now(policy, &moment), TOLLGATE_ERROR_UNSUPPORTED);
 
     /* The verdict outlives the policy. */
     tollgate_policy_free(policy);
@@ -308,6 +308,8 @@ int main(void) {
     CHECK_IS(tollgate_policy_from_file(TEXT("/nonexistent"), NULL, &policy), TOLLGATE_ERROR_FILE);
     CHECK(policy == NULL);
     CHECK_IS(tollgate_policy_from_file(TEXT(STARTER), NULL, &policy), TOLLGATE_OK);
+    CHECK_IS(tollgate_policy_now(policy, &moment), TOLLGATE_OK);
+    CHECK(moment.unix_ns > 1700000000 * SECOND);
     CHECK_IS(tollgate_policy_check(policy, &request, NULL, verdict), TOLLGATE_ALLOWED);
     CHECK_IS(tollgate_verdict_release(verdict, NULL), TOLLGATE_OK);
     CHECK_IS(tollgate_policy_reload_file(policy, TEXT(STARTER)), TOLLGATE_OK);

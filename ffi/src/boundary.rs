@@ -100,10 +100,7 @@ returned_as_it_is!(() => (), u32 => 0, u64 => 0, usize => 0, *const c_char => c"
 
 /// Runs the body of an exported function; a panic ends here.
 #[inline(always)]
-pub(crate) fn guard<R: Returned>(
-    name: &'static str,
-    body: impl FnOnce(&Call) -> R::Body,
-) -> R {
+pub(crate) fn guard<R: Returned>(name: &'static str, body: impl FnOnce(&Call) -> R::Body) -> R {
     // Whatever a panic left half done is behind the library's own locks and atomics, or
     // in a handle of one thread, which is whole or empty.
     catch_unwind(AssertUnwindSafe(

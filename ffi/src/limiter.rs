@@ -11,8 +11,8 @@ use crate::{
 };
 use std::{ffi::c_char, time::Duration};
 use tollgate::{
-    Algorithm, BuildError, Clock, DeniedKey, Gcra, KeyedBuilder, KeyedLimiter, MonotonicClock, Nanos,
-    OnSaturation, Quota, SlidingCounter, SlidingLog,
+    Algorithm, BuildError, Clock, DeniedKey, Gcra, KeyedBuilder, KeyedLimiter, MonotonicClock,
+    Nanos, OnSaturation, Quota, SlidingCounter, SlidingLog,
 };
 
 /// An algorithm: smooth traffic with a burst, one word a key.

@@ -248,7 +248,9 @@ export! {
 }
 
 export! {
-    /// Now, by the policy's clocks. Threads: any.
+    /// Now, by the policy's clocks.
+    ///
+    /// Errors: TOLLGATE_ERROR_UNSUPPORTED if it was made with TOLLGATE_FROM_EPOCH. Threads: any.
     fn tollgate_policy_now(policy: *const tollgate_policy, moment: *mut tollgate_moment) -> i32 {
         let policy = policy.get()?;
         policy.1.may_be_read()?;

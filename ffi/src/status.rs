@@ -83,9 +83,15 @@ impl Fault {
 enum Last {
     Nothing,
     /// By a code alone.
-    Code { function: &'static str, code: i32 },
+    Code {
+        function: &'static str,
+        code: i32,
+    },
     /// `told`: its function has returned.
-    Text { text: String, told: bool },
+    Text {
+        text: String,
+        told: bool,
+    },
 }
 
 thread_local! {

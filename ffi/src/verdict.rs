@@ -16,9 +16,7 @@ use crate::{
 use std::{ffi::c_char, sync::Arc};
 use tollgate::{
     Outcome,
-    policy::{
-        Algorithm, Cause, DimensionId, LimitDecision, Moment, Policy, PolicyDecision,
-    },
+    policy::{Algorithm, Cause, DimensionId, LimitDecision, Moment, Policy, PolicyDecision},
 };
 
 /// An algorithm of a policy's limit: so many per unit of the calendar.

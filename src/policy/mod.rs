@@ -147,8 +147,8 @@ mod windows;
 pub use attribute::{AttributeId, DimensionId};
 pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
 pub use file::{PolicyError, PolicyFile, Problem};
-pub use limit::Algorithm;
 pub use gauges::LimitGauges;
+pub use limit::Algorithm;
 pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
 pub use request::Request;
@@ -327,7 +327,7 @@ impl Policy {
     /// ```
     /// use tollgate::policy::Policy;
     ///
-    /// let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '2/min'\n")?;
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'every'\nkey = []\nquota = '2/min'\n")?;
     /// let mut decision = policy.undecided();
     /// let allowed = ["/a", "/b", "/c"].map(|path| {
     ///     policy.check_into(&policy.request("GET", path), &mut decision);
