@@ -7,6 +7,7 @@ mod attack;
 mod built_in;
 mod hammering;
 mod hostile;
+mod in_place;
 mod leases;
 mod listing;
 mod memory;
