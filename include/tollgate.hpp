@@ -1,6 +1,6 @@
 // tollgate for C++17 and later: handles that end themselves, over tollgate.h, which says what
-// holds for all of it. Nothing here throws, but for the making of std::string by `text`,
-// `headers` and `body`; checks allocate nothing.
+// holds for all of it. Nothing here throws, but for the making of std::string by `why`,
+// `headers`, `body` and `snapshot`; checks allocate nothing.
 //
 //     auto limiter = tollgate::limiter::make("10/min");
 //     if (!limiter) return fail(limiter.error().text());
@@ -109,6 +109,55 @@ private:
     tollgate_decision numbers_;
 };
 
+// A tollgate_region. Threads: any, at the same time. What is made in it may outlive it.
+class region {
+public:
+    // The file of that name is opened, or made with that mode; 0 means 0600.
+    static result<region> open(std::string_view name, std::uint32_t mode = 0) noexcept {
+        tollgate_region *handle = nullptr;
+        const std::int32_t code = tollgate_region_open(name.data(), name.size(), mode, &handle);
+        return made(code, handle);
+    }
+    // In memory that several processes have, and that stays for as long as anything in it.
+    static result<region> in_memory(void *memory, std::size_t size) noexcept {
+        tollgate_region *handle = nullptr;
+        const std::int32_t code = tollgate_region_in_memory(memory, size, &handle);
+        return made(code, handle);
+    }
+    // Of a snapshot, in the file of that name, which must not be there yet.
+    static result<region> restore(std::string_view name, std::string_view snapshot) noexcept {
+        tollgate_region *handle = nullptr;
+        const std::int32_t code = tollgate_region_restore(name.data(), name.size(),
+                                                          snapshot.data(), snapshot.size(), &handle);
+        return made(code, handle);
+    }
+    tollgate_region *get() const noexcept { return handle_.get(); }
+    // Bytes in use.
+    std::uint64_t size() const noexcept { return tollgate_region_size(get()); }
+    // All that is in it, as bytes; nothing after an error. Others may decide meanwhile.
+    std::optional<std::string> snapshot() const {
+        std::string bytes;
+        std::size_t needed = 0;
+        for (;;) {
+            const std::int32_t code =
+                tollgate_region_snapshot(get(), reinterpret_cast<std::uint8_t *>(bytes.data()),
+                                         bytes.size(), &needed);
+            if (code != TOLLGATE_OK && code != TOLLGATE_ERROR_BUFFER) return std::nullopt;
+            bytes.resize(needed);
+            if (code == TOLLGATE_OK) return bytes;
+        }
+    }
+
+private:
+    explicit region(tollgate_region *handle) noexcept : handle_(handle) {}
+    static result<region> made(std::int32_t code, tollgate_region *handle) noexcept {
+        if (code != TOLLGATE_OK) return tollgate::error(code);
+        return region(handle);
+    }
+    std::unique_ptr<tollgate_region, detail::ending<tollgate_region, tollgate_region_free>>
+        handle_;
+};
+
 // A tollgate_limiter. Threads: any, at the same time.
 class limiter {
 public:
@@ -123,6 +172,13 @@ public:
     // Options with their size, and all else 0.
     static tollgate_limiter_options options() noexcept {
         return detail::sized<tollgate_limiter_options>();
+    }
+    // The same for a limiter in a region, under a name that lives until it was made.
+    static tollgate_limiter_options options(const region &in, std::string_view name) noexcept {
+        auto options = limiter::options();
+        options.region = in.get();
+        options.name = detail::bytes(name);
+        return options;
     }
     tollgate_limiter *get() const noexcept { return handle_.get(); }
 
@@ -188,19 +244,31 @@ private:
 // A tollgate_policy. Threads: any, at the same time.
 class policy {
 public:
-    static result<policy> from_text(std::string_view text) noexcept {
+    static result<policy> from_text(std::string_view text,
+                                    const tollgate_policy_options *options = nullptr) noexcept {
         tollgate_policy *handle = nullptr;
         const std::int32_t code =
-            tollgate_policy_from_text(text.data(), text.size(), nullptr, &handle);
+            tollgate_policy_from_text(text.data(), text.size(), options, &handle);
         if (code != TOLLGATE_OK) return tollgate::error(code);
         return policy(handle);
     }
-    static result<policy> from_file(std::string_view name) noexcept {
+    static result<policy> from_file(std::string_view name,
+                                    const tollgate_policy_options *options = nullptr) noexcept {
         tollgate_policy *handle = nullptr;
         const std::int32_t code =
-            tollgate_policy_from_file(name.data(), name.size(), nullptr, &handle);
+            tollgate_policy_from_file(name.data(), name.size(), options, &handle);
         if (code != TOLLGATE_OK) return tollgate::error(code);
         return policy(handle);
+    }
+    // Options with their size, and all else 0; or for a policy whose limits are in a region,
+    // by their own names.
+    static tollgate_policy_options options() noexcept {
+        return detail::sized<tollgate_policy_options>();
+    }
+    static tollgate_policy_options options(const region &in) noexcept {
+        auto options = policy::options();
+        options.region = in.get();
+        return options;
     }
     tollgate_policy *get() const noexcept { return handle_.get(); }
 
@@ -341,6 +409,16 @@ public:
         const std::int32_t code = tollgate_leases_new(at_once, ns, options, &handle);
         if (code != TOLLGATE_OK) return tollgate::error(code);
         return leases(handle);
+    }
+    // As of limiters.
+    static tollgate_leases_options options() noexcept {
+        return detail::sized<tollgate_leases_options>();
+    }
+    static tollgate_leases_options options(const region &in, std::string_view name) noexcept {
+        auto options = leases::options();
+        options.region = in.get();
+        options.name = detail::bytes(name);
+        return options;
     }
     tollgate_leases *get() const noexcept { return handle_.get(); }
     // TOLLGATE_LATER as an error, if there are as many already.

@@ -1,15 +1,19 @@
 // tollgate.hpp, all of it.
 #include "check.h"
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <tollgate.hpp>
 #include <type_traits>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 
 static_assert(!std::is_copy_constructible_v<tollgate::limiter>);
 static_assert(std::is_nothrow_move_constructible_v<tollgate::limiter>);
 static_assert(!std::is_copy_constructible_v<tollgate::lease>);
+static_assert(!std::is_copy_constructible_v<tollgate::region>);
+static_assert(std::is_nothrow_move_constructible_v<tollgate::region>);
 static_assert(noexcept(tollgate_limiter_check(nullptr, nullptr, 0, nullptr)));
 
 static void limiters() {
@@ -87,7 +91,100 @@ static void policies() {
     CHECK_IS(policy->reload_text("x").code(), TOLLGATE_ERROR_POLICY);
 }
 
+// Files that are gone when the program ends, also by a check that failed.
+static const struct files {
+    const std::string first = "/tmp/tollgate-plus-" + std::to_string(getpid()) + ".region";
+    const std::string copy = first + ".copy", damaged = first + ".damaged";
+    ~files() {
+        for (const auto *file : {&first, &copy, &damaged}) std::remove(file->c_str());
+    }
+} files;
+
+static void regions() {
+    const auto &[file, copy, damaged] = files;
+    std::optional<tollgate::limiter> kept;
+    {
+        auto region = tollgate::region::open(file);
+        CHECK(region);
+        const auto empty = region->size();
+        auto options = tollgate::limiter::options(*region, "logins");
+        options.capacity = 10;
+        auto here = tollgate::limiter::make("3/h", &options);
+        // Opened again, it is as another process has it.
+        auto again = tollgate::region::open(file, 0600);
+        options.region = again->get();
+        auto there = tollgate::limiter::make("3/h", &options);
+        CHECK(here && there);
+        CHECK(here->check("ann", 2).allowed());
+        CHECK(region->size() > empty);
+        CHECK(there->check("ann", 2).later() && there->ask("ann").allowed());
+        auto unnamed = tollgate::limiter::options(*region, "");
+        CHECK(tollgate::limiter::make("3/h", &unnamed).error().code() == TOLLGATE_ERROR_REGION);
+        options.algorithm = TOLLGATE_SLIDING_LOG;
+        auto other = tollgate::limiter::make("3/h", &options);
+        CHECK(other.error().code() == TOLLGATE_ERROR_REGION);
+        CHECK(tollgate::error::why().find("algorithm") != std::string::npos);
+
+        auto jobs_options = tollgate::leases::options(*region, "jobs");
+        jobs_options.capacity = 10;
+        auto jobs = tollgate::leases::make(1, 1h, &jobs_options);
+        auto same_jobs = tollgate::leases::make(1, 1h, &jobs_options);
+        CHECK(jobs && same_jobs);
+        auto job = jobs->acquire("ann");
+        CHECK(job && !same_jobs->acquire("ann"));
+        job->release();
+        CHECK(same_jobs->acquire("ann"));
+        CHECK(tollgate::leases::options().size == sizeof(tollgate_leases_options));
+
+        const auto in = tollgate::policy::options(*region);
+        CHECK(in.size == tollgate::policy::options().size && in.region == region->get());
+        auto policy = tollgate::policy::from_file(STARTER, &in);
+        auto same = tollgate::policy::from_file(STARTER, &in);
+        auto verdict = tollgate::verdict::make();
+        CHECK(policy && same && verdict);
+        const tollgate_attribute from[] = {tollgate::attribute(policy->attribute("ip"), "192.0.2.1")};
+        const auto request = tollgate::request("POST", "/login", from, 1);
+        for (int nth = 0; nth < 5; nth++)
+            CHECK(verdict->check(nth % 2 == 0 ? *policy : *same, request).allowed());
+        CHECK(verdict->check(*same, request).later());
+        kept = std::move(*here);
+
+        auto snapshot = region->snapshot();
+        CHECK(snapshot && snapshot->size() >= 4096);
+        {
+            auto restored = tollgate::region::restore(copy, *snapshot);
+            auto from_it = tollgate::limiter::options(*restored, "logins");
+            from_it.capacity = 10;
+            auto restored_logins = tollgate::limiter::make("3/h", &from_it);
+            CHECK(restored && restored_logins && restored_logins->ask("ann").later());
+            CHECK(restored_logins->ask("eve").allowed());
+            // Nobody's, for it is there already.
+            CHECK(!tollgate::region::restore(copy, *snapshot));
+        }
+        (*snapshot)[snapshot->size() / 2] ^= 1;
+        CHECK(tollgate::region::restore(damaged, *snapshot).error().code() == TOLLGATE_ERROR_REGION);
+        auto moved = std::move(*region);
+        CHECK(moved.size() > empty && region->size() == 0 && !region->snapshot());
+    }
+    // What was made in it outlives it.
+    CHECK(kept->ask("ann").later() && kept->ask("bob").allowed());
+    CHECK(!tollgate::region::open("/nonexistent/region"));
+    CHECK(!tollgate::error::why().empty());
+    CHECK(!tollgate::region::restore(damaged, "no snapshot"));
+
+    alignas(4096) static unsigned char memory[1 << 19];
+    auto mine = tollgate::region::in_memory(memory, sizeof memory);
+    CHECK(mine);
+    auto options = tollgate::limiter::options(*mine, "mine");
+    options.capacity = 10;
+    auto limiter = tollgate::limiter::make("1/h", &options);
+    CHECK(limiter && limiter->ask("a").allowed() && limiter->ask("a").later());
+    CHECK(!tollgate::region::in_memory(nullptr, 0));
+    CHECK(access(damaged.c_str(), F_OK) != 0);
+}
+
 int main() {
+    regions();
     limiters();
     leases();
     policies();
