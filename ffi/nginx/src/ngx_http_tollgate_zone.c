@@ -22,6 +22,7 @@ typedef struct {
     ngx_str_t                      headers;
     ngx_int_t                      keys;
     ngx_uint_t                     reject_full;  /* unsigned  reject_full:1 */
+    ngx_uint_t                     roomy;        /* unsigned  roomy:1 */
 } ngx_http_tollgate_params_t;
 
 
@@ -68,6 +69,7 @@ char *
 ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                              *rv;
+    double                             debt;
     ssize_t                            size;
     ngx_str_t                         *value, name, s;
     ngx_uint_t                         i, reject_errors;
@@ -212,8 +214,7 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 - s.data;
         p.quota = s;
 
-        if (!(p.algorithm.len == 8
-              && ngx_strncmp(p.algorithm.data, "calendar", 8) == 0)
+        if (ngx_strcmp(p.algorithm.data, "calendar") != 0
             && tollgate_quota_parse((char *) s.data + 1, s.len - 2, &quota)
                != TOLLGATE_OK)
         {
@@ -221,6 +222,25 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid rate %V", &s);
             return NGX_CONF_ERROR;
         }
+
+        /* room costs nothing there: state is kept when the rate is changed */
+
+        if (ngx_strcmp(p.algorithm.data, "gcra") == 0) {
+            debt = (double) quota.period_ns / (double) quota.units
+                   * (double) (quota.burst ? quota.burst : quota.units);
+
+            p.roomy = debt < 86400e9;
+        }
+    }
+
+    /* the limit is called like the zone, and policies have words of their own */
+
+    if ((name.len == 3 && ngx_strncmp(name.data, "all", 3) == 0)
+        || (name.len == 7 && ngx_strncmp(name.data, "binding", 7) == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone name \"%V\" is reserved", &name);
+        return NGX_CONF_ERROR;
     }
 
     zone = ngx_http_tollgate_add_zone(cf, &name, size);
@@ -531,10 +551,7 @@ ngx_http_tollgate_text(ngx_conf_t *cf, ngx_http_tollgate_zone_t *zone,
     } else {
         last = ngx_sprintf(last, "cost = 'cost'\nunit = 'requests'\n");
 
-        if (p->algorithm.len == 4
-            && ngx_strncmp(p->algorithm.data, "gcra", 4) == 0)
-        {
-            /* so that state is kept when another rate is given */
+        if (p->roomy) {
             last = ngx_sprintf(last, "largest = '1/d burst 1'\n");
         }
     }
