@@ -585,7 +585,7 @@ ngx_http_tollgate_reject(ngx_http_request_t *r,
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if (clcf->error_pages && r->uri_changes != 0) {
+    if (clcf->error_pages && !r->error_page && r->uri_changes != 0) {
         page = clcf->error_pages->elts;
 
         for (i = 0; i < clcf->error_pages->nelts; i++) {

@@ -180,6 +180,14 @@ class Server:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
+    def access(self, count):
+        """The lines of the access log, once there are so many: they come after responses."""
+        path = self.root / "access.log"
+        return until(
+            f"{count} lines",
+            lambda: len(lines := path.read_text().splitlines()) >= count and lines,
+        )
+
     def workers(self):
         """Process ids of the workers that take requests."""
         pid = self.process.pid
