@@ -49,6 +49,23 @@ typedef struct {
 } ngx_http_tollgate_shared_t;
 
 
+/* what the engine has of a zone: a limiter of its own, or a policy */
+
+typedef struct {
+    tollgate_region               *region;
+    tollgate_limiter              *limiter;
+    tollgate_policy               *policy;
+} ngx_http_tollgate_engine_t;
+
+
+typedef enum {
+    NGX_HTTP_TOLLGATE_X_RATELIMIT = 0,
+    NGX_HTTP_TOLLGATE_RATELIMIT,
+    NGX_HTTP_TOLLGATE_RETRY_AFTER,
+    NGX_HTTP_TOLLGATE_NONE
+} ngx_http_tollgate_dialect_e;
+
+
 typedef struct {
     ngx_shm_zone_t                *shm_zone;
     ngx_uint_t                     number;
@@ -69,10 +86,22 @@ typedef struct {
     uint32_t                       key_id;
     uint32_t                       cost_id;
 
-    tollgate_region               *region;
-    tollgate_policy               *policy;
+    /* a limit that needs no policy */
+    tollgate_quota                 quota;
+    tollgate_quota                 former_quota;
+    uint64_t                       keys;
+    int32_t                        algorithm;
+    ngx_http_tollgate_dialect_e    dialect;
+    ngx_str_t                      draft_policy;
+    ngx_str_t                      draft_name;
+
+    ngx_http_tollgate_engine_t     engine;
     ngx_http_tollgate_shared_t    *shared;
 
+    unsigned                       direct:1;
+    unsigned                       roomy:1;
+    unsigned                       reject_full:1;
+    unsigned                       requoted:1;
     unsigned                       inlined:1;
     unsigned                       may_lease:1;
     unsigned                       weighed:1;
@@ -169,6 +198,9 @@ void ngx_http_tollgate_count(ngx_http_tollgate_zone_t *zone, ngx_uint_t status);
 ngx_int_t ngx_http_tollgate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_tollgate_fields(ngx_http_request_t *r,
     ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_verdict_t *v);
+ngx_int_t ngx_http_tollgate_direct_fields(ngx_http_request_t *r,
+    ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_zone_t *zone,
+    tollgate_decision *decision);
 ngx_int_t ngx_http_tollgate_body(ngx_http_request_t *r,
     ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_verdict_t *v,
     ngx_str_t *body, ngx_str_t *type);

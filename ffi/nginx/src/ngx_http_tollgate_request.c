@@ -11,25 +11,36 @@
 
 typedef struct {
     ngx_http_tollgate_limit_t     *limit;
-    ngx_http_tollgate_verdict_t   *verdict;
     ngx_uint_t                     dry_run;     /* unsigned  dry_run:1 */
+
+    /* of a policy */
+    ngx_http_tollgate_verdict_t   *verdict;
+
+    /* of a limiter */
+    tollgate_decision              decision;
+    ngx_str_t                      key;
 } ngx_http_tollgate_held_t;
 
 
+static ngx_int_t ngx_http_tollgate_check_limiter(ngx_http_request_t *r,
+    ngx_http_tollgate_held_t *h);
 static ngx_int_t ngx_http_tollgate_check(ngx_http_request_t *r,
     ngx_http_tollgate_loc_conf_t *tlcf, ngx_http_tollgate_limit_t *limit,
     ngx_http_tollgate_verdict_t **verdict);
+static void ngx_http_tollgate_refund(ngx_http_tollgate_held_t *h);
+static ngx_int_t ngx_http_tollgate_tell(ngx_http_request_t *r,
+    ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_held_t *h);
 static ngx_int_t ngx_http_tollgate_units(ngx_http_request_t *r,
     ngx_http_complex_value_t *value, uint64_t *units);
 static void ngx_http_tollgate_describe(ngx_http_request_t *r,
-    ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_zone_t *zone,
-    ngx_http_tollgate_verdict_t *v, tollgate_summary *summary);
+    ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_held_t *h,
+    tollgate_summary *summary);
 static void ngx_http_tollgate_log(ngx_http_request_t *r, ngx_uint_t level,
     ngx_http_tollgate_ctx_t *ctx, tollgate_summary *summary,
     ngx_uint_t dry_run);
 static ngx_int_t ngx_http_tollgate_reject(ngx_http_request_t *r,
     ngx_http_tollgate_loc_conf_t *tlcf, ngx_http_tollgate_ctx_t *ctx,
-    ngx_http_tollgate_verdict_t *v, tollgate_summary *summary);
+    ngx_http_tollgate_held_t *h, tollgate_summary *summary);
 static ngx_http_tollgate_held_t *ngx_http_tollgate_nearest(
     ngx_http_tollgate_held_t *held, ngx_uint_t n);
 static ngx_uint_t ngx_http_tollgate_has_lease(ngx_http_tollgate_verdict_t *v);
@@ -107,31 +118,33 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
 
         dry_run = tlcf->dry_run || limits[i].dry_run;
 
-        rc = ngx_http_tollgate_check(r, tlcf, &limits[i], &v);
+        h = &held[n];
+        h->limit = &limits[i];
+        h->dry_run = dry_run;
+        h->verdict = NULL;
+
+        rc = limits[i].zone->direct
+             ? ngx_http_tollgate_check_limiter(r, h)
+             : ngx_http_tollgate_check(r, tlcf, &limits[i], &h->verdict);
 
         if (rc == NGX_DECLINED) {
             continue;
         }
 
         if (rc == NGX_OK) {
-            held[n].limit = &limits[i];
-            held[n].verdict = v;
-            held[n].dry_run = dry_run;
             n++;
             continue;
         }
 
         if (rc == NGX_BUSY) {
 
-            (void) tollgate_verdict_summary(v->handle, &summary);
-
-            ngx_http_tollgate_describe(r, ctx, limits[i].zone, v, &summary);
+            ngx_http_tollgate_describe(r, ctx, h, &summary);
             ngx_http_tollgate_log(r, tlcf->log_level, ctx, &summary, dry_run);
 
             if (dry_run) {
                 ngx_http_tollgate_count(limits[i].zone,
                                         NGX_HTTP_TOLLGATE_REJECTED_DRY_RUN);
-                ngx_http_tollgate_put_verdict(v);
+                ngx_http_tollgate_put_verdict(h->verdict);
                 ctx->charged |= bit;
                 dry_rejected = 1;
                 continue;
@@ -152,26 +165,24 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
                 continue;
             }
 
-            v = NULL;
             ctx->status = NGX_HTTP_TOLLGATE_ERROR;
         }
 
         /* a request that is rejected is charged nowhere */
 
         while (n--) {
-            (void) tollgate_verdict_refund(held[n].verdict->handle, NULL);
-            ngx_http_tollgate_put_verdict(held[n].verdict);
+            ngx_http_tollgate_refund(&held[n]);
         }
 
         ctx->rejected = 1;
 
-        if (v == NULL) {
+        if (rc == NGX_ERROR) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
-        rc = ngx_http_tollgate_reject(r, tlcf, ctx, v, &summary);
+        rc = ngx_http_tollgate_reject(r, tlcf, ctx, h, &summary);
 
-        ngx_http_tollgate_put_verdict(v);
+        ngx_http_tollgate_put_verdict(h->verdict);
 
         return rc;
     }
@@ -193,12 +204,7 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
     if (tmcf->details && !dry_rejected) {
         h = (n > 1) ? ngx_http_tollgate_nearest(held, n) : &held[0];
 
-        if (tollgate_verdict_summary(h->verdict->handle, &summary)
-            == TOLLGATE_OK)
-        {
-            ngx_http_tollgate_describe(r, ctx, h->limit->zone, h->verdict,
-                                       &summary);
-        }
+        ngx_http_tollgate_describe(r, ctx, h, &summary);
     }
 
     if (tlcf->headers) {
@@ -219,7 +225,7 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
             h = &held[i];
         }
 
-        if (h && ngx_http_tollgate_fields(r, ctx, h->verdict) != NGX_OK) {
+        if (h && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK) {
             rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
         } else {
@@ -247,6 +253,80 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
     }
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_tollgate_check_limiter(ngx_http_request_t *r,
+    ngx_http_tollgate_held_t *h)
+{
+    int32_t                    rc;
+    uint64_t                   units;
+    ngx_http_tollgate_zone_t  *zone;
+
+    zone = h->limit->zone;
+
+    if (ngx_http_complex_value(r, &zone->key, &h->key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (h->key.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    units = 1;
+
+    if (h->limit->cost
+        && ngx_http_tollgate_units(r, h->limit->cost, &units) == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    h->decision.size = sizeof(tollgate_decision);
+
+    rc = tollgate_limiter_check_at(zone->engine.limiter, h->key.data,
+                                   h->key.len, units, TOLLGATE_NOW,
+                                   &h->decision);
+
+    if (rc < 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "tollgate zone \"%V\" could not decide: %s",
+                      &zone->shm_zone->shm.name, tollgate_status_text(rc));
+        return NGX_ERROR;
+    }
+
+    return (rc == TOLLGATE_ALLOWED) ? NGX_OK : NGX_BUSY;
+}
+
+
+/* gives back what was charged before another zone rejected the request */
+
+static void
+ngx_http_tollgate_refund(ngx_http_tollgate_held_t *h)
+{
+    if (h->verdict) {
+        (void) tollgate_verdict_refund(h->verdict->handle, NULL);
+        ngx_http_tollgate_put_verdict(h->verdict);
+        return;
+    }
+
+    (void) tollgate_limiter_refund(h->limit->zone->engine.limiter,
+                                   h->key.data, h->key.len,
+                                   &h->decision.charge, TOLLGATE_NOW,
+                                   &h->decision);
+}
+
+
+static ngx_int_t
+ngx_http_tollgate_tell(ngx_http_request_t *r, ngx_http_tollgate_ctx_t *ctx,
+    ngx_http_tollgate_held_t *h)
+{
+    if (h->verdict) {
+        return ngx_http_tollgate_fields(r, ctx, h->verdict);
+    }
+
+    return ngx_http_tollgate_direct_fields(r, ctx, h->limit->zone,
+                                           &h->decision);
 }
 
 
@@ -391,7 +471,7 @@ ngx_http_tollgate_check(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    rc = tollgate_policy_check(zone->policy, &request, NULL, v->handle);
+    rc = tollgate_policy_check(zone->engine.policy, &request, NULL, v->handle);
 
     if (rc == TOLLGATE_ERROR_UTF8) {
 
@@ -410,7 +490,7 @@ ngx_http_tollgate_check(ngx_http_request_t *r,
 
             request.host.data = host.data;
 
-            rc = tollgate_policy_check(zone->policy, &request, NULL,
+            rc = tollgate_policy_check(zone->engine.policy, &request, NULL,
                                        v->handle);
         }
     }
@@ -465,15 +545,35 @@ ngx_http_tollgate_units(ngx_http_request_t *r, ngx_http_complex_value_t *value,
 
 static void
 ngx_http_tollgate_describe(ngx_http_request_t *r, ngx_http_tollgate_ctx_t *ctx,
-    ngx_http_tollgate_zone_t *zone, ngx_http_tollgate_verdict_t *v,
-    tollgate_summary *summary)
+    ngx_http_tollgate_held_t *h, tollgate_summary *summary)
 {
     ngx_str_t       name;
     tollgate_entry  entry;
 
     ctx->detailed = 1;
+    ctx->zone = h->limit->zone->shm_zone->shm.name;
+
+    if (h->verdict == NULL) {
+        ctx->numbered = 1;
+        ctx->limit = ctx->zone;
+        ctx->cause = TOLLGATE_CAUSE_LIMITS;
+        ctx->quota = h->decision.limit;
+        ctx->remaining = h->decision.remaining;
+        ctx->reset_after = h->decision.reset_after_ns;
+        ctx->retry_after = h->decision.retry_after_ns;
+
+        ngx_memzero(summary, sizeof(tollgate_summary));
+        summary->size = sizeof(tollgate_summary);
+        summary->cause = ctx->cause;
+        summary->status = NGX_HTTP_TOO_MANY_REQUESTS;
+        summary->retry_after_ns = ctx->retry_after;
+
+        return;
+    }
+
+    (void) tollgate_verdict_summary(h->verdict->handle, summary);
+
     ctx->numbered = 0;
-    ctx->zone = zone->shm_zone->shm.name;
     ctx->cause = summary->cause;
     ctx->retry_after = summary->retry_after_ns;
     ngx_str_null(&ctx->limit);
@@ -484,7 +584,8 @@ ngx_http_tollgate_describe(ngx_http_request_t *r, ngx_http_tollgate_ctx_t *ctx,
     entry.size = sizeof(tollgate_entry);
 
     if (summary->binding != TOLLGATE_NO_ID
-        && tollgate_verdict_entry(v->handle, summary->binding, &entry)
+        && tollgate_verdict_entry(h->verdict->handle, summary->binding,
+                                  &entry)
            == TOLLGATE_OK)
     {
         if (summary->cause == TOLLGATE_CAUSE_LIMITS) {
@@ -562,7 +663,7 @@ ngx_http_tollgate_log(ngx_http_request_t *r, ngx_uint_t level,
 static ngx_int_t
 ngx_http_tollgate_reject(ngx_http_request_t *r,
     ngx_http_tollgate_loc_conf_t *tlcf, ngx_http_tollgate_ctx_t *ctx,
-    ngx_http_tollgate_verdict_t *v, tollgate_summary *summary)
+    ngx_http_tollgate_held_t *h, tollgate_summary *summary)
 {
     ngx_int_t                  rc;
     ngx_str_t                  body, type;
@@ -573,11 +674,11 @@ ngx_http_tollgate_reject(ngx_http_request_t *r,
 
     status = tlcf->status_code ? tlcf->status_code : summary->status;
 
-    if (tlcf->headers && ngx_http_tollgate_fields(r, ctx, v) != NGX_OK) {
+    if (tlcf->headers && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (status == NGX_HTTP_CLOSE) {
+    if (status == NGX_HTTP_CLOSE || h->verdict == NULL) {
         return status;
     }
 
@@ -595,7 +696,7 @@ ngx_http_tollgate_reject(ngx_http_request_t *r,
         }
     }
 
-    rc = ngx_http_tollgate_body(r, ctx, v, &body, &type);
+    rc = ngx_http_tollgate_body(r, ctx, h->verdict, &body, &type);
 
     if (rc == NGX_DECLINED) {
         return status;
@@ -636,7 +737,11 @@ ngx_http_tollgate_nearest(ngx_http_tollgate_held_t *held, ngx_uint_t n)
 
         share = 1.5;
 
-        if (tollgate_verdict_summary(held[i].verdict->handle, &summary)
+        if (held[i].verdict == NULL) {
+            share = (double) held[i].decision.remaining
+                    / (double) held[i].decision.limit;
+
+        } else if (tollgate_verdict_summary(held[i].verdict->handle, &summary)
             == TOLLGATE_OK
             && summary.binding != TOLLGATE_NO_ID
             && tollgate_verdict_entry(held[i].verdict->handle,
@@ -732,6 +837,10 @@ ngx_http_tollgate_get_verdict(ngx_log_t *log)
 static void
 ngx_http_tollgate_put_verdict(ngx_http_tollgate_verdict_t *v)
 {
+    if (v == NULL) {
+        return;
+    }
+
     v->next = ngx_http_tollgate_free;
     ngx_http_tollgate_free = v;
 }

@@ -206,6 +206,107 @@ ngx_http_tollgate_fields(ngx_http_request_t *r, ngx_http_tollgate_ctx_t *ctx,
 }
 
 
+/* the same of a limiter, in the words that a policy has for it */
+
+ngx_int_t
+ngx_http_tollgate_direct_fields(ngx_http_request_t *r,
+    ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_zone_t *zone,
+    tollgate_decision *decision)
+{
+    u_char          *p;
+    uint64_t         reset;
+    ngx_time_t      *tp;
+    ngx_uint_t       denied;
+    tollgate_field  *field;
+
+    denied = (decision->outcome != TOLLGATE_ALLOWED);
+
+    if (zone->dialect >= NGX_HTTP_TOLLGATE_RETRY_AFTER && !denied) {
+        return NGX_OK;
+    }
+
+    field = ngx_palloc(r->pool, 5 * sizeof(tollgate_field));
+    p = ngx_pnalloc(r->pool,
+                    4 * NGX_INT64_LEN + sizeof(";r=;t=") + zone->draft_name.len);
+
+    if (field == NULL || p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->fields = field;
+
+#define ngx_http_tollgate_field(text)                                         \
+        field->name = text;                                                   \
+        field->name_length = sizeof(text) - 1;                                \
+        field->value = (char *) p
+
+#define ngx_http_tollgate_value(format, number)                               \
+        p = ngx_sprintf(p, format, number);                                   \
+        field->value_length = (char *) p - field->value;                      \
+        field++
+
+    if (zone->dialect == NGX_HTTP_TOLLGATE_X_RATELIMIT) {
+
+        ngx_http_tollgate_field("X-RateLimit-Limit");
+        ngx_http_tollgate_value("%uL", decision->limit);
+
+        ngx_http_tollgate_field("X-RateLimit-Remaining");
+        ngx_http_tollgate_value("%uL", decision->remaining);
+
+        if (decision->next_after_ns != TOLLGATE_FOREVER) {
+            tp = ngx_timeofday();
+            reset = (uint64_t) tp->sec
+                    + tollgate_seconds((uint64_t) tp->msec * 1000000
+                                       + decision->next_after_ns);
+
+            ngx_http_tollgate_field("X-RateLimit-Reset");
+            ngx_http_tollgate_value("%uL", reset);
+        }
+
+    } else if (zone->dialect == NGX_HTTP_TOLLGATE_RATELIMIT) {
+
+        ngx_http_tollgate_field("RateLimit-Policy");
+        field->value = (char *) zone->draft_policy.data;
+        field->value_length = zone->draft_policy.len;
+        field++;
+
+        ngx_http_tollgate_field("RateLimit");
+        p = ngx_sprintf(p, "%V;r=%uL", &zone->draft_name, decision->remaining);
+
+        if (decision->next_after_ns != TOLLGATE_FOREVER) {
+            p = ngx_sprintf(p, ";t=%uL",
+                            tollgate_seconds(decision->next_after_ns));
+        }
+
+        field->value_length = (char *) p - field->value;
+        field++;
+    }
+
+    if (denied) {
+
+        if (decision->retry_after_ns != TOLLGATE_FOREVER
+            && zone->dialect != NGX_HTTP_TOLLGATE_NONE)
+        {
+            ngx_http_tollgate_field("Retry-After");
+            ngx_http_tollgate_value("%uL",
+                                    tollgate_seconds(decision->retry_after_ns));
+        }
+
+        ngx_http_tollgate_field("Cache-Control");
+        field->value = "no-store";
+        field->value_length = sizeof("no-store") - 1;
+        field++;
+    }
+
+#undef ngx_http_tollgate_field
+#undef ngx_http_tollgate_value
+
+    ctx->nfields = field - ctx->fields;
+
+    return NGX_OK;
+}
+
+
 static ngx_uint_t
 ngx_http_tollgate_is_type(tollgate_field *field)
 {
@@ -546,7 +647,7 @@ ngx_http_tollgate_report_handler(ngx_http_request_t *r)
 
         b->last = ngx_sprintf(b->last,
                               "tollgate_zone_used_bytes{zone=\"%V\"} %uL\n",
-                              name, tollgate_region_size(zones[i]->region));
+                              name, tollgate_region_size(zones[i]->engine.region));
     }
 
     ngx_str_set(&r->headers_out.content_type, "text/plain");

@@ -26,17 +26,6 @@ typedef struct {
 } ngx_http_tollgate_params_t;
 
 
-/* a policy in memory of its own, to see whether it can be made */
-
-typedef struct {
-    ngx_http_tollgate_main_conf_t *tmcf;
-    void                          *memory;
-    size_t                         size;
-    tollgate_region               *region;
-    tollgate_policy               *policy;
-} ngx_http_tollgate_trial_t;
-
-
 static ngx_http_tollgate_zone_t *ngx_http_tollgate_add_zone(ngx_conf_t *cf,
     ngx_str_t *name, ssize_t size);
 static char *ngx_http_tollgate_zone_param(ngx_conf_t *cf, ngx_str_t *value,
@@ -50,8 +39,11 @@ static ngx_int_t ngx_http_tollgate_text(ngx_conf_t *cf,
 static char *ngx_http_tollgate_fill(ngx_conf_t *cf,
     ngx_http_tollgate_zone_t *zone, ngx_http_tollgate_params_t *p);
 static ngx_int_t ngx_http_tollgate_make(ngx_http_tollgate_zone_t *zone,
-    void *memory, size_t size, tollgate_region **region,
-    tollgate_policy **policy);
+    tollgate_quota *quota, void *memory, size_t size,
+    ngx_http_tollgate_engine_t *engine);
+static void ngx_http_tollgate_unmake(ngx_http_tollgate_engine_t *engine);
+static ngx_int_t ngx_http_tollgate_learn(ngx_conf_t *cf,
+    ngx_http_tollgate_zone_t *zone, tollgate_policy *policy);
 static ngx_int_t ngx_http_tollgate_try(ngx_http_tollgate_zone_t *zone,
     size_t *used, ngx_log_t *log);
 static ngx_int_t ngx_http_tollgate_bind(ngx_http_tollgate_main_conf_t *tmcf,
@@ -70,10 +62,12 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                              *rv;
     double                             debt;
+    int32_t                            algorithm;
     ssize_t                            size;
     ngx_str_t                         *value, name, s;
     ngx_uint_t                         i, reject_errors;
     tollgate_quota                     quota;
+    tollgate_policy                   *policy;
     ngx_http_tollgate_zone_t          *zone;
     ngx_http_tollgate_params_t         p;
     ngx_http_compile_complex_value_t   ccv;
@@ -82,7 +76,9 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_null(&name);
     size = 0;
     reject_errors = 0;
+    algorithm = -1;
     p.keys = NGX_CONF_UNSET;
+    ngx_memzero(&quota, sizeof(tollgate_quota));
 
     value = cf->args->elts;
 
@@ -223,9 +219,15 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        /* room costs nothing there: state is kept when the rate is changed */
+        if (ngx_strcmp(p.algorithm.data, "sliding-log") == 0) {
+            algorithm = TOLLGATE_SLIDING_LOG;
 
-        if (ngx_strcmp(p.algorithm.data, "gcra") == 0) {
+        } else if (ngx_strcmp(p.algorithm.data, "sliding-counter") == 0) {
+            algorithm = TOLLGATE_SLIDING_COUNTER;
+
+        } else if (ngx_strcmp(p.algorithm.data, "gcra") == 0) {
+            algorithm = TOLLGATE_GCRA;
+
             debt = (double) quota.period_ns / (double) quota.units
                    * (double) (quota.burst ? quota.burst : quota.units);
 
@@ -261,6 +263,58 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    if (algorithm >= 0) {
+
+        /*
+         * A limiter decides in a fraction of the time that a policy takes.
+         * The policy, which nobody uses, tells what is wrong with parameters,
+         * and how header fields begin.
+         */
+
+        if (ngx_http_tollgate_text(cf, zone, &p, 16) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (tollgate_policy_from_text((char *) zone->text.data,
+                                      zone->text.len, NULL, &policy)
+            != TOLLGATE_OK)
+        {
+            ngx_http_tollgate_say(NGX_LOG_EMERG, cf->log);
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the limit of zone \"%V\" cannot be made",
+                               &name);
+            return NGX_CONF_ERROR;
+        }
+
+        if (p.headers.len == 0
+            || ngx_strcmp(p.headers.data, "x-ratelimit") == 0)
+        {
+            zone->dialect = NGX_HTTP_TOLLGATE_X_RATELIMIT;
+
+        } else if (ngx_strcmp(p.headers.data, "ratelimit") == 0) {
+            zone->dialect = NGX_HTTP_TOLLGATE_RATELIMIT;
+
+        } else if (ngx_strcmp(p.headers.data, "retry-after") == 0) {
+            zone->dialect = NGX_HTTP_TOLLGATE_RETRY_AFTER;
+
+        } else {
+            zone->dialect = NGX_HTTP_TOLLGATE_NONE;
+        }
+
+        if (ngx_http_tollgate_learn(cf, zone, policy) != NGX_OK) {
+            tollgate_policy_free(policy);
+            return NGX_CONF_ERROR;
+        }
+
+        tollgate_policy_free(policy);
+
+        zone->direct = 1;
+        zone->algorithm = algorithm;
+        zone->quota = quota;
+        zone->roomy = p.roomy ? 1 : 0;
+        zone->reject_full = p.reject_full ? 1 : 0;
     }
 
     return ngx_http_tollgate_fill(cf, zone, &p);
@@ -522,6 +576,12 @@ ngx_http_tollgate_text(ngx_conf_t *cf, ngx_http_tollgate_zone_t *zone,
     size_t      len;
     ngx_str_t  *name;
 
+    zone->keys = keys;
+
+    if (zone->direct) {
+        return NGX_OK;
+    }
+
     name = &zone->shm_zone->shm.name;
 
     len = 512 + name->len + p->algorithm.len + p->quota.len + p->ttl.len
@@ -659,40 +719,176 @@ failed:
 
 
 static ngx_int_t
-ngx_http_tollgate_make(ngx_http_tollgate_zone_t *zone, void *memory,
-    size_t size, tollgate_region **region, tollgate_policy **policy)
+ngx_http_tollgate_make(ngx_http_tollgate_zone_t *zone, tollgate_quota *quota,
+    void *memory, size_t size, ngx_http_tollgate_engine_t *engine)
 {
-    int32_t                  rc;
-    tollgate_policy_options  options;
+    int32_t                   rc;
+    tollgate_quota            day;
+    tollgate_policy_options   options;
+    tollgate_limiter_options  lo;
 
-    *policy = NULL;
+    ngx_memzero(engine, sizeof(ngx_http_tollgate_engine_t));
 
-    if (tollgate_region_in_memory(memory, size, region) != TOLLGATE_OK) {
+    if (tollgate_region_in_memory(memory, size, &engine->region)
+        != TOLLGATE_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memzero(&options, sizeof(tollgate_policy_options));
+    if (zone->direct) {
 
-    options.size = sizeof(tollgate_policy_options);
-    options.region = *region;
+        ngx_memzero(&lo, sizeof(tollgate_limiter_options));
 
-    if (zone->inlined) {
-        rc = tollgate_policy_from_text((char *) zone->text.data,
-                                       zone->text.len, &options, policy);
+        lo.size = sizeof(tollgate_limiter_options);
+        lo.algorithm = zone->algorithm;
+        lo.when_full = zone->reject_full ? TOLLGATE_WHEN_FULL_DENY
+                                         : TOLLGATE_WHEN_FULL_ALLOW;
+        lo.capacity = zone->keys;
+        lo.region = engine->region;
+        lo.name.data = "limit";
+        lo.name.length = sizeof("limit") - 1;
+
+        if (zone->roomy) {
+
+            /* costs nothing: state is kept when the rate is changed */
+
+            day.units = 1;
+            day.period_ns = 86400 * (uint64_t) 1000000000;
+            day.burst = 1;
+
+            lo.room_for = &day;
+            lo.room_for_count = 1;
+        }
+
+        rc = tollgate_limiter_new_of(quota, &lo, &engine->limiter);
 
     } else {
-        rc = tollgate_policy_from_file((char *) zone->file.data,
-                                       zone->file.len, &options, policy);
+
+        ngx_memzero(&options, sizeof(tollgate_policy_options));
+
+        options.size = sizeof(tollgate_policy_options);
+        options.region = engine->region;
+
+        if (zone->inlined) {
+            rc = tollgate_policy_from_text((char *) zone->text.data,
+                                           zone->text.len, &options,
+                                           &engine->policy);
+
+        } else {
+            rc = tollgate_policy_from_file((char *) zone->file.data,
+                                           zone->file.len, &options,
+                                           &engine->policy);
+        }
     }
 
     if (rc == TOLLGATE_OK) {
         return NGX_OK;
     }
 
-    tollgate_region_free(*region);
-    *region = NULL;
+    ngx_http_tollgate_unmake(engine);
 
     return NGX_ERROR;
+}
+
+
+static void
+ngx_http_tollgate_unmake(ngx_http_tollgate_engine_t *engine)
+{
+    tollgate_limiter_free(engine->limiter);
+    tollgate_policy_free(engine->policy);
+    tollgate_region_free(engine->region);
+
+    ngx_memzero(engine, sizeof(ngx_http_tollgate_engine_t));
+}
+
+
+/*
+ * The words of a limiter's header fields that never change, as a policy
+ * writes them.
+ */
+
+static ngx_int_t
+ngx_http_tollgate_learn(ngx_conf_t *cf, ngx_http_tollgate_zone_t *zone,
+    tollgate_policy *policy)
+{
+    size_t               i, count;
+    char                *end;
+    ngx_int_t            rc;
+    ngx_str_t           *word;
+    tollgate_cost        cost;
+    tollgate_field       fields[8];
+    tollgate_request     request;
+    tollgate_verdict    *verdict;
+    tollgate_attribute   attribute;
+    char                 text[1024];
+
+    ngx_memzero(&request, sizeof(tollgate_request));
+    ngx_memzero(&attribute, sizeof(tollgate_attribute));
+    ngx_memzero(&cost, sizeof(tollgate_cost));
+
+    if (tollgate_policy_attribute(policy, "key", 3, &attribute.id)
+        != TOLLGATE_OK
+        || tollgate_policy_dimension(policy, "cost", 4, &cost.id)
+           != TOLLGATE_OK
+        || tollgate_verdict_new(&verdict) != TOLLGATE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    attribute.value = "a";
+    attribute.length = 1;
+    cost.units = 1;
+
+    request.size = sizeof(tollgate_request);
+    request.attributes = &attribute;
+    request.attribute_count = 1;
+    request.costs = &cost;
+    request.cost_count = 1;
+
+    rc = NGX_ERROR;
+
+    if (tollgate_policy_check(policy, &request, NULL, verdict) < 0
+        || tollgate_verdict_fields(verdict, text, sizeof(text), NULL, fields,
+                                   8, &count)
+           != TOLLGATE_OK)
+    {
+        goto done;
+    }
+
+    for (i = 0; i < count; i++) {
+
+        if (ngx_strcmp(fields[i].name, "RateLimit-Policy") == 0) {
+            word = &zone->draft_policy;
+            word->len = fields[i].value_length;
+
+        } else if (ngx_strcmp(fields[i].name, "RateLimit") == 0) {
+            end = strstr(fields[i].value, ";r=");
+            if (end == NULL) {
+                goto done;
+            }
+
+            word = &zone->draft_name;
+            word->len = end - fields[i].value;
+
+        } else {
+            continue;
+        }
+
+        word->data = ngx_pnalloc(cf->pool, word->len);
+        if (word->data == NULL) {
+            goto done;
+        }
+
+        ngx_memcpy(word->data, fields[i].value, word->len);
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    tollgate_verdict_free(verdict);
+
+    return rc;
 }
 
 
@@ -705,11 +901,10 @@ static ngx_int_t
 ngx_http_tollgate_try(ngx_http_tollgate_zone_t *zone, size_t *used,
     ngx_log_t *log)
 {
-    void             *memory;
-    size_t            size;
-    ngx_int_t         rc;
-    tollgate_policy  *policy;
-    tollgate_region  *region;
+    void                        *memory;
+    size_t                       size;
+    ngx_int_t                    rc;
+    ngx_http_tollgate_engine_t   engine;
 
     size = ngx_http_tollgate_usable(zone->shm_zone->shm.size);
 
@@ -720,7 +915,7 @@ ngx_http_tollgate_try(ngx_http_tollgate_zone_t *zone, size_t *used,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_tollgate_make(zone, memory, size, &region, &policy);
+    rc = ngx_http_tollgate_make(zone, &zone->quota, memory, size, &engine);
 
     if (rc != NGX_OK) {
         ngx_http_tollgate_say(NGX_LOG_EMERG, log);
@@ -728,11 +923,10 @@ ngx_http_tollgate_try(ngx_http_tollgate_zone_t *zone, size_t *used,
     } else {
 
         if (used) {
-            *used = (size_t) tollgate_region_size(region);
+            *used = (size_t) tollgate_region_size(engine.region);
         }
 
-        tollgate_policy_free(policy);
-        tollgate_region_free(region);
+        ngx_http_tollgate_unmake(&engine);
     }
 
     munmap(memory, size);
@@ -929,7 +1123,9 @@ ngx_http_tollgate_check_names(ngx_conf_t *cf)
 ngx_int_t
 ngx_http_tollgate_carry_zones(ngx_conf_t *cf)
 {
+    ngx_int_t                       rc;
     ngx_uint_t                      i;
+    tollgate_quota                  quota;
     ngx_shm_zone_t                 *shm_zone, *former;
     ngx_slab_pool_t                *shpool;
     ngx_http_tollgate_zone_t      **zones, *zone, *before;
@@ -987,10 +1183,29 @@ ngx_http_tollgate_carry_zones(ngx_conf_t *cf)
         shpool = (ngx_slab_pool_t *) former->shm.addr;
         shared = shpool->data;
 
-        if (ngx_http_tollgate_make(zone, shared->memory, shared->size,
-                                   &zone->region, &zone->policy)
-            != NGX_OK)
+        quota = zone->direct && before->direct ? before->quota : zone->quota;
+
+        rc = ngx_http_tollgate_make(zone, &quota, shared->memory, shared->size,
+                                    &zone->engine);
+
+        if (rc == NGX_OK && zone->direct
+            && ngx_memcmp(&quota, &zone->quota, sizeof(tollgate_quota)) != 0)
         {
+            /* it holds for former workers, too */
+
+            if (tollgate_limiter_set_quota(zone->engine.limiter, &zone->quota)
+                == TOLLGATE_OK)
+            {
+                zone->former_quota = quota;
+                zone->requoted = 1;
+
+            } else {
+                ngx_http_tollgate_unmake(&zone->engine);
+                rc = NGX_ERROR;
+            }
+        }
+
+        if (rc != NGX_OK) {
             ngx_http_tollgate_say(NGX_LOG_WARN, cf->log);
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "tollgate zone \"%V\" starts afresh: "
@@ -1040,8 +1255,8 @@ ngx_http_tollgate_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     shpool->data = shared;
     zone->shared = shared;
 
-    if (ngx_http_tollgate_make(zone, shared->memory, size, &zone->region,
-                               &zone->policy)
+    if (ngx_http_tollgate_make(zone, &zone->quota, shared->memory, size,
+                               &zone->engine)
         != NGX_OK)
     {
         ngx_http_tollgate_say(NGX_LOG_EMERG, shm_zone->shm.log);
@@ -1087,6 +1302,8 @@ ngx_http_tollgate_commit_zones(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
 
+        zones[i]->requoted = 0;
+
         if (!zones[i]->shm_zone->noreuse) {
             continue;
         }
@@ -1117,10 +1334,14 @@ ngx_http_tollgate_bind(ngx_http_tollgate_main_conf_t *tmcf,
     ngx_uint_t                 i;
     ngx_http_tollgate_name_t  *names;
 
+    if (zone->direct) {
+        return NGX_OK;
+    }
+
     if (zone->inlined) {
-        (void) tollgate_policy_attribute(zone->policy, "key", 3,
+        (void) tollgate_policy_attribute(zone->engine.policy, "key", 3,
                                          &zone->key_id);
-        (void) tollgate_policy_dimension(zone->policy, "cost", 4,
+        (void) tollgate_policy_dimension(zone->engine.policy, "cost", 4,
                                          &zone->cost_id);
         return NGX_OK;
     }
@@ -1137,19 +1358,19 @@ ngx_http_tollgate_bind(ngx_http_tollgate_main_conf_t *tmcf,
 
     /* what is known of every request may be given another value */
 
-    (void) tollgate_policy_attribute(zone->policy, "ip", 2, &zone->ip_id);
+    (void) tollgate_policy_attribute(zone->engine.policy, "ip", 2, &zone->ip_id);
 
     names = tmcf->attributes.elts;
 
     for (i = 0; i < tmcf->attributes.nelts; i++) {
-        (void) tollgate_policy_attribute(zone->policy, (char *) names[i].name.data,
+        (void) tollgate_policy_attribute(zone->engine.policy, (char *) names[i].name.data,
                                          names[i].name.len, &zone->attributes[i]);
     }
 
     names = tmcf->costs.elts;
 
     for (i = 0; i < tmcf->costs.nelts; i++) {
-        (void) tollgate_policy_dimension(zone->policy, (char *) names[i].name.data,
+        (void) tollgate_policy_dimension(zone->engine.policy, (char *) names[i].name.data,
                                          names[i].name.len, &zone->costs[i]);
     }
 
@@ -1190,9 +1411,13 @@ ngx_http_tollgate_cleanup_zone(void *data)
 {
     ngx_http_tollgate_zone_t  *zone = data;
 
-    tollgate_policy_free(zone->policy);
-    tollgate_region_free(zone->region);
+    if (zone->requoted) {
 
-    zone->policy = NULL;
-    zone->region = NULL;
+        /* the configuration failed, and the former goes on */
+
+        (void) tollgate_limiter_set_quota(zone->engine.limiter,
+                                          &zone->former_quota);
+    }
+
+    ngx_http_tollgate_unmake(&zone->engine);
 }
