@@ -1,6 +1,6 @@
 //! Other ways to write one request: each would be a way around a limit.
 
-use crate::{binds, left, policy, start};
+use crate::{after, binds, left, policy, start};
 use std::collections::BTreeSet;
 use tollgate::policy::{Cause, Policy};
 

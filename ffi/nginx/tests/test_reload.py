@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import signal
 import socket
 
 from support import Case, until
@@ -187,7 +188,7 @@ class Reload(Case):
                     SERVER + f" listen 127.0.0.1:{port};",
                 )
                 seen = len(server.log())
-                server.process.send_signal(1)
+                server.process.send_signal(signal.SIGHUP)
                 until("a failure", lambda seen=seen: "still could not bind()" in
                       server.log()[seen:])
         self.assertEqual(server.get(headers={"User": "a"}).status, 429)
@@ -195,6 +196,37 @@ class Reload(Case):
         server.reload()
         until("former workers end", lambda: shared() <= before + (1 << 16))
         self.assertEqual(server.get(headers={"User": "a"}).status, 429)
+
+    def test_a_configuration_that_fails(self):
+        """Another rate does not hold where the configuration that has it fails at the end,
+        by a port that another has."""
+        server = self.begin(zone())
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            listen = f" listen 127.0.0.1:{other.getsockname()[1]};"
+            server.configure(zone("1/h burst=20"), SERVER + listen)
+            seen = len(server.log())
+            server.process.send_signal(signal.SIGHUP)
+            until("a failure", lambda: "still could not bind()" in server.log()[seen:])
+        self.assertEqual(self.left(server, "a"), 3)
+        server.configure(zone("1/h burst=20"), SERVER)
+        self.assertNotIn("afresh", server.reload())
+        self.assertEqual(self.left(server, "a"), 10)
+
+    def test_another_algorithm(self):
+        server = self.begin(zone("10/h", more="algorithm=sliding-log keys=100"))
+        for rate, more, left, afresh in [
+            ("8/h", "algorithm=sliding-log keys=100", 1, False),
+            ("20/h", "algorithm=sliding-log keys=100", 20, True),
+            ("5/h", "algorithm=sliding-counter keys=100", 5, True),
+            ("6/day", "algorithm=calendar keys=100", 6, False),
+            ("2/d", "keys=100", 2, True),
+        ]:
+            with self.subTest(rate=rate, more=more):
+                server.configure(zone(rate, more=more), SERVER)
+                self.assertEqual("afresh" in server.reload(), afresh)
+                self.assertEqual(self.left(server, "a"), left)
 
     def test_a_long_request(self):
         """One of the former workers ends its lease in the zone that is carried over."""

@@ -1,6 +1,7 @@
 """What clients and logs are told: header fields, bodies, variables, dry runs, reports."""
 
 import http.client
+import re
 import time
 
 from support import Case
@@ -91,6 +92,51 @@ class Fields(Case):
                 response = self.ask(server)
                 self.assertEqual(response.status, 429)
                 self.assertEqual({name: response[name] for name in denied}, denied)
+
+    def test_zones_say_what_policies_do(self):
+        """The fields of a zone are written by the module, those of a policy by the engine."""
+        for headers in "x-ratelimit", "ratelimit", "retry-after", "none":
+            for algorithm, rate, burst in [
+                ("gcra", "7/h", 3), ("sliding-log", "3/h", 0), ("sliding-counter", "3/h", 0),
+            ]:
+                with self.subTest(headers=headers, algorithm=algorithm):
+                    policy = f"""
+[attribute.key]
+[[limit]]
+name = "it"
+key = ["key"]
+algorithm = "{algorithm}"
+quota = "{rate}{f' burst {burst}' if burst else ''}"
+cost = "cost"
+unit = "requests"
+capacity = 100
+[response]
+headers = "{headers}"
+"""
+                    server = self.serve_policy(
+                        policy,
+                        f"tollgate_zone a zone=it:1m rate={rate} algorithm={algorithm}"
+                        f" {f'burst={burst}' if burst else ''} headers={headers} keys=100;"
+                        "tollgate_policy ROOT/limits.toml zone=p:1m;",
+                        "tollgate_attribute key a; tollgate_cost cost $http_cost;"
+                        "location = /file { tollgate zone=it cost=$http_cost; }"
+                        "location = /index.html { tollgate zone=p; }",
+                    )
+                    names = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+                             "RateLimit-Policy", "RateLimit", "Retry-After", "Cache-Control"]
+                    for cost in 1, 0, 1, 5, 2, 1, 1:
+                        both = [server.get(path, headers={"Cost": str(cost)})
+                                for path in ("/file", "/index.html")]
+                        self.assert_near(*[
+                            f"{r.status} {[r.all(name) for name in names]}" for r in both
+                        ])
+
+    def assert_near(self, one, other):
+        """The same but for times, which went on between the two requests."""
+        numbers = [[int(n) for n in re.findall(r"\d+", text)] for text in (one, other)]
+        self.assertEqual(*[re.sub(r"\d+", "N", text) for text in (one, other)])
+        for a, b in zip(*numbers):
+            self.assertLessEqual(abs(a - b), 3 if a > 1000 else 0, (one, other))
 
     def test_off(self):
         server = self.serve(ZONE.format(""), "tollgate zone=z; tollgate_headers off;"
