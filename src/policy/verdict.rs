@@ -192,7 +192,9 @@ impl<'p> PolicyDecision<'p> {
             }
             Cause::Blocked(name) => Answer::blocked(name, self.retry_after, &reported, now),
         };
-        if let Some(status) = self.status {
+        // What decided has a status of its own, or the limit that denies.
+        let of_limit = || self.binding().filter(|_| self.is_denied())?.of().status;
+        if let Some(status) = self.status.or_else(of_limit) {
             answer = answer.with_status(status);
         }
         render(&answer)

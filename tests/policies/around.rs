@@ -1,6 +1,6 @@
 //! Other ways to write one request: each would be a way around a limit.
 
-use crate::{binds, left, policy, start};
+use crate::{after, binds, left, policy, start};
 use std::collections::BTreeSet;
 use tollgate::policy::{Cause, Policy};
 
@@ -292,4 +292,52 @@ fn addresses_of_one_client_are_one_key() {
             assert_eq!(left(&decision, "it"), if one { 100 - nth } else { 99 }, "{ip}");
         }
     }
+}
+
+/// The limit that denies has a status of its own, which goes before those of the response.
+#[test]
+fn a_limit_has_a_status_of_its_own() {
+    let policy = policy(
+        r#"
+        [[limit]]
+        name = "busy"
+        routes = ["/busy"]
+        key = []
+        quota = "1/min"
+        status = 503
+        [[limit]]
+        name = "longer"
+        routes = ["/busy"]
+        key = []
+        quota = "2/h"
+        status = 403
+        [[limit]]
+        name = "size"
+        key = []
+        algorithm = "size"
+        quota = 10
+        cost = "bytes"
+        status = 413
+        missing = "skip"
+        [[limit]]
+        name = "usual"
+        routes = ["/usual"]
+        key = []
+        quota = "1/min"
+        [response]
+        status = 420
+        status_never = 400
+        "#,
+    );
+    let ask = |path, bytes, at| {
+        policy.check_at(&policy.request("GET", path).cost("bytes", bytes), after(at)).status()
+    };
+    assert_eq!(
+        [ask("/busy", 1, 0), ask("/busy", 1, 1), ask("/busy", 1, 60)],
+        [None, Some(503), None]
+    );
+    // Of two that deny, the one that binds.
+    assert_eq!(ask("/busy", 1, 61), Some(403));
+    assert_eq!(ask("/", 11, 0), Some(413));
+    assert_eq!([ask("/usual", 1, 0), ask("/usual", 1, 1)], [None, Some(420)]);
 }
