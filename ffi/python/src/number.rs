@@ -84,11 +84,11 @@ pub(crate) fn nanos(span: Duration) -> u64 {
 }
 
 /// Seconds, never fewer than that: who waits so long has waited long enough.
-#[allow(clippy::cast_precision_loss)] // and then it is rounded up
+#[allow(clippy::cast_precision_loss)] // seconds of a limiter's times are below 2^53
 pub(crate) fn seconds(span: Duration) -> f64 {
     let seconds = span.as_secs_f64();
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(back) if back >= span => seconds,
-        _ => seconds.next_up(),
-    }
+    let rest = seconds - span.as_secs() as f64;
+    // Rounded once, so its sign is true.
+    let missing = rest.mul_add(1e9, -f64::from(span.subsec_nanos()));
+    if missing < 0.0 { seconds.next_up() } else { seconds }
 }

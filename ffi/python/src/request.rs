@@ -98,6 +98,9 @@ impl<'py> Given<'py> {
             text.to_str()?;
         }
         let path = match &path {
+            Some(path) if path.is_instance_of::<PyInt>() => {
+                return Err(PyTypeError::new_err("a path is a str or bytes, not int"));
+            }
             Some(path) => Text::of(path, &|| "a path".to_owned())?,
             None => None,
         };
