@@ -327,9 +327,10 @@ def test_options_that_make_no_sense() -> None:
     for options in wrong:
         with pytest.raises(TypeError):
             RateLimitMiddleware(hello, **options)
-    for options in ({"status": 200}, {"dialect": "soap"}, {"trusted_hops": -1}, {"reset": "x"}):
+    wrong = [{"status": 200}, {"dialect": "soap"}, {"trusted_hops": -1}, {"reset": "x"}]
+    for options in wrong:
         with pytest.raises(ValueError):
-            RateLimitMiddleware(hello, limiter=keyed, **options)  # type: ignore[arg-type]
+            RateLimitMiddleware(hello, limiter=keyed, **options)
     with pytest.raises(TypeError):
         ask(RateLimitMiddleware(hello, policy=policy, cost=lambda scope: 3), scope_of())
 
@@ -342,7 +343,8 @@ def test_starlette_with_streams_and_background_tasks() -> None:
     from starlette.responses import StreamingResponse
     from starlette.routing import Route
 
-    leases, done = LeaseLimiter(1, 60), []
+    leases = LeaseLimiter(1, 60)
+    done: list[bool] = []
 
     async def stream(request: Request) -> StreamingResponse:
         async def chunks() -> Any:

@@ -9,7 +9,7 @@ import fractions
 import math
 import pickle
 import random
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_what_is_no_quota_is_a_clear_error(text: str) -> None:
 
 def test_arguments_that_are_none() -> None:
     nan, inf = math.nan, math.inf
-    wrong: list[tuple[type[Exception], Any]] = [
+    wrong: list[tuple[Any, Any]] = [
         (ValueError, lambda: Quota(1, -1.0)),
         (ValueError, lambda: Quota(1, nan)),
         (ValueError, lambda: Quota(1, inf)),
@@ -310,8 +310,9 @@ def test_leases_end(clock: ManualClock) -> None:
 
 
 def test_a_full_table_answers_as_it_was_told() -> None:
-    for answer in ("allow", "deny"):
-        limiter = KeyedLimiter("1/d", capacity=1, when_full=answer)  # type: ignore[arg-type]
+    answers: tuple[Literal["allow", "deny"], ...] = ("allow", "deny")
+    for answer in answers:
+        limiter = KeyedLimiter("1/d", capacity=1, when_full=answer)
         decisions = [limiter.check(key) for key in range(200)]
         lost = [decision for decision in decisions if not decision.accounted]
         assert lost and limiter.saturated == len(lost)
@@ -370,7 +371,9 @@ def test_the_decorator_limits_functions_and_coroutines(clock: ManualClock) -> No
     for _ in range(3):
         assert asyncio.run(job("a")) == "a"
 
-    @tollgate.limited(Limiter("1/h", clock=clock))
+    one = Limiter("1/h", clock=clock)
+
+    @tollgate.limited(one)
     def once() -> None:
         raise KeyError
 

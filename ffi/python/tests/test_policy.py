@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 import tollgate
-from tollgate import ManualClock, Policy
+from tollgate import ManualClock, Policy, PolicyDecision
 
 TEXT = """
 name = "test"
@@ -82,7 +82,10 @@ def test_it_knows_itself(policy: Policy) -> None:
 
 
 def test_a_denial_says_everything(policy: Policy) -> None:
-    ask = lambda: policy.check("POST", "/login?x=1", ip="192.0.2.1")  # noqa: E731
+
+    def ask() -> PolicyDecision:
+        return policy.check("POST", "/login?x=1", ip="192.0.2.1")
+
     first = ask()
     assert first and first.allowed and first.status is None and first.body is None
     assert dict(first.headers)["X-RateLimit-Remaining"] == "1"
@@ -136,9 +139,10 @@ def test_attributes_by_keywords_and_mappings(policy: Policy) -> None:
 
 
 def test_leases_estimates_refunds(policy: Policy, clock: ManualClock) -> None:
-    ask = lambda: policy.check(  # noqa: E731
-        "POST", "/chat", user="ann", plan="free", costs={"tokens": 40}
-    )
+
+    def ask() -> PolicyDecision:
+        return policy.check("POST", "/chat", user="ann", plan="free", costs={"tokens": 40})
+
     with ask() as decision:
         lease = decision["at once"].lease
         assert lease is not None and policy.renew("at once", lease)
@@ -161,7 +165,10 @@ def test_leases_estimates_refunds(policy: Policy, clock: ManualClock) -> None:
 
 
 def test_penalties_exemptions_overrides(policy: Policy) -> None:
-    ask = lambda: policy.check("POST", "/login", ip="192.0.2.2")  # noqa: E731
+
+    def ask() -> PolicyDecision:
+        return policy.check("POST", "/login", ip="192.0.2.2")
+
     for _ in range(5):
         ask()
     blocked = ask()
@@ -173,9 +180,10 @@ def test_penalties_exemptions_overrides(policy: Policy) -> None:
     missing = policy.check("POST", "/login")
     assert not missing and missing.cause == "missing"
     assert (missing.cause_name, missing.cause_attribute) == ("login", "ip")
-    big = lambda who: policy.check(  # noqa: E731
-        "POST", "/chat", user=who, plan="free", costs={"tokens": 300}
-    )
+
+    def big(who: str) -> PolicyDecision:
+        return policy.check("POST", "/chat", user=who, plan="free", costs={"tokens": 300})
+
     assert big("big") and big("small").outcome == "never"
     policy.set_override("tokens", "small", "300/d")
     assert big("small")

@@ -183,9 +183,10 @@ def test_regions(region_path: str, tmp_path: pathlib.Path) -> None:
         Region(tmp_path / "no" / "such" / "folder")
     with pytest.raises(ValueError):
         Region.restore(tmp_path / "third", b"\x00" * 100)
-    for options in ({"region": region}, {"region": region, "name": ""}):
-        with pytest.raises((TypeError, ValueError)):
-            KeyedLimiter("10/d", **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="name"):
+        KeyedLimiter("10/d", region=region)
+    with pytest.raises(tollgate.RegionError, match="name"):
+        KeyedLimiter("10/d", region=region, name="")
     with pytest.raises(TypeError):
         KeyedLimiter("10/d", region=region, name="c", seed=1)
     with pytest.raises(TypeError):

@@ -177,6 +177,6 @@ def test_flask() -> None:
     client = app.test_client()
     for _ in range(3):
         with client.get("/") as response:
-            assert response.text == "2"
+            assert response.data == b"2"
             assert limiter.peek("k").remaining == 2
     assert limiter.peek("k").remaining == 3

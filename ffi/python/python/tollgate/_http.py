@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http
 import ipaddress
 import re
@@ -23,6 +24,9 @@ Fields = list[tuple[str, str]]
 Dialect = Literal["x-ratelimit", "ratelimit", "retry-after", "none"]
 Reset = Literal["epoch", "delta"]
 
+# An address with its zone and port; what is longer is none, and not kept in mind.
+_LONGEST = 100
+
 _PLAIN = re.compile(r"[A-Za-z0-9/_.~-]*\Z")
 
 
@@ -42,40 +46,39 @@ def quoted(path: str, encoding: str = "utf-8") -> str:
     return urllib.parse.quote(path.encode(encoding, "surrogateescape"), safe="/")
 
 
-def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address as peers and proxies write it: with a port or a zone, in brackets, or bare."""
+@functools.lru_cache(maxsize=1024)
+def _key_of(text: str) -> bytes | None:
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return address.packed[:8] if mapped is None else mapped.packed
+    return address.packed
 
 
 def address_key(peer: str | None, forwarded: str, trusted_hops: int) -> bytes | str:
     """Whom an address stands for: of IPv6 the /64, for a subscriber has all of it, and an IPv4
-    address that is written as IPv6 is that address.
+    address that is written as IPv6 is that address. It may have a port, a zone, or brackets.
 
     With ``trusted_hops`` the last entries of X-Forwarded-For were written by proxies of ours,
     and the first of these names the client; what a client put before is not looked at. Where
     it is no address, the peer is taken."""
     found = None
     if trusted_hops:
-        entries = forwarded.split(",")
-        if len(entries) >= trusted_hops:
-            found = address(entries[-trusted_hops])
-    if found is None and peer is not None:
-        found = address(peer)
-    if found is None:
-        return peer or ""
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is None:
-            return found.packed[:8]
-        return found.ipv4_mapped.packed
-    return found.packed
+        entries = forwarded.rsplit(",", trusted_hops)
+        # What came before the last ones is one more.
+        if len(entries) >= trusted_hops and len(entries[-trusted_hops]) <= _LONGEST:
+            found = _key_of(entries[-trusted_hops])
+    if found is None and peer is not None and len(peer) <= _LONGEST:
+        found = _key_of(peer)
+    return found if found is not None else peer or ""
 
 
 class Verdict:

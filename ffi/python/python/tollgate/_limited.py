@@ -5,20 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from tollgate._tollgate import KeyedLimiter, LeaseLimiter, Limiter
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def limited(
     limiter: Limiter | KeyedLimiter | LeaseLimiter,
     *,
-    key: Callable[P, Any] | None = None,
-    cost: Callable[P, int] | int = 1,
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    key: Callable[..., Any] | None = None,
+    cost: Callable[..., int] | int = 1,
+) -> Callable[[F], F]:
     """Limits a function, or a coroutine function: a call beyond the limit raises ``Denied``.
 
     ``key`` is called with the arguments and tells the key of a limiter that has keys; ``cost``
@@ -35,8 +34,8 @@ def limited(
     if isinstance(limiter, LeaseLimiter) and cost != 1:
         raise TypeError("a call holds one lease: leave `cost` out")
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        def enter(*args: P.args, **kwargs: P.kwargs) -> Callable[[], object]:
+    def decorate(function: F) -> F:
+        def enter(*args: Any, **kwargs: Any) -> Callable[[], object]:
             if isinstance(limiter, LeaseLimiter):
                 assert key is not None
                 return limiter.acquire(key(*args, **kwargs)).__enter__().release
@@ -51,24 +50,24 @@ def limited(
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
                 leave = enter(*args, **kwargs)
                 try:
                     return await function(*args, **kwargs)
                 finally:
                     leave()
 
-            return cast("Callable[P, R]", call_async)
+            return cast("F", call_async)
 
         @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        def call(*args: Any, **kwargs: Any) -> Any:
             leave = enter(*args, **kwargs)
             try:
                 return function(*args, **kwargs)
             finally:
                 leave()
 
-        return call
+        return cast("F", call)
 
     return decorate
 

@@ -8,7 +8,33 @@ from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Self
 
-__all__: list[str]
+__all__ = [
+    "Charge",
+    "Counts",
+    "Decision",
+    "Denied",
+    "DeniedKey",
+    "Gauges",
+    "KeyedLimiter",
+    "Lease",
+    "LeaseLimiter",
+    "LimitDecision",
+    "Limiter",
+    "LimiterError",
+    "ManualClock",
+    "Policy",
+    "PolicyDecision",
+    "PolicyError",
+    "Problem",
+    "Quota",
+    "QuotaError",
+    "Region",
+    "RegionError",
+    "Spend",
+    "TollgateError",
+    "__version__",
+]
+
 __version__: str
 
 _Path: TypeAlias = str | PathLike[str]
