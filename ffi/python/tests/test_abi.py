@@ -14,6 +14,9 @@ from collections.abc import Iterator
 import pytest
 from conftest import REPOSITORY
 
+# For the library is built.
+pytestmark = pytest.mark.timeout(900)
+
 NOW = FOREVER = 2**64 - 1
 
 
