@@ -1,0 +1,206 @@
+"""Rate limiting for WSGI: Flask, Django, Bottle, Pyramid, or none of them.
+
+    app.wsgi_app = RateLimitMiddleware(app.wsgi_app, policy=policy)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tollgate._http import (
+    Dialect,
+    Gate,
+    Reset,
+    Verdict,
+    address_key,
+    checked,
+    exemption,
+    quoted,
+    reason,
+)
+from tollgate._tollgate import KeyedLimiter, LeaseLimiter, Limiter, Policy
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["RateLimitMiddleware", "client_key", "header"]
+
+
+def header(environ: WSGIEnvironment, name: str) -> bytes | None:
+    """The value of a header field, or None; of several lines, all, as the server joins them."""
+    word = name.upper().replace("-", "_")
+    key = word if word in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{word}"
+    value = environ.get(key)
+    return None if value is None else str(value).encode("latin-1", "replace")
+
+
+def client_key(environ: WSGIEnvironment, trusted_hops: int = 0) -> bytes | str:
+    """The client's address as a key: an IPv4 address, or the /64 of an IPv6 one."""
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if trusted_hops else ""
+    return address_key(environ.get("REMOTE_ADDR"), forwarded, trusted_hops)
+
+
+class _Body:
+    """A response's body, which tells when it is over."""
+
+    def __init__(self, body: Iterable[bytes], verdict: Verdict) -> None:
+        self._body, self._verdict = body, verdict
+        self._chunks = iter(body)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._verdict.over()
+
+
+class RateLimitMiddleware:
+    """Asks about each request, and tells the client how it stands.
+
+    Give a ``policy``, or a ``limiter`` and its ``key``: a function of the environ, by default
+    the client's address (``trusted_hops`` proxies of ours before it).
+
+    ``cost``
+        a function of the environ: units for a limiter, ``{dimension: units}`` for a policy.
+    ``attributes``, ``headers``
+        what a policy is told beside ``ip``, ``x-forwarded-for`` and ``forwarded``: a function
+        of the environ that returns a mapping; attributes by the names of header fields.
+    ``exempt``
+        paths, or a function of the environ: requests that are not asked about.
+    ``refund_when``
+        a function of the response's status: whether the request is not to be paid for.
+    ``on_denied``
+        a WSGI application that answers denied requests in place of ours; the header fields
+        are added to what it sends.
+    ``dialect``, ``reset``, ``name``, ``status``, ``body``, ``content_type``
+        how a limiter's answers are told; a policy has that in its file.
+
+    The decision is ``environ["tollgate.decision"]``: an application may settle what it cost. Leases are
+    held until the server closes the body, which it does also when the client is gone.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        policy: Policy | None = None,
+        limiter: Limiter | KeyedLimiter | LeaseLimiter | None = None,
+        key: Callable[[WSGIEnvironment], Any] | None = None,
+        cost: Callable[[WSGIEnvironment], Any] | None = None,
+        attributes: Callable[[WSGIEnvironment], Mapping[str, Any]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        trusted_hops: int = 0,
+        exempt: Container[str] | Callable[[WSGIEnvironment], bool] | None = None,
+        refund_when: Callable[[int], bool] | None = None,
+        on_denied: WSGIApplication | None = None,
+        dialect: Dialect = "x-ratelimit",
+        reset: Reset = "epoch",
+        name: str = "default",
+        status: int = 429,
+        body: str | None = None,
+        content_type: str = "text/plain; charset=utf-8",
+    ) -> None:
+        self.app = app
+        self._gate = Gate(
+            policy,
+            limiter,
+            dialect=dialect,
+            reset=reset,
+            name=name,
+            status=status,
+            body=body,
+            content_type=content_type,
+        )
+        checked(self._gate, key, attributes, headers, trusted_hops)
+        self._key, self._cost = key, cost
+        self._attributes, self._headers = attributes, dict(headers or {})
+        self._trusted_hops = trusted_hops
+        self._exempt = exemption(exempt)
+        self._refund_when, self._on_denied = refund_when, on_denied
+
+    def _ask(self, environ: WSGIEnvironment, path: str) -> Verdict:
+        gate = self._gate
+        cost = None if self._cost is None else self._cost(environ)
+        if gate.policy is None:
+            key = None
+            if gate.has_keys:
+                if self._key is None:
+                    key = client_key(environ, self._trusted_hops)
+                else:
+                    key = self._key(environ)
+            return gate.ask_limiter(key, cost)
+        attributes: dict[str, Any] = {
+            "ip": environ.get("REMOTE_ADDR"),
+            "x-forwarded-for": header(environ, "x-forwarded-for"),
+            "forwarded": header(environ, "forwarded"),
+        }
+        for attribute, field in self._headers.items():
+            attributes[attribute] = header(environ, field)
+        if self._attributes is not None:
+            attributes.update(self._attributes(environ))
+        host = environ.get("HTTP_HOST")
+        # What the application routes by is decoded already, and its bytes are in latin-1.
+        path = quoted(path, "latin-1")
+        return gate.ask_policy(environ["REQUEST_METHOD"], path, host, attributes, cost)
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if self._exempt(environ, path):
+            return self.app(environ, start_response)
+        verdict = self._ask(environ, path)
+        environ["tollgate.decision"] = verdict.decision
+        if not verdict.allowed:
+            return self._deny(verdict, environ, start_response)
+
+        refund_when, fields = self._refund_when, verdict.headers
+        started = False
+
+        def starting(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+        ) -> Callable[[bytes], object]:
+            nonlocal started
+            if refund_when is not None and not started and refund_when(int(status[:3])):
+                verdict.refund()
+            started = True
+            told = [*headers, *fields]
+            if exc_info is None:
+                return start_response(status, told)
+            return start_response(status, told, exc_info)
+
+        try:
+            return _Body(self.app(environ, starting), verdict)
+        except BaseException:
+            if refund_when is not None and not started and refund_when(500):
+                verdict.refund()
+            verdict.over()
+            raise
+
+    def _deny(
+        self, verdict: Verdict, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        if self._on_denied is None:
+            status, fields, body = verdict.response(environ["REQUEST_METHOD"] != "HEAD")
+            start_response(f"{status} {reason(status)}", fields)
+            return [body]
+        # The body is its own, and so is what it is of.
+        own = [field for field in verdict.headers if field[0].lower() != "content-type"]
+
+        def starting(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+        ) -> Callable[[bytes], object]:
+            if exc_info is None:
+                return start_response(status, [*headers, *own])
+            return start_response(status, [*headers, *own], exc_info)
+
+        return self._on_denied(environ, starting)
