@@ -1,9 +1,9 @@
 // tollgate for C++17 and later: handles that end themselves, over tollgate.h, which says what
-// holds for all of it. Nothing here throws, but for the making of std::string by `why`,
-// `headers`, `body` and `snapshot`; checks allocate nothing.
+// holds for all of it. Nothing here throws, but for the making of texts: `why`, `headers`,
+// `fields`, `body`, `explain`, `limit_name` and `snapshot`; checks allocate nothing.
 //
 //     auto limiter = tollgate::limiter::make("10/min");
-//     if (!limiter) return fail(limiter.error().text());
+//     if (!limiter) return fail(tollgate::error::why());
 //     if (auto said = limiter->check("203.0.113.7"); !said.allowed()) ...
 #ifndef TOLLGATE_HPP
 #define TOLLGATE_HPP
@@ -12,21 +12,22 @@
 
 #include <chrono>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace tollgate {
 
-// A code that is negative. `text` is what it means, `why` what was wrong: to be asked
+// A code, which is true if it is an error: negative. `text` is what it means, `why` what was wrong: to be asked
 // before the same thread fails again.
-class error {
+class [[nodiscard]] error {
 public:
     explicit error(std::int32_t code) noexcept : code_(code) {}
     std::int32_t code() const noexcept { return code_; }
+    explicit operator bool() const noexcept { return code_ < 0; }
     const char *text() const noexcept { return tollgate_status_text(code_); }
     static std::string why() {
         std::size_t needed = 0;
@@ -42,7 +43,7 @@ private:
 };
 
 // A value, or why there is none.
-template <class T> class result {
+template <class T> class [[nodiscard]] result {
 public:
     result(T value) noexcept : value_(std::move(value)) {}
     result(tollgate::error error) noexcept : error_(error) {}
@@ -68,6 +69,15 @@ template <class T> T sized() noexcept {
     value.size = sizeof value;
     return value;
 }
+// A text that a function writes to a buffer; empty after an error.
+template <class Render> std::string rendered(Render render) {
+    std::size_t needed = 0;
+    render(nullptr, 0, &needed);
+    std::string text(needed + 1, '\0');
+    if (render(text.data(), text.size(), &needed) != TOLLGATE_OK) needed = 0;
+    text.resize(needed);
+    return text;
+}
 inline tollgate_bytes bytes(std::string_view text) noexcept {
     return {text.data(), text.size()};
 }
@@ -78,7 +88,7 @@ inline std::optional<std::chrono::nanoseconds> wait(std::int32_t code, std::uint
 } // namespace detail
 
 // Whatever a check returned: allowed, denied, or an error (which allows nothing).
-class outcome {
+class [[nodiscard]] outcome {
 public:
     explicit outcome(std::int32_t code) noexcept : code_(code) {}
     bool allowed() const noexcept { return code_ == TOLLGATE_ALLOWED; }
@@ -228,6 +238,36 @@ public:
                                                            most, now_ns, &numbers);
         return {code, numbers};
     }
+    decision peek_hash(std::uint64_t hash, std::uint64_t now_ns = TOLLGATE_NOW) const noexcept {
+        auto numbers = detail::sized<tollgate_decision>();
+        const std::int32_t code = tollgate_limiter_peek_hash(get(), hash, now_ns, &numbers);
+        return {code, numbers};
+    }
+    // One unit for each of many keys: into `outcomes`, an array of as many, what each was told;
+    // returned, the worst.
+    outcome check_many(const tollgate_bytes *keys, std::size_t count, std::int32_t *outcomes,
+                       std::uint64_t now_ns = TOLLGATE_NOW) const noexcept {
+        return outcome(tollgate_limiter_check_many(get(), keys, count, now_ns, outcomes, nullptr));
+    }
+    tollgate::error set_quota(const tollgate_quota &quota) const noexcept {
+        return tollgate::error(tollgate_limiter_set_quota(get(), &quota));
+    }
+    std::optional<tollgate_quota> quota() const noexcept {
+        tollgate_quota quota;
+        if (tollgate_limiter_quota(get(), &quota) != TOLLGATE_OK) return std::nullopt;
+        return quota;
+    }
+    std::optional<tollgate_gauges> gauges(std::uint64_t now_ns = TOLLGATE_NOW) const noexcept {
+        auto gauges = detail::sized<tollgate_gauges>();
+        if (tollgate_limiter_gauges(get(), now_ns, &gauges) != TOLLGATE_OK) return std::nullopt;
+        return gauges;
+    }
+    // Nothing unless it was made with TOLLGATE_COUNT.
+    std::optional<tollgate_counts> counts() const noexcept {
+        auto counts = detail::sized<tollgate_counts>();
+        if (tollgate_limiter_counts(get(), &counts) != TOLLGATE_OK) return std::nullopt;
+        return counts;
+    }
     decision reset(std::string_view key, std::uint64_t now_ns = TOLLGATE_NOW) const noexcept {
         auto numbers = detail::sized<tollgate_decision>();
         const std::int32_t code =
@@ -289,6 +329,45 @@ public:
     tollgate::error reload_file(std::string_view name) const noexcept {
         return tollgate::error(tollgate_policy_reload_file(get(), name.data(), name.size()));
     }
+    tollgate::error set_override(std::string_view limit, std::string_view value,
+                                 std::string_view quota) const noexcept {
+        return tollgate::error(tollgate_policy_set_override(get(), limit.data(), limit.size(),
+                                                            value.data(), value.size(),
+                                                            quota.data(), quota.size()));
+    }
+    tollgate::error take_override(std::string_view limit, std::string_view value) const noexcept {
+        return tollgate::error(tollgate_policy_set_override(
+            get(), limit.data(), limit.size(), value.data(), value.size(), nullptr, 0));
+    }
+    // Whether there was a block to lift.
+    bool unblock(std::string_view penalty, const tollgate_request &request) const noexcept {
+        return tollgate_policy_unblock(get(), penalty.data(), penalty.size(), &request, nullptr) ==
+               TOLLGATE_OK;
+    }
+    // Whether the lease was still held.
+    bool release(std::string_view limit, const tollgate_lease &lease) const noexcept {
+        return tollgate_policy_release(get(), limit.data(), limit.size(), &lease, nullptr) ==
+               TOLLGATE_OK;
+    }
+    std::size_t limits() const noexcept { return tollgate_policy_limit_count(get()); }
+    std::string limit_name(std::size_t index) const {
+        return detail::rendered([&](char *buffer, std::size_t size, std::size_t *needed) {
+            return tollgate_policy_limit_name(get(), index, buffer, size, needed);
+        });
+    }
+    // Nothing where there is no such limit, or it keeps nothing.
+    std::optional<tollgate_gauges> gauges(std::size_t index) const noexcept {
+        auto gauges = detail::sized<tollgate_gauges>();
+        if (tollgate_policy_limit_gauges(get(), index, nullptr, &gauges) != TOLLGATE_OK)
+            return std::nullopt;
+        return gauges;
+    }
+    // Which limits apply to a request and why the others do not, for people.
+    std::string explain(const tollgate_request &request) const {
+        return detail::rendered([&](char *buffer, std::size_t size, std::size_t *needed) {
+            return tollgate_policy_explain(get(), &request, buffer, size, needed);
+        });
+    }
 
 private:
     explicit policy(tollgate_policy *handle) noexcept : handle_(handle) {}
@@ -300,8 +379,7 @@ inline tollgate_attribute attribute(std::uint32_t id, std::string_view value) no
     return {id, 0, value.data(), value.size()};
 }
 
-// A request; what it is told must live until it was checked. `attributes` is a list in
-// the same expression, or an array that lives as long.
+// A request; what it is told must live until it was checked, `attributes` too: an array.
 inline tollgate_request request(std::string_view method, std::string_view path,
                                 const tollgate_attribute *attributes = nullptr,
                                 std::size_t count = 0) noexcept {
@@ -313,7 +391,8 @@ inline tollgate_request request(std::string_view method, std::string_view path,
     return made;
 }
 
-// A tollgate_verdict: one for each thread, used again and again.
+// A tollgate_verdict: one for each thread, used again and again. Leases that it holds are
+// ended by `release` alone, before the next check: neither that nor its end does it.
 class verdict {
 public:
     static result<verdict> make() noexcept {
@@ -338,20 +417,41 @@ public:
         if (tollgate_verdict_entry(get(), index, &entry) != TOLLGATE_OK) return std::nullopt;
         return entry;
     }
+    // The header fields as lines, for every response.
     std::string headers() const { return rendered(tollgate_verdict_headers); }
+    // The header fields one by one, as `each(name, value)`.
+    template <class Each> void fields(Each each) const {
+        std::string bytes;
+        std::vector<tollgate_field> fields;
+        std::size_t needed = 0, count = 0;
+        for (;;) {
+            const std::int32_t code =
+                tollgate_verdict_fields(get(), bytes.data(), bytes.size(), &needed, fields.data(),
+                                        fields.size(), &count);
+            if (code != TOLLGATE_OK && code != TOLLGATE_ERROR_BUFFER) return;
+            if (code == TOLLGATE_OK) break;
+            bytes.resize(needed);
+            fields.resize(count);
+        }
+        for (std::size_t nth = 0; nth < count; nth++)
+            each(std::string_view(fields[nth].name, fields[nth].name_length),
+                 std::string_view(fields[nth].value, fields[nth].value_length));
+    }
+    // The body of a denial.
     std::string body() const { return rendered(tollgate_verdict_body); }
+    // What the request cost in that dimension, now that it is known.
+    tollgate::error settle(std::uint32_t dimension, std::uint64_t units) noexcept {
+        return tollgate::error(tollgate_verdict_settle(get(), dimension, units, nullptr));
+    }
     void release() noexcept { tollgate_verdict_release(get(), nullptr); }
     void refund() noexcept { tollgate_verdict_refund(get(), nullptr); }
 
 private:
     explicit verdict(tollgate_verdict *handle) noexcept : handle_(handle) {}
     template <class Render> std::string rendered(Render render) const {
-        std::size_t needed = 0;
-        render(get(), nullptr, 0, &needed);
-        std::string text(needed + 1, '\0');
-        if (render(get(), text.data(), text.size(), &needed) != TOLLGATE_OK) needed = 0;
-        text.resize(needed);
-        return text;
+        return detail::rendered([&](char *buffer, std::size_t size, std::size_t *needed) {
+            return render(get(), buffer, size, needed);
+        });
     }
     std::unique_ptr<tollgate_verdict, detail::ending<tollgate_verdict, tollgate_verdict_free>>
         handle_;

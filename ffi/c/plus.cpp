@@ -44,6 +44,20 @@ static void limiters() {
     auto wrong = tollgate::limiter::make("10/parsec");
     CHECK(!wrong && wrong.error().code() == TOLLGATE_ERROR_QUOTA);
     CHECK(!tollgate::error::why().empty() && std::strlen(wrong.error().text()) > 0);
+    tollgate_limiter_options counted = tollgate::limiter::options();
+    counted.flags = TOLLGATE_COUNT;
+    auto many = tollgate::limiter::make("2/h", &counted);
+    const tollgate_bytes keys[] = {{"a", 1}, {"b", 1}, {"a", 1}, {"a", 1}};
+    std::int32_t outcomes[4];
+    CHECK(many->check_many(keys, 4, outcomes).later());
+    CHECK(outcomes[2] == TOLLGATE_ALLOWED && outcomes[3] == TOLLGATE_LATER);
+    CHECK(many->counts()->denied == 1 && many->gauges()->live_keys == 2 && !own->counts());
+    CHECK(many->peek_hash(7).remaining() == 2);
+    tollgate_quota quota = *many->quota();
+    quota.units = 1;
+    quota.burst = 1;
+    CHECK(quota.period_ns == 3600000000000 && !many->set_quota(quota));
+    CHECK(many->quota()->units == 1);
     // Moved from: an error, and no crash.
     CHECK(made->ask("a").failed());
 }
@@ -89,6 +103,49 @@ static void policies() {
     verdict->refund();
     CHECK_IS(policy->reload_file(STARTER).code(), TOLLGATE_OK);
     CHECK_IS(policy->reload_text("x").code(), TOLLGATE_ERROR_POLICY);
+    CHECK(policy->reload_text("x") && !policy->reload_file(STARTER));
+    CHECK(tollgate::error::why().find("error: ") != std::string::npos);
+    CHECK(policy->limits() > 0 && !policy->limit_name(0).empty());
+    CHECK(policy->limit_name(policy->limits()).empty());
+    CHECK(policy->gauges(0) && policy->gauges(0)->capacity > 0 && !policy->gauges(99));
+    CHECK(policy->explain(request).find("login") != std::string::npos);
+    CHECK(!policy->unblock("no such", request));
+    CHECK_IS(policy->set_override("login", "x", "9/min").code(), TOLLGATE_ERROR_NAME);
+    CHECK_IS(policy->take_override("login", "x").code(), TOLLGATE_ERROR_NAME);
+}
+
+static void verdicts() {
+    auto policy = tollgate::policy::from_text(
+        "[attribute.user]\n"
+        "[[limit]]\nname = 'tokens'\nkey = ['user']\nquota = '100/h'\nalgorithm = 'gcra'\n"
+        "cost = 'tokens'\noverrides = { by = 'user', root = '500/h' }\nlargest = '1000/h'\n"
+        "[[limit]]\nname = 'jobs'\nkey = ['user']\nquota = 1\nalgorithm = 'leases'\nttl = '1 h'\n");
+    auto verdict = tollgate::verdict::make();
+    CHECK(policy && verdict);
+    const tollgate_attribute user[] = {tollgate::attribute(policy->attribute("user"), "ann")};
+    const auto tokens = policy->dimension("tokens");
+    const tollgate_cost cost[] = {{tokens, 0, 50}};
+    auto request = tollgate::request("GET", "/", user, 1);
+    request.costs = cost;
+    request.cost_count = 1;
+    CHECK(verdict->check(*policy, request).allowed());
+    CHECK(!verdict->settle(tokens, 20));
+    CHECK(verdict->entry(0)->remaining == 80);
+    CHECK_IS(verdict->settle(tokens + 1, 20).code(), TOLLGATE_ERROR_ID);
+    int fields = 0;
+    verdict->fields([&](std::string_view name, std::string_view value) {
+        CHECK(!name.empty() && !value.empty());
+        fields++;
+    });
+    CHECK(fields > 0);
+    const tollgate_lease lease = verdict->entry(1)->lease;
+    CHECK(policy->release("jobs", lease) && !policy->release("jobs", lease));
+    CHECK(!policy->release("tokens", lease));
+    CHECK(!policy->set_override("tokens", "ann", "200/h"));
+    CHECK(verdict->check(*policy, request).allowed() && verdict->entry(0)->limit == 200);
+    verdict->release();
+    CHECK(!policy->take_override("tokens", "ann"));
+    CHECK(verdict->check(*policy, request).later() || verdict->entry(0)->limit == 100);
 }
 
 // Files that are gone when the program ends, also by a check that failed.
@@ -188,5 +245,6 @@ int main() {
     limiters();
     leases();
     policies();
+    verdicts();
     std::puts("plus: ok");
 }
