@@ -283,7 +283,16 @@ fn a_snapshot_is_the_region() {
     let _ = theirs.check_n("k", 100);
     assert_eq!(limiter.peek("k").remaining(), 100);
 
-    assert!(Region::restore(scratch.other("copy"), &bytes).is_err(), "it is there");
+    // Into a file that was made meanwhile: a region stays, and so does anything else.
+    let error = Region::restore(scratch.other("copy"), &bytes).unwrap_err().to_string();
+    assert!(error.contains("exists"), "{error}");
+    assert_eq!(theirs.peek("k").remaining(), 0);
+    std::fs::write(scratch.other("text"), "a text").unwrap();
+    assert!(Region::restore(scratch.other("text"), &bytes).is_err());
+    assert_eq!(std::fs::read(scratch.other("text")).unwrap(), b"a text");
+    std::fs::write(scratch.other("empty"), "").unwrap();
+    let filled = Region::restore(scratch.other("empty"), &bytes).unwrap();
+    assert_eq!(gcra(&filled, "api", 100).peek_hash(7).remaining(), 92);
     let refused = |bytes: &[u8], what: &str| {
         let error = Region::restore(scratch.other("none"), bytes).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");

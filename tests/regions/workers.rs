@@ -60,12 +60,7 @@ fn worker() {
             let left = limiter.check("everybody").remaining();
             println!("result {left} {}", region.names().unwrap().len());
         }
-        "work" => {
-            // All operations on some keys, until killed or told to stop.
-            let region = Region::open(&path).unwrap();
-            let seed: u64 = argument.parse().unwrap();
-            crate::killed::work(&region, seed);
-        }
+        "killer" => println!("result {}", crate::killed::killer(&path)),
         "hold" => {
             let region = Region::open(&path).unwrap();
             let limiter = gcra(&region, "gcra", 10);
