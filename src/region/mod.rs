@@ -8,6 +8,10 @@ mod host;
 mod sip;
 mod snapshot;
 
+#[cfg(all(test, not(loom)))]
+#[path = "../../tests/forged/mod.rs"]
+mod forged;
+
 pub use clock::RegionClock;
 pub use error::{Difference, RegionError};
 pub(crate) use sip::Sip;

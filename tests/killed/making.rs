@@ -3,6 +3,13 @@
 use super::{NOW, Patience, Scratch, Stands, killed_before, text};
 use crate::{Clock, Gcra, KeyedLimiter, Nanos, Quota, Region, RegionOptions, SlidingLog};
 use memmap2::MmapRaw;
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        wait::waitpid,
+    },
+    unistd::{ForkResult, alarm, fork, pause},
+};
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::{FileExt, PermissionsExt},
@@ -198,6 +205,29 @@ fn the_clock_after_a_restart() {
     };
     let open = || drop(boot(2, 3600).open(&path).unwrap());
     assert!(each(saved(&path), open, check) >= 6);
+}
+
+/// A child that was forked while the lock was held has the same opening of the file, and
+/// does not hold the lock for as long as it lives.
+#[test]
+fn a_child_does_not_inherit_the_lock() {
+    let _hang = Patience::of("a lock", 60);
+    let scratch = Scratch::new();
+    let region = Region::open(scratch.path()).unwrap();
+    let locked = region.lock().unwrap();
+    // SAFETY: the child waits for a signal, and does nothing else.
+    let forked = unsafe { fork() }.unwrap();
+    let ForkResult::Parent { child } = forked else {
+        alarm::set(20);
+        loop {
+            pause();
+        }
+    };
+    drop(locked);
+    let names = region.names();
+    kill(child, Signal::SIGKILL).unwrap();
+    waitpid(child, None).unwrap();
+    assert_eq!(names.unwrap(), [""; 0]);
 }
 
 /// A zone of a host, whose lock is a word in it.

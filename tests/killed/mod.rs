@@ -122,8 +122,8 @@ fn killed_before(nth: u64, what: impl FnOnce()) -> bool {
     // for no other thread: it decides, and allocates, which the C library allows for.
     let forked = unsafe { fork() }.unwrap();
     let ForkResult::Parent { child } = forked else {
-        // Neither this nor the rest of the test outlives a minute.
-        alarm::set(60);
+        // What hangs is killed by another signal.
+        alarm::set(20);
         fatal::end_before(nth, || end(Signal::SIGKILL));
         let ended = catch_unwind(AssertUnwindSafe(what));
         fatal::end_before(u64::MAX, || ());
@@ -211,7 +211,7 @@ impl<L> Scene<'_, L> {
             assert_eq!((self.others)(&theirs), others, "{name}, {when}: others afterwards");
             // The process that was there before sees the same.
             assert_eq!((self.look)(&limiter), (self.look)(&theirs), "{name}, {when}");
-            (self.refill)(&limiter);
+            assert!(!killed_before(u64::MAX, || (self.refill)(&limiter)), "{name}, {when}");
         };
         let (mut deaths, mut first) = (0, 0);
         loop {
@@ -219,6 +219,11 @@ impl<L> Scene<'_, L> {
             if !killed_before(first, || drop((self.act)(&limiter))) {
                 break;
             }
+            // Whoever follows comes to an end: in a process of its own, which does not wait
+            // for ever.
+            assert!(!killed_before(u64::MAX, || drop((self.act)(&limiter))));
+            stage.restore();
+            assert!(killed_before(first, || drop((self.act)(&limiter))));
             check(1, &format!("killed before write {first}"));
             let mut second = 0;
             loop {

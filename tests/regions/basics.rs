@@ -165,6 +165,43 @@ fn a_quota_is_of_all_processes() {
 }
 
 #[test]
+fn a_file_that_was_replaced_is_not_changed() {
+    let scratch = Scratch::new();
+    let region = Region::open(scratch.path()).unwrap();
+    let limiter = gcra(&region, "api", 10);
+    assert_eq!(limiter.check_n("k", 4).remaining(), 6);
+    let other = Region::open(scratch.other("other")).unwrap();
+    std::fs::rename(scratch.other("other"), scratch.path()).unwrap();
+    assert!(matches!(region.names().unwrap_err(), RegionError::Gone { .. }));
+    assert!(matches!(region.snapshot().unwrap_err(), RegionError::Gone { .. }));
+    assert_eq!(limiter.set_quota(per_hour(4)).unwrap_err(), tollgate::RoomError::Locked);
+    assert_eq!(limiter.check("k").remaining(), 5, "decisions go on");
+    // It was renamed, so it is not where it was opened either.
+    assert!(matches!(other.names().unwrap_err(), RegionError::Gone { .. }));
+    assert_eq!(Region::open(scratch.path()).unwrap().names().unwrap(), [""; 0]);
+}
+
+/// The lock is waited for, and what was removed meanwhile is not what is opened.
+#[test]
+fn whoever_waits_for_the_lock_opens_what_is_there_then() {
+    use nix::fcntl::{Flock, FlockArg};
+    let scratch = Scratch::new();
+    let path = scratch.path();
+    let file = std::fs::File::create(&path).unwrap();
+    let held = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+    let waiting = std::thread::spawn(move || Region::open(path));
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!waiting.is_finished(), "it did not wait");
+    std::fs::remove_file(scratch.path()).unwrap();
+    drop(held);
+    let region = waiting.join().unwrap().unwrap();
+    let limiter = gcra(&region, "api", 10);
+    assert_eq!(limiter.check_n("k", 4).remaining(), 6);
+    let theirs = gcra(&Region::open(scratch.path()).unwrap(), "api", 10);
+    assert_eq!(theirs.peek("k").remaining(), 6);
+}
+
+#[test]
 fn less_room_than_there_is_will_do() {
     let scratch = Scratch::new();
     let region = Region::open(scratch.path()).unwrap();
