@@ -11,5 +11,6 @@ mod host;
 mod killed;
 #[cfg(feature = "policy")]
 mod policies;
+mod snapshots;
 mod support;
 mod workers;
