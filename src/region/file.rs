@@ -91,7 +91,7 @@ impl LockedFile {
         loop {
             about_to_write();
             let options = both_ways();
-            let (file, made) = match options.clone().mode(mode).create_new(true).open(path) {
+            let (file, is_new) = match options.clone().mode(mode).create_new(true).open(path) {
                 Ok(file) => {
                     about_to_write();
                     file.set_permissions(Permissions::from_mode(mode))
@@ -113,8 +113,11 @@ impl LockedFile {
                 Err(error) => return Err(RegionError::io("making the region")(error)),
             };
             if let Some(mut locked) = Self::of(file, path, until)? {
-                locked.made = made;
+                locked.made = is_new;
                 return Ok(locked);
+            }
+            if Instant::now() >= until {
+                return Err(RegionError::Gone { path: path.to_owned() });
             }
         }
     }

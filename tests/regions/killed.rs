@@ -22,6 +22,7 @@ use std::{
     collections::VecDeque,
     fs::{self, OpenOptions},
     path::Path,
+    slice,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -55,10 +56,12 @@ impl Books {
     }
 
     fn word(&self, nth: usize) -> &AtomicU64 {
-        assert!(nth < 1024);
-        // SAFETY: within the mapping, which is as old as `self`, aligned to a page, and
-        // used by atomics alone.
-        unsafe { &*self.words.as_mut_ptr().cast::<AtomicU64>().add(nth) }
+        #[allow(clippy::cast_ptr_alignment)] // pages are aligned to more
+        let words = self.words.as_mut_ptr().cast::<AtomicU64>();
+        // SAFETY: a mapping of so many words, which lives as long as `self`, and is used by
+        // atomics alone.
+        let words = unsafe { slice::from_raw_parts(words, 1024) };
+        &words[nth]
     }
 
     fn admitted(&self, algorithm: usize, key: usize) -> &AtomicU64 {
