@@ -255,8 +255,8 @@ fn a_child_is_killed_before_the_write_that_was_named() {
     fs::write(scratch.path(), [0; 4096]).unwrap();
     let region = Region::open(scratch.path()).unwrap();
     let before = region.bytes();
-    assert!(killed_before(0, || crate::sync::about_to_write()));
-    assert!(!killed_before(1, || crate::sync::about_to_write()));
+    assert!(killed_before(0, crate::sync::about_to_write));
+    assert!(!killed_before(1, crate::sync::about_to_write));
     assert!(!killed_before(0, || assert!(region.clock().now() > Nanos::ZERO)));
     assert_eq!(region.bytes(), before);
 }
