@@ -138,6 +138,10 @@ mod sync;
 mod table;
 mod time;
 
+#[cfg(all(test, feature = "shared", unix, not(loom)))]
+#[path = "../tests/killed/mod.rs"]
+mod killed;
+
 pub mod coming_from_governor;
 pub mod design;
 #[cfg(feature = "shared")]

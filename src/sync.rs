@@ -4,15 +4,16 @@
 //! Nothing outside this file names `std::sync::atomic` or `loom`, so that
 //! every protocol in the crate is the one the models run.
 
+#[cfg(all(test, not(loom)))]
+pub(crate) use fatal::AtomicU64;
 #[cfg(loom)]
 pub(crate) use loom::{sync::atomic::Ordering, thread};
 #[cfg(loom)]
 pub(crate) use model::AtomicU64;
+#[cfg(not(any(test, loom)))]
+pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
-pub(crate) use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
-};
+pub(crate) use std::{sync::atomic::Ordering, thread};
 
 /// What was published before any word that this thread loaded is seen from here on.
 #[inline]
@@ -30,6 +31,14 @@ pub(crate) fn spin() {
     std::hint::spin_loop();
     #[cfg(loom)]
     thread::yield_now();
+}
+
+/// Before something of a region is written that is no word of its memory.
+#[cfg(feature = "shared")]
+#[inline(always)]
+pub(crate) fn about_to_write() {
+    #[cfg(all(test, not(loom)))]
+    fatal::write();
 }
 
 /// A small number that tells threads apart, in the order in which they asked.
@@ -109,6 +118,90 @@ pub(crate) mod model {
         }
 
         pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+            self.0.fetch_add(value, order)
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod fatal {
+    //! The standard library's atomic, any of whose writes may be the one that a process
+    //! does not live to make (`tests/killed`).
+    //!
+    //! A load leaves nothing behind: what others find of a process that was killed changes
+    //! with its writes alone, so the instants before each of them are all there are.
+
+    use super::Ordering;
+    use std::cell::Cell;
+
+    thread_local! {
+        static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
+        static END: Cell<fn()> = const { Cell::new(|| ()) };
+    }
+
+    /// `end` is called before the write with that number, from 0, of this thread.
+    #[cfg_attr(not(feature = "shared"), allow(dead_code))]
+    pub(crate) fn end_before(nth: u64, end: fn()) {
+        LEFT.set(nth);
+        END.set(end);
+    }
+
+    #[inline]
+    pub(crate) fn write() {
+        let left = LEFT.get();
+        if left == 0 {
+            END.get()();
+        }
+        LEFT.set(left.wrapping_sub(1));
+    }
+
+    #[derive(Debug, Default)]
+    #[repr(transparent)]
+    pub(crate) struct AtomicU64(std::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub(crate) const fn new(value: u64) -> Self {
+            Self(std::sync::atomic::AtomicU64::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            self.0.load(order)
+        }
+
+        #[inline]
+        pub(crate) fn store(&self, value: u64, order: Ordering) {
+            write();
+            self.0.store(value, order);
+        }
+
+        #[inline]
+        pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
+            write();
+            self.0.swap(value, order)
+        }
+
+        #[inline]
+        pub(crate) fn compare_exchange(
+            &self,
+            from: u64,
+            to: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            write();
+            self.0.compare_exchange(from, to, success, failure)
+        }
+
+        #[inline]
+        pub(crate) fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+            write();
+            self.0.fetch_max(value, order)
+        }
+
+        #[inline]
+        pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+            write();
             self.0.fetch_add(value, order)
         }
     }

@@ -279,7 +279,14 @@ impl<A: Algorithm, C: Clock> KeyedBuilder<A, C> {
             }
         })?;
         let store = store(&section)?;
-        share::agree(name, &section, &self.quota)?;
+        {
+            let _locked = region.lock()?;
+            share::agree(name, &section, &self.quota)?;
+            // Whoever was killed while setting it may have noted this quota and no more.
+            if store.current().get() != rule.numbers() {
+                store.current().set(rule.numbers());
+            }
+        }
         Ok(KeyedLimiter {
             store,
             hasher: KeyHasher::pinned(region.seed()),

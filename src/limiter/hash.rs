@@ -143,6 +143,25 @@ mod tests {
         assert_ne!(KeyHasher::random().hash(7), KeyHasher::random().hash(7));
     }
 
+    /// What is in files is found again by every later build: pinned for good.
+    #[cfg(feature = "shared")]
+    #[test]
+    fn pinned_is_pinned() {
+        let hasher = KeyHasher::pinned([7, 8]);
+        assert_eq!(hasher.bytes(b"key").0, Sip::hash([7, 8], b"key"));
+        // By an implementation in another language.
+        assert_eq!(hasher.bytes(b"key").0, 0x65AB_280F_BB7B_83DC);
+        let ready_made = [0x7E62_281E_0C14_ED11, 0xEE4E_C147_6848_3F0E];
+        assert_eq!([0, 1].map(|n| hasher.hash(n).0), ready_made);
+        #[cfg(feature = "policy")]
+        {
+            let mut parts = hasher.parts();
+            parts.write(b"a");
+            parts.write(b"key");
+            assert_eq!(parts.finish().0, 0xFB98_F2BC_5B76_5E7A);
+        }
+    }
+
     #[test]
     fn lengths_matter() {
         let hasher = KeyHasher::with_seed(3);

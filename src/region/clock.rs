@@ -14,7 +14,8 @@ pub(super) struct Boot {
     pub(super) id: [u64; 2],
     /// Whether the id tells starts apart.
     pub(super) known: bool,
-    /// When the pretended system started, by the true one's clock.
+    /// What the system's clock shows when that of regions shows zero: what a time namespace
+    /// has added, or when the pretended system started.
     pub(super) zero: u64,
     /// By how much the pretended wall clock is ahead.
     pub(super) ahead: u64,
@@ -27,9 +28,10 @@ impl Boot {
         let id = u128::from_str_radix(&digits, 16).unwrap_or(0);
         #[allow(clippy::cast_possible_truncation)] // by halves
         let halves = [(id >> 64) as u64, id as u64];
+        let zero = namespace(&fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default());
         match halves {
-            [0, _] => Self { id: [1, 0], known: false, zero: 0, ahead: 0 },
-            id => Self { id, known: true, zero: 0, ahead: 0 },
+            [0, _] => Self { id: [1, 0], known: false, zero, ahead: 0 },
+            id => Self { id, known: true, zero, ahead: 0 },
         }
     }
 
@@ -38,6 +40,16 @@ impl Boot {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Nanos::from(wall).as_u64().wrapping_add(self.ahead)
     }
+}
+
+/// What this process's time namespace adds to the monotonic clock: seconds and nanoseconds,
+/// each of which may be less than nothing. Processes of several containers then agree.
+fn namespace(offsets: &str) -> u64 {
+    let line = offsets.lines().find_map(|line| line.strip_prefix("monotonic"));
+    let mut numbers = line.unwrap_or_default().split_ascii_whitespace();
+    let mut next = || numbers.next().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+    let (secs, nanos) = (next(), next());
+    secs.wrapping_mul(1_000_000_000).wrapping_add(nanos).cast_unsigned()
 }
 
 /// Nanoseconds by the system's monotonic clock.
@@ -54,7 +66,8 @@ pub(super) fn monotonic(boot: &Boot) -> u64 {
 ///
 /// It reads `CLOCK_MONOTONIC`, to which the region has the offset. That clock starts at
 /// zero with the system; whoever opens a region after that lets its time go on from where
-/// it was, later by what the wall clock says has passed. For that, the time is noted in
+/// it was, later by what the wall clock says has passed. It stands while a machine is
+/// suspended, and what time namespaces add to it is taken off. For that, the time is noted in
 /// the region once a second by whoever reads it.
 ///
 /// A reading costs about as much as `Instant::now()`, which is more than the time-stamp
@@ -98,5 +111,21 @@ impl Clock for RegionClock {
 impl fmt::Debug for RegionClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RegionClock").field(&self.now()).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_time_namespaces_add() {
+        let adds = |offsets| namespace(offsets).cast_signed();
+        assert_eq!(adds("monotonic           0         0\nboottime   5    0\n"), 0);
+        assert_eq!(adds("boottime 7 7\nmonotonic  100000  20\n"), 100_000_000_000_020);
+        assert_eq!(adds("monotonic -3 500000000\n"), -2_500_000_000);
+        for text in ["", "monotonic", "monotonic x y", "monotonic 99999999999999999999 1"] {
+            assert!((0..2).contains(&adds(text)), "{text}");
+        }
     }
 }

@@ -6,9 +6,15 @@ use super::{
     PAGE, RegionError,
     header::{Found, Header},
 };
-use crate::table::storage::{Memory, Storage};
+use crate::{
+    sync::about_to_write,
+    table::storage::{Memory, Storage},
+};
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, OFlags, fallocate, flock},
+    io::{Errno, retry_on_intr},
+};
 use std::{
     fs::{File, OpenOptions, Permissions},
     io::{self, ErrorKind},
@@ -36,6 +42,8 @@ pub(super) struct Identity {
 pub(crate) struct LockedFile {
     pub(super) file: File,
     pub(super) identity: Identity,
+    /// Whether it was not there before.
+    pub(super) made: bool,
 }
 
 impl Drop for LockedFile {
@@ -45,11 +53,28 @@ impl Drop for LockedFile {
     }
 }
 
+/// Opens for both ways, but no link: in a folder that others may write to, one may lead
+/// to any file of ours.
+fn both_ways() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    options.read(true).write(true).custom_flags(flags);
+    options
+}
+
+/// What opening a file that is there ended with.
+fn not_opened(doing: &'static str) -> impl FnOnce(io::Error) -> RegionError {
+    move |error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => RegionError::NotARegion { why: "it is a symbolic link" },
+        _ => RegionError::Io { doing, error },
+    }
+}
+
 fn lock(file: &File, until: Instant) -> Result<(), RegionError> {
     loop {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
             Err(error) => return Err(RegionError::io("locking the region")(error.into())),
         }
         if Instant::now() >= until {
@@ -62,51 +87,47 @@ fn lock(file: &File, until: Instant) -> Result<(), RegionError> {
 impl LockedFile {
     /// Opens the file, or makes it with such a mode, and locks it.
     pub(super) fn open_or_make(path: &Path, mode: u32) -> Result<Self, RegionError> {
-        let until = Instant::now() + PATIENCE;
+        let (until, mode) = (Instant::now() + PATIENCE, mode & 0o666);
         loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).mode(mode & 0o666);
-            let file = match options.clone().create_new(true).open(path) {
+            about_to_write();
+            let options = both_ways();
+            let (file, is_new) = match options.clone().mode(mode).create_new(true).open(path) {
                 Ok(file) => {
-                    file.set_permissions(Permissions::from_mode(mode & 0o666))
+                    about_to_write();
+                    file.set_permissions(Permissions::from_mode(mode))
                         .map_err(RegionError::io("setting the region's permissions"))?;
-                    file
+                    (file, true)
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     match options.open(path) {
-                        Ok(file) => file,
+                        Ok(file) => (file, false),
                         // It was removed meanwhile.
                         Err(error)
                             if error.kind() == ErrorKind::NotFound && Instant::now() < until =>
                         {
                             continue;
                         }
-                        Err(error) => return Err(RegionError::io("opening the region")(error)),
+                        Err(error) => return Err(not_opened("opening the region")(error)),
                     }
                 }
                 Err(error) => return Err(RegionError::io("making the region")(error)),
             };
-            if let Some(locked) = Self::of(file, path, until)? {
+            if let Some(mut locked) = Self::of(file, path, until)? {
+                locked.made = is_new;
                 return Ok(locked);
             }
+            if Instant::now() >= until {
+                return Err(RegionError::Gone { path: path.to_owned() });
+            }
         }
-    }
-
-    /// Makes the file, which must not be there yet, and locks it.
-    pub(super) fn make(path: &Path, mode: u32) -> Result<Self, RegionError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(mode & 0o666).create_new(true);
-        let file = options.open(path).map_err(RegionError::io("making the region"))?;
-        let gone = || RegionError::Gone { path: path.to_owned() };
-        Self::of(file, path, Instant::now() + PATIENCE)?.ok_or_else(gone)
     }
 
     /// Locks a file that was opened before, at the same path.
     pub(super) fn again(identity: &Identity) -> Result<Self, RegionError> {
         let gone = || RegionError::Gone { path: identity.path.clone() };
-        let file = OpenOptions::new().read(true).write(true).open(&identity.path);
-        let file = file.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => gone(),
+        let file = both_ways().open(&identity.path);
+        let file = file.map_err(|error| match (error.kind(), Errno::from_io_error(&error)) {
+            (ErrorKind::NotFound, _) | (_, Some(Errno::LOOP)) => gone(),
             _ => RegionError::io("opening the region again")(error),
         })?;
         let locked = Self::of(file, &identity.path, Instant::now() + PATIENCE)?;
@@ -121,8 +142,8 @@ impl LockedFile {
             return Err(RegionError::NotARegion { why: "it is no regular file" });
         }
         let identity = Identity { path: path.to_owned(), device: there.dev(), inode: there.ino() };
-        let locked = Self { file, identity };
-        let same = path.metadata().is_ok_and(|now| {
+        let locked = Self { file, identity, made: false };
+        let same = path.symlink_metadata().is_ok_and(|now| {
             now.dev() == locked.identity.device && now.ino() == locked.identity.inode
         });
         Ok(same.then_some(locked))
@@ -162,15 +183,22 @@ impl LockedFile {
         let doing = "taking space for the region";
         let len = self.len()?;
         let taken = to.saturating_sub(from);
-        let zero_until = match fallocate(&self.file, FallocateFlags::empty(), from, taken) {
+        if taken == 0 {
+            return Ok(());
+        }
+        about_to_write();
+        // Some file systems give up where a signal comes, which a timer of the host sends.
+        let got = retry_on_intr(|| fallocate(&self.file, FallocateFlags::empty(), from, taken));
+        let zero_until = match got {
             // What lay beyond what was in use may be of somebody who did not finish.
             Ok(()) => len.min(to),
-            Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => to,
+            Err(Errno::NOTSUP | Errno::NOSYS) => to,
             Err(error) => return Err(RegionError::io(doing)(error.into())),
         };
         let mut at = from;
         while at < zero_until {
             let some = ZEROES.len().min(usize::try_from(zero_until - at).unwrap_or(ZEROES.len()));
+            about_to_write();
             self.file.write_all_at(&ZEROES[..some], at).map_err(RegionError::io(doing))?;
             at += some as u64;
         }

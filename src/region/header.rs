@@ -313,3 +313,68 @@ impl SectionPage<'_> {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    impl Header<'_> {
+        /// Another first word, and checksums that are right.
+        pub(in crate::region) fn forge(self, word: u64) {
+            self.put(0, word);
+        }
+
+        pub(in crate::region) fn seal(self) {
+            self.put(CHECK, self.check());
+        }
+    }
+
+    impl SectionPage<'_> {
+        pub(in crate::region) fn seal(self) {
+            Header(self.0).put(SECTION_CHECK, self.check());
+        }
+    }
+
+    fn page() -> Vec<AtomicU64> {
+        let words: Vec<_> = (0..PAGE_WORDS).map(|_| AtomicU64::new(0)).collect();
+        Header(&words).begin(&Boot::this());
+        Header(&words).finish();
+        words
+    }
+
+    /// What another build has made, under checksums that are right.
+    #[test]
+    fn another_build_is_refused_by_what_differs() {
+        for (at, what) in [(1, "format"), (2, "layout"), (3, "hash")] {
+            let words = page();
+            let header = Header(&words);
+            header.verify().unwrap();
+            header.put(at, header.get(at) + 1);
+            header.put(CHECK, header.check());
+            match header.verify() {
+                Err(RegionError::Foreign { what: said, region, ours }) => {
+                    assert_eq!((said, region), (what, ours + 1));
+                }
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+        let words = page();
+        Header(&words).put(FINISHED, MAGIC.swap_bytes());
+        let refused = Header(&words).look().unwrap_err().to_string();
+        assert!(refused.contains("byte order"), "{refused}");
+    }
+
+    #[test]
+    fn no_two_regions_have_one_seed() {
+        let (a, b) = (page(), page());
+        assert_ne!(Header(&a).seed(), Header(&b).seed());
+        assert_ne!(Header(&a).seed()[0], Header(&a).seed()[1]);
+    }
+
+    /// Whoever changes where words are changes this number, and leaves what is in files.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn the_layout_is_pinned() {
+        assert_eq!((FORMAT, layout(), HASH), (1, 0xCEC0_F739_6346_E25C, 0x0113));
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
     table::storage::{ALIGN, Memory, Storage},
 };
 use rustix::process::{Pid, getpid, test_kill_process};
-use std::{ptr::NonNull, thread, time::Instant};
+use std::{fs, ptr::NonNull, thread, time::Instant};
 
 /// All of it.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ impl Region {
     /// New memory must be all zeroes. It needs 4 KiB and, for each limiter, 4 KiB
     /// beside [its memory](crate::KeyedBuilder::memory), all rounded up to 4 KiB; there is no more of it
     /// than `bytes`.
-    /// Who makes or changes something holds a lock that names a process by its id, so
-    /// all processes must be of one process id namespace.
+    /// Who makes or changes something holds a lock that names a process by its id and its
+    /// start, so all processes must be of one process id namespace.
     ///
     /// # Errors
     ///
@@ -88,11 +88,12 @@ impl HostMemory {
     /// Takes the lock, also from a process that is gone.
     pub(super) fn lock<'a>(&'a self, header: Header<'a>) -> Result<HostLock<'a>, RegionError> {
         let until = Instant::now() + PATIENCE;
-        let pid = u64::from(getpid().as_raw_nonzero().get().unsigned_abs());
+        let id = getpid();
+        // Ids are given to others in time, so the holder is told by when it was started, too.
+        let start = process(id).map_or(0, |(_, start)| start);
+        let mine = start << 32 | u64::from(id.as_raw_nonzero().get().unsigned_abs());
         loop {
             let seen = header.holder();
-            let number = (seen >> 32).wrapping_add(1) & u64::from(u32::MAX >> 1);
-            let mine = number << 32 | pid;
             if (seen.trailing_zeros() >= 32 || is_gone(seen)) && header.swap_holder(seen, mine) {
                 return Ok(HostLock { memory: &self.0, mine });
             }
@@ -104,11 +105,29 @@ impl HostMemory {
     }
 }
 
-/// Whether no process has the id in a lock's lower half.
+/// Whether the process that a lock names is not there, or has ended and nobody asked yet how.
 fn is_gone(holder: u64) -> bool {
-    let id = i32::try_from(holder & u64::from(u32::MAX)).ok().and_then(Pid::from_raw);
+    let Some(id) = i32::try_from(holder & u64::from(u32::MAX)).ok().and_then(Pid::from_raw) else {
+        return true;
+    };
     // One of another user cannot be signalled, and is there.
-    id.is_none_or(|id| test_kill_process(id) == Err(rustix::io::Errno::SRCH))
+    test_kill_process(id) == Err(rustix::io::Errno::SRCH)
+        || process(id).is_some_and(|(state, start)| {
+            let another = holder >> 32 != 0 && holder >> 32 != start;
+            matches!(state, 'Z' | 'X') || another
+        })
+}
+
+/// The state of a process, and when it was started: 31 bits of its clock ticks, not 0.
+/// `None` where the system does not tell.
+fn process(id: Pid) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero())).ok()?;
+    // The second field is a name in brackets, which may have anything in it.
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let start: u64 = fields.nth(18)?.parse().ok()?;
+    Some((state, (start & u64::from(u32::MAX >> 1)).max(1)))
 }
 
 /// Gives the lock back, unless it was taken.
@@ -120,7 +139,6 @@ pub(crate) struct HostLock<'a> {
 
 impl Drop for HostLock<'_> {
     fn drop(&mut self) {
-        let free = self.mine >> 32 << 32;
-        Header(self.memory.words()).swap_holder(self.mine, free);
+        Header(self.memory.words()).swap_holder(self.mine, 0);
     }
 }

@@ -8,6 +8,10 @@ mod host;
 mod sip;
 mod snapshot;
 
+#[cfg(all(test, not(loom)))]
+#[path = "../../tests/forged/mod.rs"]
+mod forged;
+
 pub use clock::RegionClock;
 pub use error::{Difference, RegionError};
 pub(crate) use sip::Sip;
@@ -54,13 +58,14 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 /// network file systems: a mapping there is not shared with other machines, and their
 /// locks may not hold.) The file is made with mode 0600, so only processes of one user
 /// have it, unless [`RegionOptions::mode`] says otherwise; whoever may write it can do
-/// with the limits what they like, so put it where no other user can put one first.
+/// with the limits what they like, so put it where no other user can put one first. A
+/// symbolic link is refused.
 ///
 /// # Processes that die
 ///
 /// A process may be killed at any instant. Nothing it was doing makes others wait for longer
-/// than some hundred looks, and the worst that remains is one key that starts afresh.
-/// Its leases end by themselves, after their time.
+/// than some hundred looks. The key that it was deciding on is as before or as after; at worst
+/// units were charged that nobody used. Its leases end by themselves, after their time.
 ///
 /// # After a restart
 ///

@@ -1,12 +1,12 @@
 //! A region as bytes, for hosts that keep state elsewhere.
 
 use super::{
-    PAGE, Region, RegionError, RegionOptions, Sip,
+    PAGE, Place, Region, RegionError, RegionOptions, Sip,
     file::LockedFile,
     header::{Found, Header},
 };
-use crate::table::storage::Storage;
-use std::path::Path;
+use crate::{sync::AtomicU64, table::storage::Storage};
+use std::{io, path::Path};
 
 const MAGIC: [u8; 8] = *b"tgsnap01";
 /// Under which the checksum is made: damage is found, forgery is not.
@@ -42,13 +42,14 @@ impl Region {
         Ok(bytes)
     }
 
-    /// Makes a region of a snapshot, in a file that must not be there yet. Time has gone
-    /// on since by what the wall clock says.
+    /// Makes a region of a snapshot, in a file in which nobody has one yet. Time has gone
+    /// on since by what the wall clock says. Killed on the way, it may be called again; but
+    /// who [opens](Self::open) the file in between makes it an empty region.
     ///
     /// # Errors
     ///
-    /// Bytes that are no snapshot, or of another format, layout or hash; a file that is
-    /// there; what the system refuses.
+    /// Bytes that are no snapshot, or of another format, layout or hash; a region that is
+    /// there, or a file of something else; what the system refuses.
     pub fn restore(path: impl AsRef<Path>, snapshot: &[u8]) -> Result<Self, RegionError> {
         Self::options().restore(path, snapshot)
     }
@@ -72,30 +73,42 @@ impl RegionOptions {
         if checksum(&snapshot[..snapshot.len() - 8]) != *check {
             return Err(wrong("its checksum is wrong"));
         }
-        let locked = LockedFile::make(path.as_ref(), self.mode)?;
-        let made = self.fill(&locked, used, body);
-        if made.is_err() {
+        let (words, _) = body.as_chunks::<8>();
+        let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        let first: Vec<_> = words.iter().take(PAGE / 8).map(word).map(AtomicU64::new).collect();
+        Header(&first).verify()?;
+        if Header(&first).used() != used {
+            return Err(wrong("it is not as long as it says"));
+        }
+        let locked = LockedFile::open_or_make(path.as_ref(), self.mode)?;
+        let filled = self.fill(&locked, used, words.iter().map(word));
+        if filled.is_err() && locked.made {
             // It is of nobody yet.
             let _ = std::fs::remove_file(path.as_ref());
         }
-        made
+        filled
     }
 
-    fn fill(&self, locked: &LockedFile, used: u64, body: &[u8]) -> Result<Region, RegionError> {
-        locked.take_space(0, used)?;
+    /// Makes a file that nobody has a region in that of a snapshot.
+    fn fill(
+        &self,
+        locked: &LockedFile,
+        used: u64,
+        words: impl Iterator<Item = u64>,
+    ) -> Result<Region, RegionError> {
+        let (first, found) = locked.first_page()?;
+        if found == Found::Region {
+            let there = io::Error::from(io::ErrorKind::AlreadyExists);
+            return Err(RegionError::io("making the region")(there));
+        }
+        // From here on it is unfinished: who is killed is followed by who begins again.
+        Header(first.words()).unfinish();
+        locked.take_space(PAGE as u64, used)?;
         let memory = locked.map(0, used)?;
         let header = Header(memory.words());
-        header.unfinish();
-        let (words, _) = body.as_chunks::<8>();
-        header.paste(words.iter().map(|word| u64::from_le_bytes(*word)));
-        header.verify()?;
-        if header.used() != used {
-            return Err(RegionError::Snapshot { what: "it is not as long as it says" });
-        }
+        header.paste(words);
         header.restart();
         header.finish();
-        let (first, found) = locked.first_page()?;
-        debug_assert_eq!(found, Found::Region);
-        Region::of(first, found, super::Place::File(locked.identity.clone()), self.boot)
+        Region::of(first, Found::Region, Place::File(locked.identity.clone()), self.boot)
     }
 }

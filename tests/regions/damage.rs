@@ -42,6 +42,26 @@ fn random_files_are_no_regions_and_stay() {
     assert!(Region::open(scratch.other("none/there")).is_err());
 }
 
+/// A link in a folder that others may write to could lead to any file of ours.
+#[test]
+fn links_are_not_followed() {
+    let scratch = Scratch::new();
+    let victim = scratch.other("victim");
+    fs::write(&victim, "").unwrap();
+    std::os::unix::fs::symlink(&victim, scratch.path()).unwrap();
+    let error = Region::open(scratch.path()).unwrap_err().to_string();
+    assert!(error.contains("symbolic link"), "{error}");
+    assert_eq!(fs::metadata(&victim).unwrap().len(), 0);
+    // Nor where a region was.
+    fs::remove_file(scratch.path()).unwrap();
+    let region = Region::open(scratch.path()).unwrap();
+    let other = Region::open(&victim).unwrap();
+    fs::remove_file(scratch.path()).unwrap();
+    std::os::unix::fs::symlink(&victim, scratch.path()).unwrap();
+    assert!(matches!(region.names().unwrap_err(), RegionError::Gone { .. }));
+    assert!(other.names().is_ok());
+}
+
 #[test]
 fn a_creator_that_died_is_followed() {
     for len in [0_usize, 10, 4096] {

@@ -75,4 +75,15 @@ fn a_lock_whose_holder_died_is_taken() {
     file.write_all_at(&(5 << 32 | dead).to_ne_bytes(), 32 * 8).unwrap();
     assert_eq!(region.names().unwrap(), ["api"]);
     assert!(zone(&scratch.path()).is_ok());
+    // It has ended, and nobody asked how: it keeps its id.
+    let mut child = start("zone", &scratch.path(), "");
+    let _ = std::io::Read::read_to_end(child.stdout.as_mut().unwrap(), &mut Vec::new());
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    file.write_all_at(&u64::from(child.id()).to_ne_bytes(), 32 * 8).unwrap();
+    assert_eq!(region.names().unwrap(), ["api"]);
+    child.wait().unwrap();
+    // Its id is another's by now, here this very process's.
+    let ours = u64::from(std::process::id());
+    file.write_all_at(&(5 << 32 | ours).to_ne_bytes(), 32 * 8).unwrap();
+    assert_eq!(region.names().unwrap(), ["api"]);
 }

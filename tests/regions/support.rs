@@ -61,8 +61,16 @@ pub(crate) fn result(child: Child) -> String {
     line.unwrap_or_else(|| panic!("no result: {text}")).to_owned()
 }
 
+fn told(variable: &str) -> Option<u64> {
+    env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
 /// How long tests that kill go on.
 pub(crate) fn seconds(usually: u64) -> Duration {
-    let told = env::var("TOLLGATE_REGION_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(told.unwrap_or(usually))
+    Duration::from_secs(told("TOLLGATE_REGION_SECONDS").unwrap_or(usually))
+}
+
+/// How many processes are killed at least.
+pub(crate) fn kills(usually: u64) -> u64 {
+    told("TOLLGATE_REGION_KILLS").unwrap_or(usually)
 }

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-use tollgate::{KeyedLimiter, Quota, Region, SlidingLog};
+use tollgate::{Clock, KeyedLimiter, Quota, Region, SlidingLog};
 
 pub(crate) fn per_hour(n: u64) -> Quota {
     Quota::n_per_hour(n).unwrap()
@@ -60,12 +60,8 @@ fn worker() {
             let left = limiter.check("everybody").remaining();
             println!("result {left} {}", region.names().unwrap().len());
         }
-        "work" => {
-            // All operations on some keys, until killed or told to stop.
-            let region = Region::open(&path).unwrap();
-            let seed: u64 = argument.parse().unwrap();
-            crate::killed::work(&region, seed);
-        }
+        "time" => println!("result {}", Region::open(&path).unwrap().clock().now().as_u64()),
+        "killer" => println!("result {}", crate::killed::killer(&path)),
         "hold" => {
             let region = Region::open(&path).unwrap();
             let limiter = gcra(&region, "gcra", 10);
