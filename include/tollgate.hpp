@@ -137,8 +137,8 @@ public:
     // Of a snapshot, in the file of that name, which must not be there yet.
     static result<region> restore(std::string_view name, std::string_view snapshot) noexcept {
         tollgate_region *handle = nullptr;
-        const std::int32_t code = tollgate_region_restore(name.data(), name.size(),
-                                                          snapshot.data(), snapshot.size(), &handle);
+        const std::int32_t code = tollgate_region_restore(
+            name.data(), name.size(), snapshot.data(), snapshot.size(), &handle);
         return made(code, handle);
     }
     tollgate_region *get() const noexcept { return handle_.get(); }

@@ -199,7 +199,8 @@ static void regions() {
         auto same = tollgate::policy::from_file(STARTER, &in);
         auto verdict = tollgate::verdict::make();
         CHECK(policy && same && verdict);
-        const tollgate_attribute from[] = {tollgate::attribute(policy->attribute("ip"), "192.0.2.1")};
+        const auto ip = policy->attribute("ip");
+        const tollgate_attribute from[] = {tollgate::attribute(ip, "192.0.2.1")};
         const auto request = tollgate::request("POST", "/login", from, 1);
         for (int nth = 0; nth < 5; nth++)
             CHECK(verdict->check(nth % 2 == 0 ? *policy : *same, request).allowed());
@@ -219,7 +220,8 @@ static void regions() {
             CHECK(!tollgate::region::restore(copy, *snapshot));
         }
         (*snapshot)[snapshot->size() / 2] ^= 1;
-        CHECK(tollgate::region::restore(damaged, *snapshot).error().code() == TOLLGATE_ERROR_REGION);
+        const auto broken = tollgate::region::restore(damaged, *snapshot);
+        CHECK(broken.error().code() == TOLLGATE_ERROR_REGION);
         auto moved = std::move(*region);
         CHECK(moved.size() > empty && region->size() == 0 && !region->snapshot());
     }

@@ -42,13 +42,12 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", uint8(o))
 }
 
+// outcome is that of a code which is no error.
 func outcome(code C.int32_t) Outcome {
-	switch {
-	case code < 0:
-		return Failed
-	case code == C.TOLLGATE_ALLOWED:
+	switch code {
+	case C.TOLLGATE_ALLOWED:
 		return Allowed
-	case code == C.TOLLGATE_LATER:
+	case C.TOLLGATE_LATER:
 		return Later
 	}
 	// What later versions say beyond these does not pass either.

@@ -14,3 +14,7 @@ import "sync/atomic"
 
 // live counts handles that were not freed, for tests.
 var live atomic.Int64
+
+// alone makes a handle too large to be put together with other objects by the allocator,
+// for then it would end with the last of them.
+type alone [16]byte

@@ -73,16 +73,21 @@ func TestWhatIsWrongIsAnError(t *testing.T) {
 	fails(t, err, tollgate.ErrRegion)
 }
 
-// Reasons are kept for each thread by the library: none may reach another goroutine.
+// Reasons are kept for each thread by the library: none may reach another goroutine. Texts
+// that take a while to read, so that goroutines come back on other threads.
 func TestReasonsAreOnesOwn(t *testing.T) {
+	var limits strings.Builder
+	for nth := range 500 {
+		fmt.Fprintf(&limits, "[[limit]]\nname = 'limit %d'\nkey = []\nquota = '1/s'\n", nth)
+	}
 	var all sync.WaitGroup
-	for nth := range 32 {
+	for nth := range 16 {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			mine := fmt.Sprintf("policy-%d.toml", nth)
-			for range 50 {
-				_, err := tollgate.LoadPolicy("/nonexistent/" + mine)
+			mine := fmt.Sprintf("reason-%d.", nth)
+			for range 5 {
+				_, err := tollgate.NewPolicy(limits.String() + "[[limit]]\nquota = '" + mine + "'\n")
 				if err == nil || !strings.Contains(err.Error(), mine) {
 					t.Errorf("the reason for %s is %v", mine, err)
 				}

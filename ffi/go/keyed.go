@@ -22,7 +22,6 @@ package tollgate
 import "C"
 
 import (
-	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -342,6 +341,3 @@ func check(code C.int32_t) error {
 	}
 	return nil
 }
-
-// anyWait is longer than any that a limiter allows.
-const anyWait time.Duration = math.MaxInt64

@@ -84,7 +84,8 @@ func newPolicy(text string, isFile C.int, options []Option) (*Policy, error) {
 
 // Reload replaces the policy by one of another text, from the next check on. Limits and
 // penalties that are called the same keep their keys. After an error the present policy
-// stays. Errors: [ErrPolicy], [ErrClosed].
+// stays. A request that is being told at that instant may lack an attribute that only the
+// new text names. Errors: [ErrPolicy], [ErrClosed].
 func (p *Policy) Reload(text string) error {
 	return p.replace(func(h *policyHandle) C.int32_t {
 		return C.tollgate_policy_reload_text(h.c, chars(text), C.size_t(len(text)))

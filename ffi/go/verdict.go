@@ -50,14 +50,17 @@ type Verdict struct {
 }
 
 // A verdictHandle is the library's place for what a policy says, used again and again.
-type verdictHandle struct{ c *C.tollgate_verdict }
+type verdictHandle struct {
+	c *C.tollgate_verdict
+	_ alone
+}
 
 func newVerdict() any {
 	var c *C.tollgate_verdict
 	if C.tollgate_verdict_new(&c) != C.TOLLGATE_OK {
 		return nil
 	}
-	h := &verdictHandle{c}
+	h := &verdictHandle{c: c}
 	live.Add(1)
 	runtime.AddCleanup(h, func(c *C.tollgate_verdict) {
 		C.tollgate_verdict_free(c)

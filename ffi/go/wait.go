@@ -21,7 +21,7 @@ func (k *Keyed) WaitN(ctx context.Context, key string, n uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	longest := anyWait
+	longest := Forever
 	if deadline, ok := ctx.Deadline(); ok {
 		longest = time.Until(deadline)
 	}

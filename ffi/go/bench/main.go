@@ -179,7 +179,7 @@ func main() {
 	}
 }
 
-func run(name string, count, goroutines, rounds int, about time.Duration, make func([]string) []contender) {
+func run(name string, count, goroutines, rounds int, about time.Duration, contend func([]string) []contender) {
 	random := rand.New(rand.NewPCG(1, uint64(count)))
 	var keys []string
 	var order []int32
@@ -188,7 +188,7 @@ func run(name string, count, goroutines, rounds int, about time.Duration, make f
 		order = append(order, int32(nth))
 	}
 	random.Shuffle(count, func(a, b int) { order[a], order[b] = order[b], order[a] })
-	contenders := make(keys)
+	contenders := contend(keys)
 	for _, c := range contenders {
 		for nth := range count {
 			c.decide(nth)
