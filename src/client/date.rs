@@ -1,28 +1,19 @@
 //! HTTP dates, in the three forms that RFC 9110 (5.6.7) has recipients accept.
 
-use jiff::{
-    Timestamp,
-    fmt::{rfc2822, strtime},
-    tz::TimeZone,
-};
+use jiff::{civil, fmt::strtime};
 use std::time::Duration;
 
-/// The two obsolete forms, of RFC 850 and of C's `asctime`.
-const OBSOLETE: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+/// The one in use, and the obsolete ones of RFC 850 and of C's `asctime`. All are GMT.
+const FORMS: [&str; 3] =
+    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-static PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
+const EPOCH: civil::DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Time since 1970; zero for dates before.
 pub(super) fn parse(text: &str) -> Option<Duration> {
-    // `Sun, 06 Nov 1994 08:49:37 GMT`, and what mail allows beside it.
-    let stamp = PARSER.parse_timestamp(text).ok().or_else(|| obsolete(text))?;
-    Some(Duration::try_from(stamp.as_duration()).unwrap_or_default())
-}
-
-fn obsolete(text: &str) -> Option<Timestamp> {
-    OBSOLETE.iter().find_map(|format| {
-        let date = strtime::parse(format, text).ok()?.to_datetime().ok()?;
-        Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    FORMS.iter().find_map(|form| {
+        let date = strtime::parse(form, text).ok()?.to_datetime().ok()?;
+        Some(Duration::try_from(date.duration_since(EPOCH)).unwrap_or_default())
     })
 }
 

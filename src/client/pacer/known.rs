@@ -74,6 +74,8 @@ struct Bound {
     left: u64,
     until: Nanos,
     limit: Option<u64>,
+    /// The longest reset that was told: as much as is known of the window.
+    window: Duration,
     /// The answers that told fewer left than all later ones, oldest first.
     seen: VecDeque<(u64, u64)>,
 }
@@ -94,7 +96,9 @@ pub(super) struct Answered {
     pub(super) before: u64,
     /// The last answer before any call that is in flight started.
     pub(super) oldest: u64,
-    pub(super) flying: u64,
+    /// Calls that are in flight, or were lost while this one was: which the server may yet
+    /// have counted after it.
+    pub(super) uncounted: u64,
     pub(super) now: Nanos,
     /// The most that a wait may be, and what is added to it.
     pub(super) longest: Duration,
@@ -163,9 +167,12 @@ impl Known {
                 let nanos = u64::try_from(log.period.as_nanos()).unwrap_or(u64::MAX);
                 Duration::from_nanos(nanos.div_ceil(log.n))
             }
+            // Over what there is until the reset; but no slower than a window's worth in a
+            // window, for there are resets that move ahead with each call.
             (_, Some(told)) => {
-                let calls = u32::try_from(told.left.saturating_add(1)).unwrap_or(u32::MAX);
-                told.until.since(now) / calls
+                let left = told.until.since(now) / at_least_one(told.left.saturating_add(1));
+                let pace = told.window / at_least_one(told.limit.unwrap_or(1));
+                left.min(pace)
             }
             (_, None) => Duration::ZERO,
         }
@@ -178,8 +185,18 @@ impl Known {
         }
     }
 
+    /// A call ended without an answer: it may have taken the last unit.
+    pub(super) fn lost(&mut self, now: Nanos) {
+        self.record(now);
+        if let Some(told) = self.told.as_mut().filter(|told| told.left == 0 && told.until <= now) {
+            told.until = now.after(told.window);
+        }
+    }
+
     pub(super) fn learn(&mut self, told: &Told, of: &Answered) {
-        if let (Some(n), Some(window)) = (told.limit.filter(|n| *n > 0), told.window) {
+        // A longer window is hearsay that would hold us for too long.
+        let window = told.window.filter(|window| *window <= of.longest);
+        if let (Some(n), Some(window)) = (told.limit.filter(|n| *n > 0), window) {
             let same = |log: &Log| {
                 let new = Log::new(n, window);
                 (log.n, log.period) == (new.n, new.period)
@@ -191,7 +208,8 @@ impl Known {
             }
         }
         let (Some(remaining), Some(reset)) = (told.remaining, told.reset) else { return };
-        let mut seen = self.told.take().map(|told| told.seen).unwrap_or_default();
+        let (window, mut seen) =
+            self.told.take().map(|told| (told.window, told.seen)).unwrap_or_default();
         while seen.back().is_some_and(|(_, least)| *least >= remaining) {
             seen.pop_back();
         }
@@ -205,9 +223,10 @@ impl Known {
         }
         let wait = reset.saturating_add(of.more).min(of.longest);
         self.told = Some(Bound {
-            left: least.saturating_sub(of.flying),
+            left: least.saturating_sub(of.uncounted),
             until: of.now.after(wait),
             limit: told.limit,
+            window: window.max(reset.min(of.longest)),
             seen,
         });
     }
@@ -218,4 +237,8 @@ impl Known {
             told.until = at;
         }
     }
+}
+
+fn at_least_one(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX).max(1)
 }

@@ -8,10 +8,13 @@ use crate::{
     client::{Advice, Jitter, Retry},
     time::Nanos,
 };
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 /// Limits by name, those that were configured aside.
 const MOST_KNOWN: usize = 8;
+
+/// Calls without an answer that are remembered while another one is in flight.
+const MOST_LOST: usize = 1024;
 
 /// Whether a call may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     id: u64,
-    /// How many answers there were when it started.
+    /// How many calls had ended when it started, with an answer or without.
     answers: u64,
 }
 
@@ -37,6 +40,8 @@ pub(super) struct State {
     flying: Vec<Ticket>,
     started: u64,
     answers: u64,
+    /// Calls that ended without an answer, by how many answers there were.
+    lost: VecDeque<u64>,
     /// So many may fly for now: it shrinks to one where nothing is known, or after a denial.
     window: usize,
     /// Since a denial, until an answer that is none.
@@ -57,6 +62,7 @@ impl State {
             flying: Vec::new(),
             started: 0,
             answers: 0,
+            lost: VecDeque::new(),
             held_until: Nanos::ZERO,
             next_start: Nanos::ZERO,
             jitter,
@@ -109,8 +115,14 @@ impl State {
 
     /// A call ended without an answer: it may have been counted.
     pub(super) fn lost(&mut self, ticket: Ticket, now: Nanos) {
-        if self.land(ticket) {
-            self.known.iter_mut().for_each(|known| known.record(now));
+        if !self.land(ticket) {
+            return;
+        }
+        self.known.iter_mut().for_each(|known| known.lost(now));
+        self.answers += 1;
+        self.lost.push_back(self.answers);
+        if self.lost.len() > MOST_LOST {
+            self.lost.pop_front();
         }
     }
 
@@ -150,7 +162,10 @@ impl State {
     }
 
     fn learn(&mut self, settings: &Settings, ticket: Ticket, advice: &Advice, now: Nanos) {
-        let oldest = self.flying.iter().map(|other| other.answers).min();
+        let oldest = self.flying.iter().map(|other| other.answers).min().unwrap_or(self.answers);
+        let lost = self.lost.iter().filter(|number| **number > ticket.answers).count();
+        let uncounted = self.count() + lost as u64;
+        self.lost.retain(|number| *number > oldest);
         for told in advice.limits() {
             let at = match self.known.iter().position(|known| *known.name == told.name) {
                 Some(at) => at,
@@ -165,8 +180,8 @@ impl State {
             let of = Answered {
                 number: self.answers,
                 before: ticket.answers,
-                oldest: oldest.unwrap_or(self.answers),
-                flying: self.count(),
+                oldest,
+                uncounted,
                 now,
                 longest: settings.longest_wait,
                 more,
