@@ -53,6 +53,16 @@ impl Done {
         self.passed.last().copied().unwrap_or_default()
     }
 
+    /// The time between one request and the next.
+    pub(super) fn gaps(&self) -> Vec<Duration> {
+        self.sent.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
+    }
+
+    /// The same in whole seconds.
+    pub(super) fn gaps_in_secs(&self) -> Vec<u64> {
+        self.gaps().iter().map(Duration::as_secs).collect()
+    }
+
     /// Its time by the least that `n` in any `period` allow for so many units, by name.
     pub(super) fn ratio(&self, what: &str, n: usize, period: Duration) -> f64 {
         let windows = u32::try_from((self.passed.len() - 1) / n).unwrap();
