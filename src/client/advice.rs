@@ -16,6 +16,16 @@ const MOST_BYTES: usize = 4096;
 const MOST_LIMITS: usize = 8;
 
 /// What is known of one limit from one answer. Spans count from when it came.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tollgate::client::Advice;
+///
+/// let fields = [("X-RateLimit-Limit", "60"), ("X-RateLimit-Remaining", "3")];
+/// let advice = Advice::read(fields, SystemTime::now());
+/// let low = |told: &tollgate::client::Told| told.remaining < told.limit.map(|limit| limit / 10);
+/// assert!(advice.limits().iter().any(low));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told {

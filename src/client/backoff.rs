@@ -135,6 +135,15 @@ pub(super) fn share_of_one(share: f64) -> f64 {
 }
 
 /// What is to become of a call, given its answer.
+///
+/// ```
+/// use tollgate::client::{Advice, Backoff, Jitter, Next, Retry};
+///
+/// let mut retry = Retry::new(Backoff::default(), Jitter::random());
+/// let now = tollgate::Nanos::ZERO;
+/// assert_eq!(retry.next(200, &Advice::default(), now), Next::Done);
+/// assert!(matches!(retry.next(429, &Advice::default(), now), Next::Wait(_)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
@@ -147,6 +156,14 @@ pub enum Next {
 }
 
 /// Why a call is not tried again.
+///
+/// ```
+/// use tollgate::client::{Advice, Backoff, GiveUp, Jitter, Next, Retry};
+///
+/// let mut retry = Retry::new(Backoff::default().tries(1), Jitter::random());
+/// let next = retry.next(429, &Advice::default(), tollgate::Nanos::ZERO);
+/// assert_eq!(next, Next::GiveUp(GiveUp::Tries));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GiveUp {

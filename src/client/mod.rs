@@ -4,18 +4,14 @@
 //! *wait* so long, or *give up*. Nothing is sent by it.
 //!
 //! ```
-//! use std::{thread::sleep, time::{Duration, SystemTime}};
-//! use tollgate::client::{Answered, Pacer, Step};
+//! use std::time::SystemTime;
+//! use tollgate::client::{Answered, Pacer};
 //!
 //! # fn send() -> (u16, Vec<(String, String)>) { (200, vec![]) }
-//! let pacer = Pacer::builder().quota("10/s".parse()?).slow_below(0.1).build(); // one for all threads
+//! let pacer = Pacer::builder().quota("10/s".parse()?).build(); // one for all threads
 //! let mut call = pacer.call();
 //! let answer = loop {
-//!     match call.step() {
-//!         Step::Go => {}
-//!         Step::Wait(time) => { sleep(time); continue }
-//!         Step::Busy => { pacer.wait_for_an_end(Duration::from_secs(1)); continue }
-//!     }
+//!     call.block(); // sleeps until it may go; `step` says how long instead
 //!     let (status, fields) = send(); // by whatever client there is
 //!     if call.answered(status, fields, SystemTime::now()) != Answered::Again { break status }
 //! };

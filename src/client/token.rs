@@ -11,6 +11,26 @@ const EARLY: Duration = Duration::from_secs(300);
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What a caller that needs a token is to do.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::client::{Access, TokenHolder};
+///
+/// # fn log_in() -> Option<(String, u64)> { Some(("a token".to_owned(), 3600)) }
+/// let tokens = TokenHolder::new();
+/// let token = match tokens.ask() {
+///     Access::Use(token) => Some(token),
+///     Access::Renew(renewal) => match log_in() {
+///         Some((token, secs)) => {
+///             renewal.done(token.clone(), Duration::from_secs(secs));
+///             Some(token)
+///         }
+///         None => { renewal.failed(Duration::from_secs(60)); None }
+///     },
+///     Access::Wait(_) => None, // ask again later
+/// };
+/// assert_eq!(token.as_deref(), Some("a token"));
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub enum Access<T, C: Clock = MonotonicClock> {

@@ -27,7 +27,7 @@ fn no_more_are_in_flight_than_may_be_and_all_get_through() {
                         match call.step() {
                             Step::Go => break,
                             Step::Wait(wait) => thread::sleep(wait),
-                            Step::Busy => _ = pacer.wait_for_an_end(PATIENCE),
+                            Step::Busy => assert!(call.wait_for_an_end(PATIENCE)),
                         }
                         assert!(begun.elapsed() < PATIENCE, "it hangs");
                     }
@@ -63,13 +63,7 @@ fn threads_that_share_a_pacer_keep_its_quota() {
             threads.spawn(|| {
                 for _ in 0..15 {
                     let mut call = pacer.call();
-                    loop {
-                        match call.step() {
-                            Step::Go => break,
-                            Step::Wait(wait) => thread::sleep(wait),
-                            Step::Busy => _ = pacer.wait_for_an_end(PATIENCE),
-                        }
-                    }
+                    call.block();
                     *denied.lock().unwrap() += u32::from(server.check().is_denied());
                     let _ = call.answered(200, [("", ""); 0], SystemTime::now());
                 }
@@ -83,9 +77,16 @@ fn threads_that_share_a_pacer_keep_its_quota() {
 fn whoever_waits_for_an_end_that_never_comes_waits_no_longer_than_it_wants() {
     let pacer = Pacer::new();
     let begun = Instant::now();
-    assert!(pacer.wait_for_an_end(PATIENCE), "nobody is in flight");
     let mut call = pacer.call();
-    assert_eq!(call.step(), Step::Go);
-    assert!(!pacer.wait_for_an_end(Duration::from_millis(20)));
+    let mut other = pacer.call();
+    assert!(other.wait_for_an_end(PATIENCE), "nobody is in flight");
+    assert_eq!((call.step(), other.step()), (Step::Go, Step::Busy));
+    assert!(!other.wait_for_an_end(Duration::from_millis(20)));
     assert!(begun.elapsed() >= Duration::from_millis(20) && begun.elapsed() < PATIENCE);
+    // One that ended between the answer and the wait is not missed.
+    let pacer = Pacer::builder().in_flight(2).quota("9/s".parse().unwrap()).build();
+    let [mut a, mut b, mut c] = [(); 3].map(|()| pacer.call());
+    assert_eq!((a.step(), b.step(), c.step()), (Step::Go, Step::Go, Step::Busy));
+    drop(a);
+    assert!(c.wait_for_an_end(PATIENCE));
 }

@@ -6,11 +6,23 @@ use crate::{
     time::{Clock, MonotonicClock, Nanos},
 };
 use std::{
-    fmt,
+    fmt, thread,
     time::{Duration, SystemTime},
 };
 
 /// What a caller is to do now.
+///
+/// ```
+/// use std::{thread::sleep, time::Duration};
+/// use tollgate::client::{Pacer, Step};
+///
+/// let mut call = Pacer::new().call();
+/// match call.step() {
+///     Step::Go => { /* send it, and tell `answered` */ }
+///     Step::Wait(time) => sleep(time),
+///     Step::Busy => _ = call.wait_for_an_end(Duration::from_secs(1)),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
@@ -19,11 +31,24 @@ pub enum Step {
     /// Ask again after this time, which is never zero.
     Wait(Duration),
     /// As many calls are in flight as may be: ask again when one has ended
-    /// ([`Pacer::wait_for_an_end`]).
+    /// ([`Call::wait_for_an_end`]).
     Busy,
 }
 
 /// What became of a call, by its answer.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tollgate::client::{Answered, Backoff, GiveUp, Pacer, Step};
+///
+/// let pacer = Pacer::builder().backoff(Backoff::doubling().total(Duration::from_secs(30))).build();
+/// let mut call = pacer.call();
+/// assert_eq!(call.step(), Step::Go);
+/// assert_eq!(call.answered(429, [("Retry-After", "20")], SystemTime::now()), Answered::Again);
+/// assert!(matches!(call.step(), Step::Wait(_)));
+/// let answered = call.answered(429, [("Retry-After", "3600")], SystemTime::now());
+/// assert_eq!(answered, Answered::GiveUp(GiveUp::Total(Duration::from_secs(3600))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Answered {
@@ -40,18 +65,14 @@ pub enum Answered {
 /// Dropped while it is in flight it ends as one that may have been counted.
 ///
 /// ```
-/// use std::{thread, time::{Duration, SystemTime}};
-/// use tollgate::client::{Answered, Call, Pacer, Step};
+/// use std::time::SystemTime;
+/// use tollgate::client::{Answered, Pacer};
 ///
 /// /// Sends until there is an answer that is not "later", or it is not worth it any more.
 /// fn polite(pacer: &Pacer, send: impl Fn() -> (u16, Vec<(String, String)>)) -> u16 {
 ///     let mut call = pacer.call();
 ///     loop {
-///         match call.step() {
-///             Step::Go => {}
-///             Step::Wait(time) => { thread::sleep(time); continue }
-///             Step::Busy => { pacer.wait_for_an_end(Duration::from_secs(1)); continue }
-///         }
+///         call.block(); // or step by step, in a runtime of one's own
 ///         let (status, fields) = send();
 ///         if call.answered(status, fields, SystemTime::now()) != Answered::Again {
 ///             return status;
@@ -64,6 +85,8 @@ pub struct Call<C: Clock = MonotonicClock> {
     pacer: Pacer<C>,
     retry: Retry,
     ticket: Option<Ticket>,
+    /// How many calls had ended when this one was told that the pacer is busy.
+    ends: u64,
     /// After a denial.
     not_before: Nanos,
 }
@@ -71,7 +94,7 @@ pub struct Call<C: Clock = MonotonicClock> {
 impl<C: Clock> Call<C> {
     pub(super) fn new(pacer: Pacer<C>, jitter: Jitter) -> Self {
         let retry = Retry::new(pacer.settings().backoff.clone(), jitter);
-        Self { pacer, retry, ticket: None, not_before: Nanos::ZERO }
+        Self { pacer, retry, ticket: None, ends: 0, not_before: Nanos::ZERO }
     }
 
     /// Whether to send now. A try that is still in flight ends here, without an answer.
@@ -91,7 +114,52 @@ impl<C: Clock> Call<C> {
                 Step::Go
             }
             Ask::Wait(wait) => Step::Wait(wait),
-            Ask::Busy => Step::Busy,
+            Ask::Busy(ends) => {
+                self.ends = ends;
+                Step::Busy
+            }
+        }
+    }
+
+    /// Blocks this thread until some call has ended since [`Step::Busy`] was said, at most
+    /// so long. Whether one has; if none is in flight, at once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::client::{Pacer, Step};
+    ///
+    /// let pacer = Pacer::builder().in_flight(1).build();
+    /// let mut first = pacer.call();
+    /// let mut second = pacer.call();
+    /// assert_eq!((first.step(), second.step()), (Step::Go, Step::Busy));
+    /// std::thread::scope(|threads| {
+    ///     threads.spawn(move || drop(first)); // its request ended, without an answer
+    ///     assert!(second.wait_for_an_end(Duration::from_secs(5)));
+    /// });
+    /// assert_eq!(second.step(), Step::Go);
+    /// ```
+    pub fn wait_for_an_end(&self, at_most: Duration) -> bool {
+        self.pacer.wait_for_an_end(self.ends, at_most)
+    }
+
+    /// Blocks this thread until the call is to be sent, by a clock that goes by itself.
+    ///
+    /// ```
+    /// use tollgate::client::Pacer;
+    ///
+    /// let pacer = Pacer::builder().quota("100/s".parse()?).build();
+    /// let mut call = pacer.call();
+    /// call.block();
+    /// assert_eq!(pacer.in_flight(), 1);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn block(&mut self) {
+        loop {
+            match self.step() {
+                Step::Go => return,
+                Step::Wait(wait) => thread::sleep(wait),
+                Step::Busy => _ = self.wait_for_an_end(Duration::MAX),
+            }
         }
     }
 

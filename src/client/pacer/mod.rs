@@ -134,31 +134,19 @@ impl<C: Clock> Pacer<C> {
         self.shared.state.lock().flying()
     }
 
-    /// Blocks this thread until a call ends, at most so long: after [`Step::Busy`]. Whether
-    /// one ended; if none is in flight, at once.
-    ///
-    /// ```
-    /// use std::time::{Duration, SystemTime};
-    /// use tollgate::client::{Pacer, Step};
-    ///
-    /// let pacer = Pacer::builder().in_flight(1).build();
-    /// let mut first = pacer.call();
-    /// let mut second = pacer.call();
-    /// assert_eq!((first.step(), second.step()), (Step::Go, Step::Busy));
-    /// std::thread::scope(|threads| {
-    ///     threads.spawn(move || drop(first)); // its request ended, without an answer
-    ///     while second.step() == Step::Busy {
-    ///         pacer.wait_for_an_end(Duration::from_secs(5));
-    ///     }
-    /// });
-    /// ```
-    pub fn wait_for_an_end(&self, at_most: Duration) -> bool {
-        let Some(deadline) = Instant::now().checked_add(at_most) else { return false };
+    /// Blocks until more calls than `before` have ended, or none is in flight.
+    fn wait_for_an_end(&self, before: u64, at_most: Duration) -> bool {
+        let deadline = Instant::now().checked_add(at_most);
         let mut state = self.shared.state.lock();
-        let before = state.ends();
         while state.flying() > 0 && state.ends() == before {
-            if self.shared.ended.wait_until(&mut state, deadline).timed_out() {
-                return false;
+            match deadline {
+                // A time that cannot be named never comes.
+                None => self.shared.ended.wait(&mut state),
+                Some(deadline) => {
+                    if self.shared.ended.wait_until(&mut state, deadline).timed_out() {
+                        return false;
+                    }
+                }
             }
         }
         true
@@ -193,6 +181,15 @@ impl<C> fmt::Debug for Pacer<C> {
 }
 
 /// What a [`Pacer`] is to know; from [`Pacer::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::client::Pacer;
+///
+/// // An API that tells of its limits, and callers that spread what is left of the last fifth.
+/// let builder = Pacer::builder().slow_below(0.2).longest_wait(Duration::from_secs(600));
+/// assert_eq!(builder.build().in_flight(), 0);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PacerBuilder<C = MonotonicClock> {
@@ -217,14 +214,15 @@ impl<C: Clock> PacerBuilder<C> {
     }
 
     /// Calls are spread over the window once less than this share of a limit is left, from
-    /// 0 (never, unless given) to 1 (always). What is no number is 0.
+    /// 0 (never, unless given) to 1 (always). What is no number is 0. It leaves room for
+    /// others who share the limit, and costs at most that share of each window.
     pub fn slow_below(mut self, share: f64) -> Self {
         self.settings.slow_below = share_of_one(share);
         self
     }
 
-    /// No call is made to wait longer than this for what an answer told, an hour unless given: then one tries. At
-    /// least a millisecond.
+    /// No call is made to wait longer than this for what an answer told, an hour unless
+    /// given: then one tries. At least a millisecond.
     pub fn longest_wait(mut self, longest: Duration) -> Self {
         self.settings.longest_wait = longest.max(SHORTEST_WAIT);
         self

@@ -22,7 +22,8 @@ pub(super) enum Ask {
     /// It has started; its ticket.
     Go(Ticket),
     Wait(Duration),
-    Busy,
+    /// So many calls had ended.
+    Busy(u64),
 }
 
 /// One call in flight.
@@ -98,7 +99,7 @@ impl State {
             return Ask::Wait(from.since(now).min(settings.longest_wait));
         }
         if busy {
-            return Ask::Busy;
+            return Ask::Busy(self.ends());
         }
         self.started += 1;
         let ticket = Ticket { id: self.started, answers: self.answers };
