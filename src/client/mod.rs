@@ -60,5 +60,7 @@ pub use middleware::Polite;
 pub use pacer::{Answered, Call, Pacer, PacerBuilder, Step};
 pub use token::{Access, Renewal, TokenHolder};
 
-#[doc = include_str!("design.md")]
-pub mod design {}
+pub mod design {
+    // Inside, so that its links are looked for from here.
+    #![doc = include_str!("design.md")]
+}

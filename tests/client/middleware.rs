@@ -153,7 +153,10 @@ async fn a_task_that_is_cancelled_holds_nobody_up() {
     let second = tokio::spawn(async move { second.get("http://localhost/").send().await });
     tokio::time::sleep(Duration::from_millis(10)).await;
     first.abort();
+    let begun = Instant::now();
     let answer = tokio::time::timeout(Duration::from_secs(5), second).await.unwrap();
     assert_eq!(answer.unwrap().unwrap().status(), 200);
+    // It was told of the end at once.
+    assert!(begun.elapsed() < Duration::from_millis(110), "{:?}", begun.elapsed());
     assert_eq!(denied(&server), 0);
 }
