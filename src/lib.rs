@@ -119,10 +119,13 @@
 //! * `headers`: decisions as HTTP header fields and bodies ([`headers`]).
 //! * `policy`: limits written as a file ([`policy`]).
 //! * `shared`: limiters in memory that processes share (Unix).
+//! * `client`: the caller's side of a 429 ([`client`]); `reqwest-middleware` has it for reqwest.
 //! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;
+#[cfg(feature = "client")]
+pub mod client;
 mod decision;
 #[cfg(feature = "headers")]
 pub mod headers;

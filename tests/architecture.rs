@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What each room may name of the crate.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("sync", &[]),
     ("time", &["sync"]),
     ("quota", &["time"]),
@@ -33,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
             "headers",
         ],
     ),
+    ("client", &["time", "quota"]),
     ("design", &[]),
     ("coming_from_governor", &[]),
 ];

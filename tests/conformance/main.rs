@@ -3,6 +3,8 @@
 //! simulated time. `manifest/` says which test shows which sentence.
 #![cfg(all(feature = "policy", not(loom)))]
 
+#[cfg(feature = "client")]
+mod client;
 mod doc000;
 mod doc001;
 mod doc002;

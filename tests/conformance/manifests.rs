@@ -1,5 +1,5 @@
 //! The manifests: what each unit of a document says, in our words, and which
-//! test shows it, or why none does.
+//! test shows it (`tests`: of the limits, `client`: of those who call), or why none does.
 //!
 //! A document is cut into units by [`units`]. A manifest names them by number,
 //! one by one or as a run (`[23, 27]`: a block of code), and by the hash of
@@ -14,13 +14,34 @@
 use serde::Deserialize;
 use std::{collections::BTreeSet, env, fs, ops::RangeInclusive, path::PathBuf};
 
-/// A document's number, its manifest, and the suite that shows it.
-const DOCUMENTS: [(&str, &str, &str); 5] = [
-    ("000", include_str!("manifest/000.toml"), include_str!("doc000.rs")),
-    ("001", include_str!("manifest/001.toml"), include_str!("doc001.rs")),
-    ("002", include_str!("manifest/002.toml"), include_str!("doc002.rs")),
-    ("003", include_str!("manifest/003.toml"), include_str!("doc003.rs")),
-    ("004", include_str!("manifest/004.toml"), include_str!("doc004.rs")),
+/// A document's number, its manifest, and the suites that show it: of the limits, and of
+/// those who call.
+const DOCUMENTS: [(&str, &str, [&str; 2]); 5] = [
+    (
+        "000",
+        include_str!("manifest/000.toml"),
+        [include_str!("doc000.rs"), include_str!("client/doc000.rs")],
+    ),
+    (
+        "001",
+        include_str!("manifest/001.toml"),
+        [include_str!("doc001.rs"), include_str!("client/doc001.rs")],
+    ),
+    (
+        "002",
+        include_str!("manifest/002.toml"),
+        [include_str!("doc002.rs"), include_str!("client/doc002.rs")],
+    ),
+    (
+        "003",
+        include_str!("manifest/003.toml"),
+        [include_str!("doc003.rs"), include_str!("client/doc003.rs")],
+    ),
+    (
+        "004",
+        include_str!("manifest/004.toml"),
+        [include_str!("doc004.rs"), include_str!("client/doc004.rs")],
+    ),
 ];
 
 #[derive(Deserialize)]
@@ -45,7 +66,7 @@ struct Unit {
     #[serde(default)]
     tests: Vec<String>,
     #[serde(default)]
-    client: bool,
+    client: Vec<String>,
     no_promise: Option<String>,
 }
 
@@ -130,20 +151,23 @@ fn units_are_sentences_and_rows() {
 
 #[test]
 fn every_unit_has_one_answer_and_every_named_test_exists() {
-    for (number, text, suite) in DOCUMENTS {
-        let (tests, mut next) = (tests(suite), 0);
+    for (number, text, suites) in DOCUMENTS {
+        let ([limits, callers], mut next) = (suites.map(tests), 0);
         for unit in manifest(text).unit {
             let says = &unit.says;
             assert!(!says.is_empty() && says.ends_with(['.', ')']), "{number}: {says}");
             assert_eq!(*unit.range().start(), next, "{number}: {says}");
             assert!(!unit.range().is_empty(), "{number}: {says}");
             next = unit.range().end() + 1;
-            let answers = [!unit.tests.is_empty(), unit.client, unit.no_promise.is_some()];
+            let answers =
+                [!unit.tests.is_empty(), !unit.client.is_empty(), unit.no_promise.is_some()];
             let answers = answers.iter().filter(|answer| **answer).count();
             assert_eq!(answers, 1, "{number}: {says}");
             assert_ne!(unit.no_promise.as_deref(), Some(""), "{number}: {says}");
-            for name in &unit.tests {
-                assert!(tests.contains(name.as_str()), "{number}: no test {name}");
+            for (names, tests) in [(&unit.tests, &limits), (&unit.client, &callers)] {
+                for name in names {
+                    assert!(tests.contains(name.as_str()), "{number}: no test {name}");
+                }
             }
         }
     }
@@ -151,11 +175,16 @@ fn every_unit_has_one_answer_and_every_named_test_exists() {
 
 #[test]
 fn every_test_shows_something() {
-    for (number, text, suite) in DOCUMENTS {
-        let named: BTreeSet<String> =
-            manifest(text).unit.into_iter().flat_map(|unit| unit.tests).collect();
-        for test in tests(suite) {
-            assert!(named.contains(test), "{number}: no unit names {test}");
+    for (number, text, [limits, callers]) in DOCUMENTS {
+        let units = manifest(text).unit;
+        let of_limits: BTreeSet<&String> = units.iter().flat_map(|unit| &unit.tests).collect();
+        let of_callers: BTreeSet<&String> = units.iter().flat_map(|unit| &unit.client).collect();
+        for (suite, named) in [(limits, of_limits), (callers, of_callers)] {
+            let tests = tests(suite);
+            assert!(!tests.is_empty(), "{number}: a suite without tests");
+            for test in tests {
+                assert!(named.contains(&test.to_owned()), "{number}: no unit names {test}");
+            }
         }
     }
 }

@@ -1,0 +1,226 @@
+//! What one answer tells: how long to wait, and what is left of which limit.
+
+mod fields;
+
+use super::date;
+use fields::{PolicyItem, StateItem};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// However large the number: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// A field's value is not read beyond this.
+const MOST_BYTES: usize = 4096;
+
+/// Limits that are told by name.
+const MOST_LIMITS: usize = 8;
+
+/// What is known of one limit from one answer. Spans count from when it came.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tollgate::client::Advice;
+///
+/// let fields = [("X-RateLimit-Limit", "60"), ("X-RateLimit-Remaining", "3")];
+/// let advice = Advice::read(fields, SystemTime::now());
+/// let low = |told: &tollgate::client::Told| told.remaining < told.limit.map(|limit| limit / 10);
+/// assert!(advice.limits().iter().any(low));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Told {
+    /// What the IETF draft's fields call it; empty for the fields that have no names.
+    pub name: String,
+    /// The most requests in a window.
+    pub limit: Option<u64>,
+    /// How many of them are left.
+    pub remaining: Option<u64>,
+    /// The time until the reset.
+    pub reset: Option<Duration>,
+    /// The length of a window.
+    pub window: Option<Duration>,
+}
+
+/// What an answer's header fields tell of waiting and of limits.
+///
+/// Understood are `Retry-After` (seconds or a date), `X-RateLimit-Limit`, `-Remaining` and
+/// `-Reset` (since 1970 or from now), the same as `X-Rate-Limit-` and `RateLimit-`,
+/// `X-RateLimit-Reset-After`, and the IETF draft's `RateLimit` and `RateLimit-Policy`, the
+/// forms of its earlier revisions included. What is malformed is as good as missing.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tollgate::client::Advice;
+///
+/// let advice = Advice::read(
+///     [
+///         ("Date", "Mon, 15 Jan 2024 10:49:00 GMT"),
+///         ("X-RateLimit-Limit", "60"),
+///         ("X-RateLimit-Remaining", "45"),
+///         ("X-RateLimit-Reset", "1705315800"),
+///     ],
+///     SystemTime::now(), // counts where there is no `Date`
+/// );
+/// assert_eq!(advice.limits()[0].remaining, Some(45));
+/// assert_eq!(advice.limits()[0].reset, Some(Duration::from_secs(60)));
+/// assert_eq!(advice.retry_after(), None);
+///
+/// let draft = Advice::read(
+///     [("RateLimit-Policy", "\"burst\";q=100;w=60"), ("RateLimit", "\"burst\";r=50;t=30")],
+///     SystemTime::now(),
+/// );
+/// assert_eq!(draft.limits()[0].name, "burst");
+/// assert_eq!(draft.limits()[0].window, Some(Duration::from_secs(60)));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    retry_after: Option<Duration>,
+    limits: Vec<Told>,
+}
+
+/// When something is, as a field has it.
+#[derive(Clone, Copy)]
+enum When {
+    In(Duration),
+    /// Since 1970.
+    At(Duration),
+}
+
+impl When {
+    fn from(self, unix: Duration) -> Duration {
+        let span = match self {
+            Self::In(span) => span,
+            Self::At(at) => at.saturating_sub(unix),
+        };
+        span.min(LONGEST)
+    }
+}
+
+#[derive(Default)]
+struct Read {
+    date: Option<Duration>,
+    cached: bool,
+    retry_after: Vec<When>,
+    /// Of the fields without names.
+    limit: Option<u64>,
+    remaining: Option<u64>,
+    reset: Vec<When>,
+    policies: Vec<PolicyItem>,
+    states: Vec<StateItem>,
+}
+
+impl Advice {
+    /// Reads the header fields of an answer that came at `wall`, by this machine's wall
+    /// clock: names in any case, other fields among them.
+    pub fn read<N, V>(fields: impl IntoIterator<Item = (N, V)>, wall: SystemTime) -> Self
+    where
+        N: AsRef<str>,
+        V: AsRef<[u8]>,
+    {
+        let mut read = Read::default();
+        for (name, value) in fields {
+            let value = value.as_ref();
+            if value.len() > MOST_BYTES {
+                continue;
+            }
+            if let Ok(value) = std::str::from_utf8(value) {
+                read.field(name.as_ref(), value.trim());
+            }
+        }
+        read.advice(wall)
+    }
+
+    /// How long to wait before the next try, if that was told; at most a year. Zero is
+    /// what was told, not what to do: see [`Retry`](super::Retry).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The limits that were told of.
+    pub fn limits(&self) -> &[Told] {
+        &self.limits
+    }
+}
+
+/// The lesser of what there is.
+fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
+}
+
+impl Read {
+    fn field(&mut self, name: &str, value: &str) {
+        const PREFIXES: [&str; 3] = ["x-ratelimit-", "x-rate-limit-", "ratelimit-"];
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "date" => self.date = date::parse(value),
+            "age" => self.cached = fields::number(value).is_some_and(|secs| secs > 0),
+            "retry-after" => self.retry_after.extend(fields::retry_after(value)),
+            "ratelimit" => self.states.extend(fields::states(value)),
+            "ratelimit-policy" => self.policies.extend(fields::policies(value)),
+            name => {
+                let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))
+                else {
+                    return;
+                };
+                match rest {
+                    "limit" => self.limit = least(self.limit, fields::numbers(value).min()),
+                    "remaining" => {
+                        self.remaining = least(self.remaining, fields::numbers(value).min());
+                    }
+                    "reset" => self.reset.extend(fields::reset(value)),
+                    "reset-after" => self.reset.extend(fields::span(value).map(When::In)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn advice(self, wall: SystemTime) -> Advice {
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix = self.date.unwrap_or(unix);
+        let longest = |whens: &[When]| whens.iter().map(|when| when.from(unix)).max();
+        let retry_after = longest(&self.retry_after);
+        let mut limits = Vec::new();
+        if self.cached {
+            return Advice { retry_after, limits };
+        }
+        if self.limit.is_some() || self.remaining.is_some() {
+            limits.push(Told {
+                name: String::new(),
+                limit: self.limit,
+                remaining: self.remaining,
+                reset: longest(&self.reset),
+                window: None,
+            });
+        }
+        for policy in self.policies.iter().filter(|policy| policy.counts_requests) {
+            if let Some(told) = entry(&mut limits, &policy.name) {
+                told.limit = least(told.limit, Some(policy.quota));
+                told.window = told.window.max(policy.window);
+            }
+        }
+        let other_unit = |name: &str| {
+            self.policies.iter().any(|policy| policy.name == name && !policy.counts_requests)
+        };
+        for state in self.states.iter().filter(|state| !other_unit(&state.name)) {
+            if let Some(told) = entry(&mut limits, &state.name) {
+                told.limit = least(told.limit, state.limit);
+                told.remaining = least(told.remaining, Some(state.remaining));
+                told.reset = told.reset.max(state.reset.map(|span| span.min(LONGEST)));
+            }
+        }
+        Advice { retry_after, limits }
+    }
+}
+
+/// The limit of this name, which may be a new one.
+fn entry<'a>(limits: &'a mut Vec<Told>, name: &str) -> Option<&'a mut Told> {
+    if let Some(at) = limits.iter().position(|told| told.name == name) {
+        return limits.get_mut(at);
+    }
+    if limits.len() >= MOST_LIMITS {
+        return None;
+    }
+    limits.push(Told { name: name.to_owned(), ..Told::default() });
+    limits.last_mut()
+}

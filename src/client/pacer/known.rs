@@ -1,0 +1,244 @@
+//! One limit, as far as it is known: a log of our own calls, and what was told.
+
+use crate::{client::advice::Told, quota::Quota, time::Nanos};
+use std::{collections::VecDeque, time::Duration};
+
+/// The most stamps of a log: a limit of more units is kept in parts.
+const MOST_STAMPS: u64 = 8192;
+
+/// Entries that tell the least `remaining` since some answer.
+const MOST_SEEN: usize = 1024;
+
+/// Whether a limit lets one more call start; the greater, the longer it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Room {
+    Free,
+    /// When a call that is in flight has ended.
+    AfterAnEnd,
+    /// At this instant, unless other news comes before.
+    From(Nanos),
+}
+
+/// `n` units in any `period`, counted from the start of a call to a period after its end.
+#[derive(Debug)]
+struct Log {
+    n: u64,
+    period: Duration,
+    /// Ends of calls within the last period, oldest first.
+    ended: VecDeque<Nanos>,
+}
+
+impl Log {
+    fn new(units: u64, period: Duration) -> Self {
+        let parts = units.div_ceil(MOST_STAMPS).max(1);
+        // k windows of n/k units each are never more than one of n.
+        let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).div_ceil(parts);
+        let (n, period) = ((units / parts).max(1), Duration::from_nanos(nanos));
+        Self { n, period, ended: VecDeque::new() }
+    }
+
+    /// Lets go of what is over; how many those were.
+    fn expire(&mut self, now: Nanos) -> u64 {
+        let over = self.ended.iter().take_while(|end| end.after(self.period) <= now).count();
+        self.ended.drain(..over);
+        over as u64
+    }
+
+    fn left(&self, flying: u64) -> u64 {
+        self.n.saturating_sub(flying).saturating_sub(self.ended.len() as u64)
+    }
+
+    fn room(&self, flying: u64) -> Room {
+        match self.ended.front() {
+            _ if self.left(flying) > 0 => Room::Free,
+            Some(end) => Room::From(end.after(self.period)),
+            None => Room::AfterAnEnd,
+        }
+    }
+
+    fn record(&mut self, now: Nanos) {
+        // Callers read their clocks before they take the lock.
+        let end = self.ended.back().map_or(now, |last| now.max(*last));
+        self.ended.push_back(end);
+        // More than n are there where a limit was learned while more were in flight.
+        while self.ended.len() as u64 > self.n {
+            self.ended.pop_front();
+        }
+    }
+}
+
+/// What answers told.
+#[derive(Debug)]
+struct Bound {
+    /// At least so many are left, as far as it depends on us.
+    left: u64,
+    until: Nanos,
+    limit: Option<u64>,
+    /// The longest reset that was told: as much as is known of the window.
+    window: Duration,
+    /// The answers that told fewer left than all later ones, oldest first.
+    seen: VecDeque<(u64, u64)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) name: Box<str>,
+    /// Its log came from the caller: what answers tell of windows does not replace it.
+    configured: bool,
+    log: Option<Log>,
+    told: Option<Bound>,
+}
+
+/// What an answer's `remaining` is to be weighed with.
+pub(super) struct Answered {
+    /// The number of this answer, and of the last one before its call started.
+    pub(super) number: u64,
+    pub(super) before: u64,
+    /// The last answer before any call that is in flight started.
+    pub(super) oldest: u64,
+    /// Calls that are in flight, or were lost while this one was: which the server may yet
+    /// have counted after it.
+    pub(super) uncounted: u64,
+    pub(super) now: Nanos,
+    /// The most that a wait may be, and what is added to it.
+    pub(super) longest: Duration,
+    pub(super) more: Duration,
+}
+
+impl Known {
+    pub(super) fn configured(name: &str, quota: &Quota) -> Self {
+        // A burst b of n per period is b in b/n of the period.
+        let (units, burst) = (quota.units().max(1), quota.burst_units().max(1));
+        let nanos = quota.period().as_nanos().saturating_mul(u128::from(burst));
+        let nanos = u64::try_from(nanos.div_ceil(u128::from(units))).unwrap_or(u64::MAX);
+        let log = Log::new(burst, Duration::from_nanos(nanos));
+        Self { name: name.into(), configured: true, log: Some(log), told: None }
+    }
+
+    pub(super) fn told(name: &str) -> Self {
+        Self { name: name.into(), configured: false, log: None, told: None }
+    }
+
+    /// Brings the books up to now.
+    pub(super) fn settle(&mut self, now: Nanos) {
+        let over = self.log.as_mut().map_or(0, |log| log.expire(now));
+        if let Some(told) = &mut self.told {
+            told.left = told.left.saturating_add(over).min(told.limit.unwrap_or(u64::MAX));
+        }
+    }
+
+    pub(super) fn room(&self, now: Nanos, flying: u64) -> Room {
+        let ours = self.log.as_ref().map_or(Room::Free, |log| log.room(flying));
+        let theirs = match &self.told {
+            Some(told) if told.left == 0 && now < told.until => {
+                // Our own units leave the server's window, too.
+                match self.log.as_ref().and_then(|log| log.ended.front().map(|end| (log, end))) {
+                    Some((log, end)) => Room::From(told.until.min(end.after(log.period))),
+                    None => Room::From(told.until),
+                }
+            }
+            // The reset has come: one goes, and the others by what it is told.
+            Some(told) if told.left == 0 && flying > 0 => Room::AfterAnEnd,
+            _ => Room::Free,
+        };
+        ours.max(theirs)
+    }
+
+    /// One more starts.
+    pub(super) fn start(&mut self) {
+        if let Some(told) = &mut self.told {
+            told.left = told.left.saturating_sub(1);
+        }
+    }
+
+    /// How long after the one that just started the next one should come, where less than
+    /// `share` of the limit is left.
+    pub(super) fn gap(&self, share: f64, now: Nanos, flying: u64) -> Duration {
+        let of_log = self.log.as_ref().map(|log| (log.left(flying), log.n));
+        let of_told = self.told.as_ref().and_then(|told| Some((told.left, told.limit?.max(1))));
+        #[allow(clippy::cast_precision_loss)] // a share needs no more
+        let low = |(left, limit): (u64, u64)| (left as f64) < share * (limit as f64);
+        if !of_log.is_some_and(low) && !of_told.is_some_and(low) {
+            return Duration::ZERO;
+        }
+        match (&self.log, &self.told) {
+            // Nobody else uses it up: at its own pace.
+            (Some(log), told) if told.as_ref().is_none_or(|told| told.left >= log.left(flying)) => {
+                let nanos = u64::try_from(log.period.as_nanos()).unwrap_or(u64::MAX);
+                Duration::from_nanos(nanos.div_ceil(log.n))
+            }
+            // Over what there is until the reset; but no slower than a window's worth in a
+            // window, for there are resets that move ahead with each call.
+            (_, Some(told)) => {
+                let left = told.until.since(now) / at_least_one(told.left.saturating_add(1));
+                let pace = told.window / at_least_one(told.limit.unwrap_or(1));
+                left.min(pace)
+            }
+            (_, None) => Duration::ZERO,
+        }
+    }
+
+    /// A call ended that may have been counted.
+    pub(super) fn record(&mut self, now: Nanos) {
+        if let Some(log) = &mut self.log {
+            log.record(now);
+        }
+    }
+
+    /// A call ended without an answer: it may have taken the last unit.
+    pub(super) fn lost(&mut self, now: Nanos) {
+        self.record(now);
+        if let Some(told) = self.told.as_mut().filter(|told| told.left == 0 && told.until <= now) {
+            told.until = now.after(told.window);
+        }
+    }
+
+    pub(super) fn learn(&mut self, told: &Told, of: &Answered) {
+        // A longer window is hearsay that would hold us for too long.
+        let window = told.window.filter(|window| *window <= of.longest);
+        if let (Some(n), Some(window)) = (told.limit.filter(|n| *n > 0), window) {
+            let same = |log: &Log| {
+                let new = Log::new(n, window);
+                (log.n, log.period) == (new.n, new.period)
+            };
+            if !self.configured && !self.log.as_ref().is_some_and(same) {
+                // What the old one had counts on.
+                let ended = self.log.take().map(|log| log.ended).unwrap_or_default();
+                self.log = Some(Log { ended, ..Log::new(n, window) });
+            }
+        }
+        let (Some(remaining), Some(reset)) = (told.remaining, told.reset) else { return };
+        let (window, mut seen) =
+            self.told.take().map(|told| (told.window, told.seen)).unwrap_or_default();
+        while seen.back().is_some_and(|(_, least)| *least >= remaining) {
+            seen.pop_back();
+        }
+        seen.push_back((of.number, remaining));
+        let before = of.before;
+        let least = seen.iter().find(|(number, _)| *number > before).map_or(remaining, |s| s.1);
+        // Nobody asks for anything older; one that hangs for long is not worth more.
+        while seen.front().is_some_and(|(number, _)| *number <= of.oldest) || seen.len() > MOST_SEEN
+        {
+            seen.pop_front();
+        }
+        let wait = reset.saturating_add(of.more).min(of.longest);
+        self.told = Some(Bound {
+            left: least.saturating_sub(of.uncounted),
+            until: of.now.after(wait),
+            limit: told.limit,
+            window: window.max(reset.min(of.longest)),
+            seen,
+        });
+    }
+
+    /// A denial told when to come back: that goes before the reset.
+    pub(super) fn come_back(&mut self, at: Nanos) {
+        if let Some(told) = self.told.as_mut().filter(|told| told.left == 0) {
+            told.until = at;
+        }
+    }
+}
+
+fn at_least_one(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX).max(1)
+}

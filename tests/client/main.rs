@@ -1,0 +1,11 @@
+//! The caller's side: hostile answers, limits that are kept whatever the network does, many
+//! threads, tokens. What the documents ask of callers is in `tests/conformance/client`.
+#![cfg(all(feature = "client", not(loom)))]
+
+mod bounds;
+mod fields;
+mod kept;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
+mod threads;
+mod token;

@@ -1,0 +1,162 @@
+//! The middleware of reqwest: nothing is sent, as the last of the chain answers, and
+//! tokio's time stands still but for sleeps.
+
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tollgate::{
+    Clock, KeyedLimiter, ManualClock, Nanos, SlidingLog,
+    client::{Backoff, Jitter, Pacer, PacerBuilder, Polite},
+};
+
+/// tokio's time, which stands still in these tests.
+#[derive(Clone, Copy)]
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Nanos {
+        Nanos::from(self.0.elapsed())
+    }
+}
+
+/// So many a minute, told in header fields; each answer takes a tenth of a second.
+struct Server {
+    limiter: KeyedLimiter<SlidingLog, ManualClock>,
+    begun: Instant,
+    /// When, whose body, and whether it passed.
+    seen: Mutex<Vec<(Duration, String, bool)>>,
+    fields: bool,
+}
+
+#[async_trait::async_trait]
+impl Middleware for Server {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let at = self.begun.elapsed();
+        let decision = self.limiter.check_at("a", Nanos::from(at));
+        let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        self.seen.lock().unwrap().push((at, body, decision.is_allowed()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let status = if decision.is_allowed() { 200 } else { 429 };
+        let mut response = http::Response::builder().status(status);
+        if let Some(secs) = decision.retry_after_secs().filter(|_| decision.is_denied()) {
+            response = response.header("Retry-After", secs);
+        }
+        if self.fields {
+            response = response
+                .header("X-RateLimit-Limit", decision.limit())
+                .header("X-RateLimit-Remaining", decision.remaining())
+                .header("X-RateLimit-Reset", decision.reset_after_secs());
+        }
+        Ok(response.body("").unwrap().into())
+    }
+}
+
+fn server(fields: bool) -> Arc<Server> {
+    let limiter = KeyedLimiter::sliding_log("10/min".parse().unwrap())
+        .clock(ManualClock::new())
+        .try_build()
+        .unwrap();
+    Arc::new(Server { limiter, begun: Instant::now(), seen: Mutex::default(), fields })
+}
+
+fn client(
+    server: &Arc<Server>,
+    built: impl FnOnce(PacerBuilder<TokioClock>) -> PacerBuilder<TokioClock>,
+) -> ClientWithMiddleware {
+    let pacer = Pacer::builder().clock(TokioClock(server.begun)).jitter(Jitter::seeded(1));
+    let polite = Polite::new(built(pacer).build());
+    ClientBuilder::new(reqwest::Client::new())
+        .with(polite)
+        .with_arc(Arc::clone(server) as Arc<dyn Middleware>)
+        .build()
+}
+
+fn denied(server: &Server) -> usize {
+    server.seen.lock().unwrap().iter().filter(|(.., allowed)| !allowed).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tasks_share_a_limit_and_go_in_order_without_a_429() {
+    for fields in [true, false] {
+        let server = server(fields);
+        let client =
+            client(
+                &server,
+                |pacer| {
+                    if fields { pacer } else { pacer.quota("10/min".parse().unwrap()) }
+                },
+            );
+        let mut tasks = tokio::task::JoinSet::new();
+        for unit in 0..35 {
+            let client = client.clone();
+            tasks.spawn(async move {
+                let request = client.post("http://localhost/").body(format!("{unit:02}"));
+                assert_eq!(request.send().await.unwrap().status(), 200);
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            task.unwrap();
+        }
+        assert_eq!(denied(&server), 0);
+        let seen = server.seen.lock().unwrap();
+        assert!(seen.is_sorted_by(|a, b| a.1 < b.1), "{seen:?}");
+        let last = seen.last().unwrap().0;
+        assert!(last >= Duration::from_secs(180) && last < Duration::from_secs(186), "{last:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_is_tried_again_as_told_with_its_body_and_then_is_the_callers() {
+    let server = server(false);
+    while server.limiter.check_at("a", Nanos::ZERO).is_allowed() {}
+    let one = client(&server, |pacer| pacer.backoff(Backoff::three_retries()));
+    let answer = one.post("http://localhost/").body("once").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let seen: Vec<_> = server.seen.lock().unwrap().drain(..).collect();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|(_, body, _)| body == "once"));
+    assert!(seen[1].0 >= Duration::from_secs(60) && seen[1].0 < Duration::from_secs(61));
+
+    // It does not fit in the total.
+    while server.limiter.check_at("a", Nanos::from(server.begun.elapsed())).is_allowed() {}
+    let hasty = Backoff::three_retries().total(Duration::from_secs(5));
+    let hasty = client(&server, |pacer| pacer.backoff(hasty));
+    let begun = Instant::now();
+    let answer = hasty.get("http://localhost/").send().await.unwrap();
+    assert_eq!(answer.status(), 429);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_cancelled_holds_nobody_up() {
+    let server = server(true);
+    let client = client(&server, |pacer| pacer.in_flight(1));
+    for _ in 0..5 {
+        // The answer takes longer than that.
+        let wait = Duration::from_millis(50);
+        let request = client.get("http://localhost/").send();
+        assert!(tokio::time::timeout(wait, request).await.is_err());
+    }
+    // One that waits for its turn, and one whose turn comes while another is cancelled.
+    let (first, second) = (client.clone(), client.clone());
+    let first = tokio::spawn(async move { first.get("http://localhost/").send().await });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let second = tokio::spawn(async move { second.get("http://localhost/").send().await });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    first.abort();
+    let begun = Instant::now();
+    let answer = tokio::time::timeout(Duration::from_secs(5), second).await.unwrap();
+    assert_eq!(answer.unwrap().unwrap().status(), 200);
+    // It was told of the end at once.
+    assert!(begun.elapsed() < Duration::from_millis(110), "{:?}", begun.elapsed());
+    assert_eq!(denied(&server), 0);
+}
