@@ -30,7 +30,9 @@ impl<'py> Text<'py> {
             return Ok(None);
         }
         if given.is_instance_of::<PyInt>() && !given.is_instance_of::<PyBool>() {
-            return Ok(Some(Self::Str(given.str()?)));
+            // In decimals, whatever a subclass makes of itself.
+            let int = given.py().get_type::<PyInt>();
+            return Ok(Some(Self::Str(int.call_method1("__repr__", (given,))?.cast_into()?)));
         }
         let kind = given.get_type();
         let kind = kind.name()?;
@@ -69,13 +71,12 @@ fn items<'py>(
     mapping: &Bound<'py, PyAny>,
     mut each: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>,
 ) -> PyResult<()> {
-    if let Ok(dict) = mapping.cast::<PyDict>() {
-        for (name, value) in dict {
-            each(&name, &value)?;
-        }
-        return Ok(());
-    }
-    for item in mapping.cast::<PyMapping>()?.items()? {
+    // A list of their own: who else has the mapping may change it meanwhile.
+    let items = match mapping.cast::<PyDict>() {
+        Ok(dict) => dict.items(),
+        Err(_) => mapping.cast::<PyMapping>()?.items()?,
+    };
+    for item in items {
         let (name, value) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
         each(&name, &value)?;
     }

@@ -143,6 +143,10 @@ def test_keys_are_the_same_or_they_are_not() -> None:
         ["ä", "ä".encode()],
         [("a", "b")],
         [("ab",)],
+        # What parts without their lengths would make of the two before.
+        [("asb",)],
+        [("a", "bsc")],
+        [("asb", "c")],
         [("a", b"b")],
         [("a", ("b",))],
         [("a", None, "b")],
