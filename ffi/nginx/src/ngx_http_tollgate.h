@@ -154,6 +154,21 @@ typedef struct {
 } ngx_http_tollgate_loc_conf_t;
 
 
+/* the parameters of a zone with one limit */
+
+typedef struct {
+    ngx_str_t                      quota;
+    ngx_str_t                      burst;
+    ngx_str_t                      algorithm;
+    ngx_str_t                      concurrent;
+    ngx_str_t                      ttl;
+    ngx_str_t                      headers;
+    ngx_int_t                      keys;
+    ngx_uint_t                     reject_full;  /* unsigned  reject_full:1 */
+    ngx_uint_t                     roomy;        /* unsigned  roomy:1 */
+} ngx_http_tollgate_params_t;
+
+
 /* a place for a decision; those without a request wait in a list */
 
 typedef struct ngx_http_tollgate_verdict_s  ngx_http_tollgate_verdict_t;
@@ -162,6 +177,21 @@ struct ngx_http_tollgate_verdict_s {
     tollgate_verdict              *handle;
     ngx_http_tollgate_verdict_t   *next;
 };
+
+
+/* what one zone said */
+
+typedef struct {
+    ngx_http_tollgate_limit_t     *limit;
+    ngx_uint_t                     dry_run;     /* unsigned  dry_run:1 */
+
+    /* of a policy */
+    ngx_http_tollgate_verdict_t   *verdict;
+
+    /* of a limiter */
+    tollgate_decision              decision;
+    ngx_str_t                      key;
+} ngx_http_tollgate_held_t;
 
 
 typedef struct {
@@ -194,6 +224,32 @@ ngx_int_t ngx_http_tollgate_check_names(ngx_conf_t *cf);
 ngx_int_t ngx_http_tollgate_carry_zones(ngx_conf_t *cf);
 ngx_int_t ngx_http_tollgate_commit_zones(ngx_cycle_t *cycle);
 void ngx_http_tollgate_count(ngx_http_tollgate_zone_t *zone, ngx_uint_t status);
+
+void ngx_http_tollgate_say(ngx_uint_t level, ngx_log_t *log);
+ngx_int_t ngx_http_tollgate_try(ngx_http_tollgate_zone_t *zone,
+    size_t *used, ngx_log_t *log);
+ngx_int_t ngx_http_tollgate_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+ngx_int_t ngx_http_tollgate_make(ngx_http_tollgate_zone_t *zone,
+    tollgate_quota *quota, void *memory, size_t size,
+    ngx_http_tollgate_engine_t *engine);
+size_t ngx_http_tollgate_usable(size_t size);
+void ngx_http_tollgate_cleanup_zone(void *data);
+void ngx_http_tollgate_unmake(ngx_http_tollgate_engine_t *engine);
+char *ngx_http_tollgate_fill(ngx_conf_t *cf,
+    ngx_http_tollgate_zone_t *zone, ngx_http_tollgate_params_t *p);
+ngx_int_t ngx_http_tollgate_learn(ngx_conf_t *cf,
+    ngx_http_tollgate_zone_t *zone, tollgate_policy *policy);
+ngx_int_t ngx_http_tollgate_text(ngx_conf_t *cf,
+    ngx_http_tollgate_zone_t *zone, ngx_http_tollgate_params_t *p,
+    ngx_uint_t keys);
+void ngx_http_tollgate_put_verdict(ngx_http_tollgate_verdict_t *v);
+ngx_int_t ngx_http_tollgate_check_limiter(ngx_http_request_t *r,
+    ngx_http_tollgate_held_t *h);
+ngx_uint_t ngx_http_tollgate_has_lease(ngx_http_tollgate_verdict_t *v);
+ngx_int_t ngx_http_tollgate_check(ngx_http_request_t *r,
+    ngx_http_tollgate_loc_conf_t *tlcf, ngx_http_tollgate_limit_t *limit,
+    ngx_http_tollgate_verdict_t **verdict);
 
 ngx_int_t ngx_http_tollgate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_tollgate_fields(ngx_http_request_t *r,

@@ -100,6 +100,8 @@ class Redirects(Requests):
             tollgate zone=z;
             location = /ssi { ssi on; ssi_types text/plain; alias ROOT/html/ssi; }
             location = /auth { auth_request /file; alias ROOT/html/file; }
+            location = /outside { tollgate off; ssi on; ssi_types text/plain;
+                                  alias ROOT/html/ssi; }
             location = /mirror { mirror /file; alias ROOT/html/file; }
             """,
         )
@@ -108,6 +110,8 @@ class Redirects(Requests):
         for n, path in enumerate(["/ssi", "/auth", "/mirror"]):
             with self.subTest(path=path):
                 self.assertEqual(self.charged(server, path, 200, f"u{n}"), 1)
+        # Also where the request itself is not.
+        self.assertEqual(self.charged(server, "/outside", 200, "c"), 0)
         self.assertEqual(server.get("/ssi", headers={"User": "b"}).body, "file\n" * 5)
 
 
