@@ -51,6 +51,11 @@
 //! [`set_quota`](KeyedLimiter::set_quota); [`gauges`](KeyedLimiter::gauges) tell how
 //! full a table is.
 //!
+//! # Waiting
+//!
+//! [`wait`] has `until_ready` for tasks and for threads: first come, first served, with
+//! deadlines, and reservations that come back when they are given up.
+//!
 //! # Time
 //!
 //! A limiter reads its [`Clock`] once per decision, or takes `now` from the
@@ -119,6 +124,7 @@
 //! * `headers`: decisions as HTTP header fields and bodies ([`headers`]).
 //! * `policy`: limits written as a file ([`policy`]).
 //! * `shared`: limiters in memory that processes share (Unix).
+//! * `tokio`: turns that are waited for by tokio's timer ([`wait`]).
 //! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -137,6 +143,7 @@ compile_error!("feature `shared` needs mappings, locks of files and a clock as U
 mod sync;
 mod table;
 mod time;
+pub mod wait;
 
 pub mod coming_from_governor;
 pub mod design;
