@@ -125,6 +125,8 @@
 //! * `policy`: limits written as a file ([`policy`]).
 //! * `shared`: limiters in memory that processes share (Unix).
 //! * `tokio`: turns that are waited for by tokio's timer ([`wait`]).
+//! * `tower`: a layer for axum, tonic and hyper ([`tower`]); `metrics` and `tracing`, what
+//!   it decides by these facades.
 //! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -143,6 +145,8 @@ compile_error!("feature `shared` needs mappings, locks of files and a clock as U
 mod sync;
 mod table;
 mod time;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod wait;
 
 pub mod coming_from_governor;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What each room may name of the crate.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("sync", &[]),
     ("time", &["sync"]),
     ("quota", &["time"]),
@@ -35,6 +35,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
             "wait",
         ],
     ),
+    ("tower", &["time", "decision", "limiter", "headers", "policy"]),
     ("design", &[]),
     ("coming_from_governor", &[]),
 ];

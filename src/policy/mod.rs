@@ -127,10 +127,13 @@ mod evaluate;
 mod explain;
 pub mod file;
 mod forwarded;
+mod kept;
 mod key;
 mod limit;
 mod live;
 mod moment;
+#[cfg(feature = "tower")]
+mod parameter;
 mod path;
 mod penalty;
 mod quotas;
@@ -145,7 +148,12 @@ mod windows;
 
 pub use attribute::{AttributeId, DimensionId};
 pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
+#[cfg(feature = "tower")]
+pub(crate) use forwarded::client as client_behind;
+#[cfg(feature = "tower")]
+pub(crate) use parameter::path_parameter;
 pub use file::{PolicyError, PolicyFile, Problem};
+pub use kept::KeptDecision;
 pub use limit::Algorithm;
 pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
