@@ -7,7 +7,7 @@ use axum::{Router, routing::post};
 use tollgate::policy::Policy;
 use tollgate::tower::{LimitLayer, header};
 
-fn app(policy: Policy) -> Router {
+pub(crate) fn app(policy: Policy) -> Router {
     // Who checks the caller's key says whose it is.
     let limits = LimitLayer::policy(policy).attribute("org", header("x-org")).refund_errors(true);
     Router::new().route("/v1/scans", post(async || "scanning")).layer(limits)

@@ -176,9 +176,9 @@ fn downloads() -> Router {
     let layer = LimitLayer::policy(Policy::from_toml(DOWNLOADS).unwrap())
         .attribute("ip", extension(|c: &ConnectInfo<SocketAddr>| c.0.ip().to_string()))
         .attribute("x_forwarded_for", header("x-forwarded-for"))
-        .cost("bytes", |_| Some(0))
+        .cost("bytes", |_| Some(1))
         .settle_bytes("bytes")
-        .refund_if(|answer| answer.status == http::StatusCode::NOT_MODIFIED)
+        .refund_if(|answer| answer.status == StatusCode::NOT_MODIFIED)
         .refund_errors(true);
     let never = || async {
         let pieces = [Ok::<_, std::io::Error>("piece"), Ok("of")];
@@ -191,8 +191,8 @@ fn downloads() -> Router {
     Router::new()
         .route("/download/never", get(never))
         .route("/download/{n}", get(|| async { "x".repeat(300) }))
-        .route("/same", get(|| async { http::StatusCode::NOT_MODIFIED }))
-        .route("/broken", any(|| async { http::StatusCode::BAD_GATEWAY }))
+        .route("/same", get(|| async { StatusCode::NOT_MODIFIED }))
+        .route("/broken", any(|| async { StatusCode::BAD_GATEWAY }))
         .route("/fine", post(|| async { "fine" }))
         .layer(layer)
 }

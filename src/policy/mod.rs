@@ -148,15 +148,15 @@ mod windows;
 
 pub use attribute::{AttributeId, DimensionId};
 pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
+pub use file::{PolicyError, PolicyFile, Problem};
 #[cfg(feature = "tower")]
 pub(crate) use forwarded::client as client_behind;
-#[cfg(feature = "tower")]
-pub(crate) use parameter::path_parameter;
-pub use file::{PolicyError, PolicyFile, Problem};
 pub use kept::KeptDecision;
 pub use limit::Algorithm;
 pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
+#[cfg(feature = "tower")]
+pub(crate) use parameter::path_parameter;
 pub use request::Request;
 pub use verdict::{Cause, LimitDecision, PolicyDecision};
 

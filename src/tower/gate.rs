@@ -58,6 +58,9 @@ pub struct PolicyGate {
     pub(super) costs: Vec<(Box<str>, Cost)>,
 }
 
+/// An attribute's name and what a request has for it.
+type Given<'g, 'r> = (&'g str, Cow<'r, [u8]>);
+
 impl Gate for PolicyGate {}
 
 impl fmt::Debug for PolicyGate {
@@ -69,7 +72,7 @@ impl fmt::Debug for PolicyGate {
 impl Decide for PolicyGate {
     fn decide(&self, head: &Head<'_>, observe: &mut dyn FnMut(&Decided<'_>)) -> Said {
         let policy = self.policy.load_shared();
-        let given: SmallVec<[(&str, Cow<'_, [u8]>); 8]> = self
+        let given: SmallVec<[Given<'_, '_>; 8]> = self
             .attributes
             .iter()
             .filter_map(|(name, extractor)| Some((&**name, extractor.extract(head)?)))
@@ -137,11 +140,15 @@ impl Held for KeptDecision {
     }
 
     fn refund(&mut self) {
-        self.with(|decision| decision.refund());
+        self.with(|decision| {
+            decision.refund();
+        });
     }
 
     fn release(&mut self) {
-        self.with(|decision| decision.release());
+        self.with(|decision| {
+            decision.release();
+        });
     }
 
     fn settle(&mut self, dimension: &str, units: u64) {
@@ -185,20 +192,10 @@ impl<A: Algorithm, C> fmt::Debug for LimiterGate<A, C> {
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> Decide for LimiterGate<A, C> {
     fn decide(&self, head: &Head<'_>, observe: &mut dyn FnMut(&Decided<'_>)) -> Said {
         let name = &*self.told.name;
-        let Some(key) = self.key.extract(head) else {
+        let units = self.cost.as_ref().map_or(Some(1), |cost| cost(head));
+        let Some((key, units)) = self.key.extract(head).zip(units) else {
             observe(&Decided::new(head, Outcome::Never, Why::Missing(name), Some(403)));
             return Said::Lacking(self.told.denial(&Answer::refused(name, &[], unix_now())));
-        };
-        let units = match &self.cost {
-            None => 1,
-            Some(cost) => match cost(head) {
-                Some(units) => units,
-                None => {
-                    observe(&Decided::new(head, Outcome::Never, Why::Missing(name), Some(403)));
-                    let refused = Answer::refused(name, &[], unix_now());
-                    return Said::Lacking(self.told.denial(&refused));
-                }
-            },
         };
         let decision = self.limiter.check_n(&key[..], units);
         let denied = decision.is_denied();

@@ -29,7 +29,9 @@ pub(super) fn answer(denial: Denial) -> Response<()> {
     // Milliseconds, rounded up; a negative number says not to try again.
     let pushback = retry_after.map_or_else(
         || "-1".to_owned(),
-        |wait| wait.as_nanos().div_ceil(1_000_000).min(u128::from(i32::MAX.unsigned_abs())).to_string(),
+        |wait| {
+            wait.as_nanos().div_ceil(1_000_000).min(u128::from(i32::MAX.unsigned_abs())).to_string()
+        },
     );
     if let Ok(pushback) = HeaderValue::from_str(&pushback) {
         fields.insert("grpc-retry-pushback-ms", pushback);

@@ -82,11 +82,11 @@ impl LimitLayer<PolicyGate> {
     /// use tollgate::{policy::{LivePolicy, Policy, PolicyFile}, tower::LimitLayer};
     ///
     /// let file = |text: &str| PolicyFile::parse("policy.toml", text.as_bytes());
-    /// let old = file("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// let old = file("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let live = Arc::new(LivePolicy::new(Policy::from_file(&old)?));
     /// let layer = LimitLayer::policy(live.clone());
     /// // Later, of whatever watches the file:
-    /// live.replace(&file("[[limit]]\nname = 'all'\nkey = []\nquota = '4/s'\n")?)?;
+    /// live.replace(&file("[[limit]]\nname = 'api'\nkey = []\nquota = '4/s'\n")?)?;
     /// # let _ = layer;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -101,7 +101,7 @@ impl LimitLayer<PolicyGate> {
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::{LimitLayer, extension, header, peer}};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// #[derive(Clone)]
     /// struct Customer { id: String }
     ///
@@ -123,7 +123,7 @@ impl LimitLayer<PolicyGate> {
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::{LimitLayer, content_length}};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy)
     ///     .cost("bytes", content_length)
     ///     .cost("tokens", |_| Some(500)); // settled for when the answer is there
@@ -219,7 +219,7 @@ impl<G> LimitLayer<G> {
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy).shadow(true).observe(|decided| {
     ///     if decided.outcome != tollgate::Outcome::Allowed {
     ///         println!("{:?} would deny {}", decided.why, decided.head.uri);
@@ -253,7 +253,7 @@ impl<G> LimitLayer<G> {
     /// ```
     /// # use http::StatusCode;
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy)
     ///     .refund_if(|answer| answer.status == StatusCode::NOT_MODIFIED);
     /// # let _ = layer;
@@ -268,7 +268,7 @@ impl<G> LimitLayer<G> {
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy).refund_errors(true);
     /// # let _ = layer;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -283,7 +283,7 @@ impl<G> LimitLayer<G> {
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy)
     ///     .cost("tokens", |_| Some(500))
     ///     .settle("tokens", |answer| answer.headers.get("x-tokens")?.to_str().ok()?.parse().ok());
@@ -298,13 +298,14 @@ impl<G> LimitLayer<G> {
     }
 
     /// Corrects an estimate by the bytes of the answer's body that were sent, when it
-    /// ends: fewer where the client hangs up.
+    /// ends: fewer where the client hangs up. Estimate 1 at least, as what costs nothing is
+    /// never denied.
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy)
-    ///     .cost("egress", |_| Some(0)) // whoever has any left may begin
+    ///     .cost("egress", |_| Some(1)) // whoever has any left may begin
     ///     .settle_bytes("egress");
     /// # let _ = layer;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -318,7 +319,7 @@ impl<G> LimitLayer<G> {
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
-    /// # let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
     /// let layer = LimitLayer::policy(policy)
     ///     .observe(|decided| println!("{:?} {:?}", decided.outcome, decided.why));
     /// # let _ = layer;

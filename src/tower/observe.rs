@@ -119,7 +119,7 @@ impl<'d> Decided<'d> {
 /// ```
 /// use tollgate::{policy::Policy, tower::{LimitLayer, metrics}};
 ///
-/// let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+/// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
 /// let layer = LimitLayer::policy(policy).observe(metrics);
 /// # let _ = layer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -151,7 +151,7 @@ pub fn metrics(decided: &Decided<'_>) {
 /// ```
 /// use tollgate::{policy::Policy, tower::{LimitLayer, tracing}};
 ///
-/// let policy = Policy::from_toml("[[limit]]\nname = 'all'\nkey = []\nquota = '5/s'\n")?;
+/// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
 /// let layer = LimitLayer::policy(policy).observe(tracing);
 /// # let _ = layer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

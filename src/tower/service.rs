@@ -86,8 +86,8 @@ where
                 hook(&decided);
             }
         });
-        let (denial, held) = match said {
-            Said::Pass(held) => (None, Some(held)),
+        let (denial, passed) = match said {
+            Said::Pass(passed) => (None, Some(passed)),
             Said::Deny(denial) => (Some(denial).filter(|_| !options.shadow), None),
             Said::Lacking(denial) => {
                 (Some(denial).filter(|_| !options.shadow && !options.fail_open), None)
@@ -97,7 +97,7 @@ where
             let grpc = grpc::is_grpc(request.headers());
             return Limited { inner: None, denial: Some((denial, grpc)), guard: None };
         }
-        let guard = held.map(|held| Guard::new(held, options.clone()));
+        let guard = passed.map(|passed| Guard::new(passed, options.clone()));
         // Should the service panic, the guard goes with the stack.
         let inner = self.inner.call(request);
         Limited { inner: Some(inner), denial: None, guard: guard.map(|g| (g, options.clone())) }
@@ -106,7 +106,10 @@ where
 
 impl<S: fmt::Debug, G: fmt::Debug> fmt::Debug for Limit<S, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limit").field("inner", &self.inner).field("gate", &self.gate).finish()
+        f.debug_struct("Limit")
+            .field("inner", &self.inner)
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
     }
 }
 
