@@ -1,7 +1,9 @@
 //! The API of examples/policies/003-url-scanning.toml, served by axum:
 //!
+//! ```text
 //! $ cargo run --manifest-path services/Cargo.toml --example axum
 //! $ curl -i -X POST -H 'x-org: acme' http://127.0.0.1:3000/v1/scans
+//! ```
 
 use axum::{Router, routing::post};
 use tollgate::policy::Policy;

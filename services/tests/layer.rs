@@ -5,6 +5,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
+    fmt::Write as _,
     future::{Future, Ready, pending, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
@@ -469,7 +470,7 @@ impl tracing::Subscriber for Events {
         struct Text(String);
         impl tracing::field::Visit for Text {
             fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                self.0 += &format!(" {}={value:?}", field.name());
+                let _ = write!(self.0, " {}={value:?}", field.name());
             }
         }
         let mut text = Text(event.metadata().level().to_string());
