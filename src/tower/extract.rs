@@ -199,7 +199,7 @@ pub fn peer() -> Extractor {
 /// The client behind proxies of ours, which wrote the last so many entries of that field
 /// (`X-Forwarded-For` or `Forwarded`). What anybody put in front is not looked at, and a
 /// list that is garbled there finds nothing. For the keys of limiters: a policy reads the
-/// [list](header) by itself (`forwarded` and `trusted_hops` of its file).
+/// [list](header()) by itself (`forwarded` and `trusted_hops` of its file).
 ///
 /// ```
 /// use tollgate::tower::{Head, forwarded};
