@@ -1,6 +1,6 @@
 //! [`Decision`]: what every check answers.
 
-use crate::time::{Nanos, nanos_up, secs_up};
+use crate::time::{Nanos, TICKS_PER_NANO, nanos_up, secs_up};
 use std::{fmt, time::Duration};
 
 /// The whole answer to one request, the same on allow and on deny.
@@ -340,9 +340,22 @@ impl Decision {
     }
 
     /// The time that it was asked at.
-    #[cfg(feature = "policy")]
     pub(crate) const fn decided_at(&self) -> Nanos {
         self.at
+    }
+
+    /// What its units added to the debt, in whole nanoseconds (GCRA).
+    pub(crate) const fn weight(&self) -> Duration {
+        if !self.smooth {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.units.saturating_mul(self.scale) / TICKS_PER_NANO)
+    }
+
+    /// When the debt that it found will be paid, in whole nanoseconds (GCRA).
+    pub(crate) fn began(&self) -> Nanos {
+        let before = self.full.saturating_sub(self.units.saturating_mul(self.scale));
+        self.at.after(Duration::from_nanos(before / TICKS_PER_NANO))
     }
 
     /// What was charged, for a refund: `None` if nothing was, because the request

@@ -51,6 +51,11 @@
 //! [`set_quota`](KeyedLimiter::set_quota); [`gauges`](KeyedLimiter::gauges) tell how
 //! full a table is.
 //!
+//! # Waiting
+//!
+//! [`wait`] has `until_ready` for tasks and for threads: first come, first served, with
+//! deadlines, and reservations that come back when they are given up.
+//!
 //! # Time
 //!
 //! A limiter reads its [`Clock`] once per decision, or takes `now` from the
@@ -120,6 +125,9 @@
 //! * `policy`: limits written as a file ([`policy`]).
 //! * `shared`: limiters in memory that processes share (Unix).
 //! * `client`: the caller's side of a 429 ([`client`]); `reqwest-middleware` has it for reqwest.
+//! * `tokio`: turns that are waited for by tokio's timer ([`wait`]).
+//! * `tower`: a layer for axum, tonic and hyper ([`tower`]); `metrics` and `tracing`, what
+//!   it decides by these facades.
 //! * `cli`: the command `tollgate`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -140,6 +148,9 @@ compile_error!("feature `shared` needs mappings, locks of files and a clock as U
 mod sync;
 mod table;
 mod time;
+#[cfg(feature = "tower")]
+pub mod tower;
+pub mod wait;
 
 #[cfg(all(test, feature = "shared", unix, not(loom)))]
 #[path = "../tests/killed/mod.rs"]

@@ -15,6 +15,26 @@ pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
 pub(crate) use std::{sync::atomic::Ordering, thread};
 
+/// A lock, for what is not on a decision's way.
+#[cfg(not(loom))]
+pub(crate) use parking_lot::Mutex;
+
+/// loom's lock, by the names of the other.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
 /// What was published before any word that this thread loaded is seen from here on.
 #[inline]
 pub(crate) fn acquire() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What each room may name of the crate.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("sync", &[]),
     ("time", &["sync"]),
     ("quota", &["time"]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("region", &["sync", "time", "table"]),
     ("limiter", &["sync", "time", "quota", "decision", "algorithm", "table", "region"]),
     ("headers", &["time", "decision"]),
+    ("wait", &["sync", "time", "decision", "table", "limiter"]),
     (
         "policy",
         &[
@@ -31,9 +32,11 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
             "region",
             "limiter",
             "headers",
+            "wait",
         ],
     ),
     ("client", &["time", "quota"]),
+    ("tower", &["time", "decision", "limiter", "headers", "policy"]),
     ("design", &[]),
     ("coming_from_governor", &[]),
 ];

@@ -227,12 +227,17 @@ impl<'a, A: Algorithm, C: Clock> Key<'a, A, C> {
     }
 
     #[inline]
-    fn now(&self) -> Nanos {
+    pub(crate) fn now(&self) -> Nanos {
         self.limiter.clock.now()
     }
 
+    /// A number that tells keys apart as well as the table does.
+    pub(crate) fn line(&self) -> u64 {
+        self.hash.0
+    }
+
     #[inline]
-    fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
+    pub(crate) fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
         let request = self.limiter.store.request(n, now).asking(ask);
         let found = self.limiter.store.look_up(self.hash);
         let rule = self.rule.unwrap_or_else(|| self.limiter.rule());

@@ -90,6 +90,9 @@ impl<R: Rule> Shareable for R {}
 
 /// What the limiters need of an algorithm.
 pub(crate) trait Engine: Ruled {
+    /// Whether units can be charged ahead of their time.
+    const RESERVES: bool = false;
+
     /// The rule for `quota`, of a limiter that has room for `others` and such waits.
     fn build(quota: &Quota, others: &[Quota], wait: Option<Duration>) -> Result<Self, BuildError>;
     /// The numbers of another quota of the same limiter.
@@ -123,6 +126,8 @@ impl Ruled for Gcra {
 }
 
 impl Engine for Gcra {
+    const RESERVES: bool = true;
+
     fn build(quota: &Quota, others: &[Quota], wait: Option<Duration>) -> Result<Self, BuildError> {
         let debts = others.iter().chain([quota]).map(|q| Self::new(q, 0).largest_debt());
         let debt = debts.max().unwrap_or(0);

@@ -158,7 +158,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 
     #[inline(always)]
-    fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
+    pub(crate) fn ask(&self, ask: Ask, n: u64, now: Nanos) -> Decision {
         let rule = self.room.with_numbers(Current::new(&self.current).get());
         let request = Request::new(ticks(now, self.epoch, self.last), n).asking(ask);
         let (state, ring) = self.words();

@@ -128,10 +128,13 @@ mod explain;
 pub mod file;
 mod forwarded;
 mod gauges;
+mod kept;
 mod key;
 mod limit;
 mod live;
 mod moment;
+#[cfg(feature = "tower")]
+mod parameter;
 mod path;
 mod penalty;
 mod quotas;
@@ -147,10 +150,15 @@ mod windows;
 pub use attribute::{AttributeId, DimensionId};
 pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
 pub use file::{PolicyError, PolicyFile, Problem};
+#[cfg(feature = "tower")]
+pub(crate) use forwarded::client as client_behind;
 pub use gauges::LimitGauges;
+pub use kept::KeptDecision;
 pub use limit::Algorithm;
 pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
+#[cfg(feature = "tower")]
+pub(crate) use parameter::path_parameter;
 pub use request::Request;
 pub use verdict::{Cause, LimitDecision, PolicyDecision};
 

@@ -6,6 +6,7 @@ use crate::{
     headers::{Answer, Reported, Response},
     limiter::LeaseId,
     table::{Hash, Weighed},
+    wait::Verdict,
 };
 use smallvec::SmallVec;
 use std::{fmt, time::Duration};
@@ -242,6 +243,16 @@ impl<'p> PolicyDecision<'p> {
         for asked in &mut self.asked {
             policy.settle(asked, dimension, units, moment);
         }
+    }
+}
+
+impl Verdict for PolicyDecision<'_> {
+    fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 

@@ -59,6 +59,11 @@ impl Nanos {
         Self(self.0.saturating_add(Self::from(wait).0))
     }
 
+    /// The instant so much earlier; the clock's zero where that is out of range.
+    pub(crate) fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(Self::from(by).0))
+    }
+
     /// The time from `earlier` to this instant; zero if `earlier` is later.
     #[inline]
     pub fn since(self, earlier: Self) -> Duration {

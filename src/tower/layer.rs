@@ -1,0 +1,375 @@
+//! [`LimitLayer`]: what stands before a service, and how it is said.
+
+use super::{
+    extract::{Extractor, Head},
+    gate::{Gate, LimiterGate, PolicyGate, Told},
+    observe::Decided,
+    service::Limit,
+};
+use crate::{
+    headers::{Dialect, Fields},
+    limiter::{Algorithm, KeyedLimiter},
+    policy::{LivePolicy, Policy},
+    time::Clock,
+};
+use http::response::Parts;
+use std::{fmt, sync::Arc};
+use tower_layer::Layer;
+
+pub(super) type Hook = Box<dyn Fn(&Decided<'_>) + Send + Sync>;
+type Judge = Box<dyn Fn(&Parts) -> bool + Send + Sync>;
+type Measure = Box<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
+
+/// What does not depend on what decides.
+#[derive(Default)]
+pub(super) struct Options {
+    pub(super) shadow: bool,
+    pub(super) fail_open: bool,
+    pub(super) refund: Option<Judge>,
+    pub(super) refund_errors: bool,
+    pub(super) settle: Vec<(Box<str>, Measure)>,
+    pub(super) settle_bytes: Option<Box<str>>,
+    pub(super) hooks: Vec<Hook>,
+}
+
+/// Puts a [policy](Self::policy) or a [limiter](Self::limiter) before a service.
+///
+/// One layer may be put before any number of services: they share its limits.
+///
+/// ```
+/// use tollgate::{policy::Policy, tower::{LimitLayer, header}};
+/// use tower_layer::Layer;
+///
+/// let policy = Policy::from_toml(
+///     r#"
+///     [attribute.org]
+///     [[limit]]
+///     name = "api"
+///     key = ["org"]
+///     quota = "10/min"
+///     "#,
+/// )?;
+/// let layer = LimitLayer::policy(policy).attribute("org", header("x-org"));
+/// // Of axum: `Router::new().layer(layer)`. Of any tower service:
+/// # let service = ();
+/// let limited = layer.layer(service);
+/// # let _ = limited;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a layer limits nothing until it is before a service"]
+pub struct LimitLayer<G> {
+    // Told one by one while it is built; shared by its services from then on.
+    gate: Arc<G>,
+    options: Arc<Options>,
+}
+
+impl<G> Clone for LimitLayer<G> {
+    fn clone(&self) -> Self {
+        Self { gate: self.gate.clone(), options: self.options.clone() }
+    }
+}
+
+impl LimitLayer<PolicyGate> {
+    /// Every request is decided by this policy, told what the
+    /// [attributes](Self::attribute) and [costs](Self::cost) say of it, and its method,
+    /// host and path. Answers, allowed or denied, are in the policy's dialect.
+    ///
+    /// A [`Policy`], a [`LivePolicy`], or an `Arc` of that, which others may
+    /// [replace](LivePolicy::replace) under traffic:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tollgate::{policy::{LivePolicy, Policy, PolicyFile}, tower::LimitLayer};
+    ///
+    /// let file = |text: &str| PolicyFile::parse("policy.toml", text.as_bytes());
+    /// let old = file("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let live = Arc::new(LivePolicy::new(Policy::from_file(&old)?));
+    /// let layer = LimitLayer::policy(live.clone());
+    /// // Later, of whatever watches the file:
+    /// live.replace(&file("[[limit]]\nname = 'api'\nkey = []\nquota = '4/s'\n")?)?;
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn policy(policy: impl IntoLive) -> Self {
+        let (attributes, costs) = (Vec::new(), Vec::new());
+        Self::of(PolicyGate { policy: policy.into_live(), attributes, costs })
+    }
+
+    /// An attribute of the policy, and where it is in a request. What the policy does
+    /// not name is passed over; what a request does not have is missing, and answered as
+    /// each limit says (`missing` in the file).
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::{LimitLayer, extension, header, peer}};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// #[derive(Clone)]
+    /// struct Customer { id: String }
+    ///
+    /// let layer = LimitLayer::policy(policy)
+    ///     .attribute("ip", peer())
+    ///     .attribute("x_forwarded_for", header("x-forwarded-for"))
+    ///     .attribute("customer", extension(|customer: &Customer| customer.id.clone()));
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn attribute(mut self, name: &str, from: Extractor) -> Self {
+        if let Some(gate) = Arc::get_mut(&mut self.gate) {
+            gate.attributes.push((name.into(), from));
+        }
+        self
+    }
+
+    /// What a request costs in a dimension that limits count.
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::{LimitLayer, content_length}};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy)
+    ///     .cost("bytes", content_length)
+    ///     .cost("tokens", |_| Some(500)); // settled for when the answer is there
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cost<F>(mut self, dimension: &str, units: F) -> Self
+    where
+        F: for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync + 'static,
+    {
+        if let Some(gate) = Arc::get_mut(&mut self.gate) {
+            gate.costs.push((dimension.into(), Box::new(units)));
+        }
+        self
+    }
+}
+
+impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C>> {
+    /// Every request takes a unit of this limiter, by its key. Answers have
+    /// `X-RateLimit-*`, unless [`dialect`](Self::dialect) says other.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, tower::{LimitLayer, forwarded, peer}};
+    ///
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let layer = LimitLayer::limiter(limiter, peer());
+    /// # let _ = layer;
+    /// // Behind one proxy of ours:
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let layer = LimitLayer::limiter(limiter, forwarded("x-forwarded-for", 1));
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limiter(limiter: impl Into<Arc<KeyedLimiter<A, C>>>, key: Extractor) -> Self {
+        let told = Told { name: "default".into(), dialect: Dialect::new(Fields::XRateLimit) };
+        Self::of(LimiterGate { limiter: limiter.into(), key, told: Arc::new(told), cost: None })
+    }
+
+    /// How answers are written, and what they call the limit.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, headers::{Dialect, Fields}, tower::{LimitLayer, peer}};
+    ///
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let dialect = Dialect::new(Fields::RateLimit).with_body(r#"{"error": "slow down"}"#)?;
+    /// let layer = LimitLayer::limiter(limiter, peer()).dialect("api", dialect);
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dialect(mut self, name: &str, dialect: Dialect) -> Self {
+        if let Some(gate) = Arc::get_mut(&mut self.gate) {
+            gate.told = Arc::new(Told { name: name.into(), dialect });
+        }
+        self
+    }
+
+    /// So many units for a request, instead of one. Where it is not known, the request
+    /// lacks it as it might lack the key. It is settled under the limit's name.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, tower::{LimitLayer, content_length, peer}};
+    /// let limiter = KeyedLimiter::gcra("1000000/min".parse()?).try_build()?;
+    /// let layer = LimitLayer::limiter(limiter, peer()).units(content_length);
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn units<F>(mut self, units: F) -> Self
+    where
+        F: for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync + 'static,
+    {
+        if let Some(gate) = Arc::get_mut(&mut self.gate) {
+            gate.cost = Some(Box::new(units));
+        }
+        self
+    }
+}
+
+impl<G> LimitLayer<G> {
+    fn of(gate: G) -> Self {
+        Self { gate: Arc::new(gate), options: Arc::default() }
+    }
+
+    /// A layer that was cloned is told nothing any more: its services have it already.
+    fn with(mut self, tell: impl FnOnce(&mut Options)) -> Self {
+        if let Some(options) = Arc::get_mut(&mut self.options) {
+            tell(options);
+        }
+        self
+    }
+
+    /// Decides and [tells](Self::observe), but denies nothing, and adds no header fields: to
+    /// see what it would do. What is allowed is charged, as it would be.
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::LimitLayer};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy).shadow(true).observe(|decided| {
+    ///     if decided.outcome != tollgate::Outcome::Allowed {
+    ///         println!("{:?} would deny {}", decided.why, decided.head.uri);
+    ///     }
+    /// });
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shadow(self, shadow: bool) -> Self {
+        self.with(|options| options.shadow = shadow)
+    }
+
+    /// Requests that lack what a limit needs to know (an attribute, a key, a cost) pass,
+    /// uncounted by any limit. Unless this is said they are denied, by 403 or as the policy says;
+    /// where each limit is to be asked for itself, leave this and use `missing` in the file.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, tower::{LimitLayer, header}};
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let layer = LimitLayer::limiter(limiter, header("x-key")).fail_open(true);
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fail_open(self, open: bool) -> Self {
+        self.with(|options| options.fail_open = open)
+    }
+
+    /// Gives back what a request was charged if the service's answer is one of these: not
+    /// modified, or not found, say. Before its body; header fields tell of it.
+    ///
+    /// ```
+    /// # use http::StatusCode;
+    /// # use tollgate::{policy::Policy, tower::LimitLayer};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy)
+    ///     .refund_if(|answer| answer.status == StatusCode::NOT_MODIFIED);
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refund_if(self, judge: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|options| options.refund = Some(Box::new(judge)))
+    }
+
+    /// Gives back what a request was charged if the service fails: by a status of 500 and
+    /// more, or by an error instead of an answer. Beside [`refund_if`](Self::refund_if).
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::LimitLayer};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy).refund_errors(true);
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refund_errors(self, refund: bool) -> Self {
+        self.with(|options| options.refund_errors = refund)
+    }
+
+    /// Corrects an estimate by what the answer's head says that the request cost in a
+    /// dimension: see [`PolicyDecision::settle`](crate::policy::PolicyDecision::settle).
+    /// `None` leaves it.
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::LimitLayer};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy)
+    ///     .cost("tokens", |_| Some(500))
+    ///     .settle("tokens", |answer| answer.headers.get("x-tokens")?.to_str().ok()?.parse().ok());
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle<F>(self, dimension: &str, measure: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<u64> + Send + Sync + 'static,
+    {
+        self.with(|options| options.settle.push((dimension.into(), Box::new(measure))))
+    }
+
+    /// Corrects an estimate by the bytes of the answer's body that were sent, when it
+    /// ends: fewer where the client hangs up. Estimate 1 at least, as what costs nothing is
+    /// never denied.
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::LimitLayer};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy)
+    ///     .cost("egress", |_| Some(1)) // whoever has any left may begin
+    ///     .settle_bytes("egress");
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle_bytes(self, dimension: &str) -> Self {
+        self.with(|options| options.settle_bytes = Some(dimension.into()))
+    }
+
+    /// Is told of every decision, before the request goes on: for counts and logs. More
+    /// than one may be. `metrics` and `tracing`, features of their own, are two of them.
+    ///
+    /// ```
+    /// # use tollgate::{policy::Policy, tower::LimitLayer};
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+    /// let layer = LimitLayer::policy(policy)
+    ///     .observe(|decided| println!("{:?} {:?}", decided.outcome, decided.why));
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn observe(self, hook: impl Fn(&Decided<'_>) + Send + Sync + 'static) -> Self {
+        self.with(|options| options.hooks.push(Box::new(hook)))
+    }
+}
+
+impl<S, G: Gate> Layer<S> for LimitLayer<G> {
+    type Service = Limit<S, G>;
+
+    fn layer(&self, inner: S) -> Limit<S, G> {
+        Limit::new(inner, self.gate.clone(), self.options.clone())
+    }
+}
+
+impl<G: fmt::Debug> fmt::Debug for LimitLayer<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LimitLayer").field(&self.gate).finish()
+    }
+}
+
+/// What a layer takes for a policy. It cannot be implemented elsewhere.
+#[allow(private_bounds)] // that is what keeps it to this crate
+pub trait IntoLive: Live {}
+
+trait Live {
+    fn into_live(self) -> Arc<LivePolicy>;
+}
+
+impl Live for Policy {
+    fn into_live(self) -> Arc<LivePolicy> {
+        Arc::new(LivePolicy::new(self))
+    }
+}
+
+impl Live for LivePolicy {
+    fn into_live(self) -> Arc<LivePolicy> {
+        Arc::new(self)
+    }
+}
+
+impl Live for Arc<LivePolicy> {
+    fn into_live(self) -> Arc<LivePolicy> {
+        self
+    }
+}
+
+impl IntoLive for Policy {}
+impl IntoLive for LivePolicy {}
+impl IntoLive for Arc<LivePolicy> {}

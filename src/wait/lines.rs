@@ -1,0 +1,267 @@
+//! The lines: who waits for which key, in which order.
+//!
+//! One lock over all lines of a set. Whoever is not to wait does not take it, or for as
+//! long as a look at a map; whoever waits takes it when coming, at each wake-up, and when
+//! leaving. Nothing of the caller's runs under it: questions that are not a limiter's own
+//! are asked outside, and tasks are woken after.
+//!
+//! No wake-up is lost, because a place is looked at and its waker noted under one lock,
+//! and whoever moves a place takes the waker under the same (`wait_*` in `tests/loom`).
+
+use crate::{decision::Decision, sync::Mutex, time::Nanos};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    task::Waker,
+    time::Duration,
+};
+
+/// Everybody who waits at one limiter or queue.
+pub(super) struct Lines {
+    most: usize,
+    state: Mutex<State>,
+    pub(super) random: ahash::RandomState,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: usize,
+    next: u64,
+    lines: HashMap<u64, VecDeque<Place>, ahash::RandomState>,
+}
+
+/// One waiter. Numbers rise along a line, and so do the times of those who reserved.
+struct Place {
+    number: u64,
+    /// When its turn comes: of who reserved. Of who stands first in a queue, when to ask
+    /// again; of the others nothing.
+    due: Nanos,
+    /// After this, others may have been let in because of what it was charged.
+    returnable: Nanos,
+    /// By how much those behind move up when it leaves.
+    weight: Duration,
+    /// By when the turn must have come.
+    deadline: Nanos,
+    waker: Option<Waker>,
+}
+
+/// What came of reserving.
+pub(super) enum Reserved {
+    /// To be used now.
+    Now(Decision),
+    /// To be used when the place of this number is due.
+    Place(u64, Decision),
+    Denied(Decision),
+    /// As many wait as may.
+    Full,
+}
+
+/// Where a place in a queue is.
+pub(super) enum Standing {
+    /// First; it is to ask again then.
+    First(Nanos),
+    /// Behind one that asks again then.
+    Behind(Nanos),
+}
+
+impl Lines {
+    pub(super) fn new(most: usize) -> Self {
+        let random = ahash::RandomState::new();
+        let lines = HashMap::with_hasher(random.clone());
+        Self { most, state: Mutex::new(State { waiting: 0, next: 0, lines }), random }
+    }
+
+    pub(super) fn at_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().waiting
+    }
+
+    /// Reserves and takes the place under one lock, so that the places of a line are in
+    /// the order of their reservations. `reserve` is told whether it may wait.
+    pub(super) fn reserve(&self, line: u64, reserve: impl FnOnce(bool) -> Decision) -> Reserved {
+        let mut state = self.state.lock();
+        let room = state.waiting < self.most;
+        let decision = reserve(room);
+        if decision.is_denied() {
+            let waits = decision.retry_after().is_some();
+            return if waits && !room { Reserved::Full } else { Reserved::Denied(decision) };
+        }
+        if decision.wait().is_zero() {
+            return Reserved::Now(decision);
+        }
+        let place = Place {
+            number: 0,
+            due: decision.decided_at().after(decision.wait()),
+            returnable: decision.began(),
+            weight: decision.weight(),
+            deadline: Nanos::MAX,
+            waker: None,
+        };
+        Reserved::Place(state.push(line, place), decision)
+    }
+
+    /// How long until that place is due, and `later` after it; none, with the place gone,
+    /// if it is.
+    pub(super) fn until_due(
+        &self,
+        line: u64,
+        number: u64,
+        (now, later): (Nanos, Duration),
+        waker: &Waker,
+    ) -> Option<Duration> {
+        let mut state = self.state.lock();
+        let place = state.find(line, number)?;
+        let due = place.due.after(later);
+        if due > now {
+            place.wake_by(waker);
+            return Some(due.since(now));
+        }
+        state.remove(line, number);
+        None
+    }
+
+    /// Leaves a place that was reserved. If nobody can have been let in because of it, it
+    /// is given back, and those behind move up by what it was charged: the line and the
+    /// limiter are then as if it had never come.
+    pub(super) fn cancel(&self, line: u64, number: u64, now: Nanos, give_back: impl FnOnce()) {
+        let mut woken = Vec::new();
+        {
+            let mut state = self.state.lock();
+            let Some(gone) = state.remove(line, number) else { return };
+            if now > gone.returnable {
+                return;
+            }
+            give_back();
+            for behind in state.behind(line, number) {
+                behind.due = behind.due.before(gone.weight);
+                behind.returnable = behind.returnable.before(gone.weight);
+                woken.extend(behind.waker.take());
+            }
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether nobody stands in that line.
+    pub(super) fn is_empty(&self, line: u64) -> bool {
+        !self.state.lock().lines.contains_key(&line)
+    }
+
+    /// Stands last in that line; `None` if as many wait as may.
+    pub(super) fn stand(&self, line: u64, due: Nanos, deadline: Nanos) -> Option<u64> {
+        let mut state = self.state.lock();
+        if state.waiting >= self.most {
+            return None;
+        }
+        // Only the first asks.
+        let due = if state.lines.contains_key(&line) { Nanos::ZERO } else { due };
+        let (returnable, weight) = (Nanos::ZERO, Duration::ZERO);
+        Some(state.push(line, Place { number: 0, due, returnable, weight, deadline, waker: None }))
+    }
+
+    pub(super) fn standing(&self, line: u64, number: u64, waker: &Waker) -> Standing {
+        let mut state = self.state.lock();
+        if let Some(place) = state.find(line, number) {
+            place.wake_by(waker);
+        }
+        match state.lines.get(&line).and_then(VecDeque::front) {
+            Some(first) if first.number != number => Standing::Behind(first.due),
+            Some(first) => Standing::First(first.due),
+            None => Standing::First(Nanos::ZERO),
+        }
+    }
+
+    /// The first of a line will ask again then: nobody behind has a turn before.
+    pub(super) fn ask_again(&self, line: u64, number: u64, due: Nanos) {
+        let mut woken = Vec::new();
+        {
+            let mut state = self.state.lock();
+            let Some(place) = state.find(line, number) else { return };
+            place.due = due;
+            for behind in state.behind(line, number).filter(|behind| behind.deadline < due) {
+                woken.extend(behind.waker.take());
+            }
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Leaves a queue; who stands first then asks.
+    pub(super) fn leave(&self, line: u64, number: u64) {
+        let first = {
+            let mut state = self.state.lock();
+            let was_first = state.first(line).is_some_and(|first| first.number == number);
+            state.remove(line, number);
+            state.first(line).filter(|_| was_first).and_then(|first| first.waker.take())
+        };
+        first.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets the first of a line ask at once.
+    pub(super) fn nudge(&self, line: u64) {
+        let first = self.state.lock().first(line).and_then(|first| {
+            first.due = Nanos::ZERO;
+            first.waker.take()
+        });
+        first.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    fn push(&mut self, line: u64, place: Place) -> u64 {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.waiting = self.waiting.saturating_add(1);
+        self.lines.entry(line).or_default().push_back(Place { number, ..place });
+        number
+    }
+
+    fn position(&self, line: u64, number: u64) -> Option<usize> {
+        self.lines.get(&line)?.binary_search_by_key(&number, |place| place.number).ok()
+    }
+
+    fn find(&mut self, line: u64, number: u64) -> Option<&mut Place> {
+        let at = self.position(line, number)?;
+        self.lines.get_mut(&line)?.get_mut(at)
+    }
+
+    fn first(&mut self, line: u64) -> Option<&mut Place> {
+        self.lines.get_mut(&line)?.front_mut()
+    }
+
+    /// Those who came after that number.
+    fn behind(&mut self, line: u64, number: u64) -> impl Iterator<Item = &mut Place> {
+        let places = self.lines.get_mut(&line);
+        places.into_iter().flatten().filter(move |place| place.number > number)
+    }
+
+    fn remove(&mut self, line: u64, number: u64) -> Option<Place> {
+        let at = self.position(line, number)?;
+        let places = self.lines.get_mut(&line)?;
+        let place = places.remove(at)?;
+        if places.is_empty() {
+            self.lines.remove(&line);
+        }
+        self.waiting = self.waiting.saturating_sub(1);
+        Some(place)
+    }
+}
+
+impl Place {
+    fn wake_by(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines")
+            .field("waiting", &self.waiting())
+            .field("most", &self.most)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! [`Waiters`] of one limiter, and a [`Queue`] before anything else.
+
+use super::{
+    lines::Lines,
+    question::{OfAnswer, OfKey, OfLimiter, Verdict},
+    turn::Turn,
+};
+use crate::{
+    limiter::{Algorithm, KeyedLimiter, Limiter},
+    time::{Clock, MonotonicClock},
+};
+use std::fmt;
+
+/// How many may wait, unless it is said.
+const MOST: usize = 1024;
+
+/// A limiter, and those who wait for it: a [`Limiter`] or a [`KeyedLimiter`], each key of
+/// which has a line of its own.
+///
+/// Share it by reference or in an `Arc`. One set knows its own waiters: make one per
+/// limiter, and check those who do not wait by [`limiter`](Self::limiter).
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{KeyedLimiter, Quota, wait::Waiters};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let quota = Quota::n_per_second(50)?.burst(1)?;
+/// let waiters = Waiters::new(KeyedLimiter::gcra(quota).try_build()?).at_most(100);
+///
+/// waiters.until_key_ready("api.example.org").await?;
+/// // Waits for 20 ms; where that is too long, is told so at once.
+/// waiters.until_key_ready("api.example.org").within(Duration::from_secs(1)).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Waiters<L> {
+    limiter: L,
+    lines: Lines,
+}
+
+impl<L> Waiters<L> {
+    /// Those who wait for this limiter, at most 1024 at a time.
+    pub fn new(limiter: L) -> Self {
+        Self { limiter, lines: Lines::new(MOST) }
+    }
+
+    /// So many may wait at a time, of all keys together: whoever would be one more is told
+    /// [`WaitError::Full`](super::WaitError::Full) at once. With 0 nobody waits.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::{WaitError, Waiters}};
+    /// let waiters = Waiters::new(Limiter::gcra("1/h".parse()?).try_build()?).at_most(0);
+    /// assert!(waiters.until_ready().block().is_ok());
+    /// assert_eq!(waiters.until_ready().block(), Err(WaitError::Full));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at_most(mut self, most: usize) -> Self {
+        self.lines.at_most(most);
+        self
+    }
+
+    /// How many wait now.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("1/h".parse()?).try_build()?);
+    /// assert_eq!(waiters.waiting(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn waiting(&self) -> usize {
+        self.lines.waiting()
+    }
+
+    /// The limiter, for whoever does not wait.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("1/h".parse()?).try_build()?);
+    /// assert!(waiters.limiter().check().is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limiter(&self) -> &L {
+        &self.limiter
+    }
+}
+
+impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
+    /// Waits for a unit.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("100/s".parse()?).try_build()?);
+    /// waiters.until_ready().block()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn until_ready(&self) -> Turn<'_, OfLimiter<'_, A, C>> {
+        Turn::new(&self.lines, OfLimiter { limiter: &self.limiter, units: 1 })
+    }
+}
+
+impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
+    /// Waits for a unit of that key.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let waiters = Waiters::new(KeyedLimiter::sliding_log("2/min".parse()?).try_build()?);
+    /// assert_eq!(waiters.until_key_ready("alice").block()?.decision().remaining(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn until_key_ready<'k, K: AsRef<[u8]> + ?Sized>(
+        &'k self,
+        key: &'k K,
+    ) -> Turn<'k, OfKey<'k, A, C>> {
+        Turn::new(&self.lines, OfKey { key: self.limiter.key(key), units: 1 })
+    }
+}
+
+impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waiters").field(&self.limiter).field(&self.lines).finish()
+    }
+}
+
+/// Lines before anything that answers with a [`Verdict`]: a policy above all.
+///
+/// In each line the first alone asks, again when it was told to; the others stand behind
+/// it, and whoever comes anew does not pass them. Nothing is charged while one waits.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::wait::Queue;
+/// # #[cfg(feature = "policy")] {
+/// use tollgate::policy::Policy;
+///
+/// let policy = Policy::from_toml(
+///     r#"
+///     [attribute.user]
+///     [[limit]]
+///     name = "api"
+///     key = ["user"]
+///     quota = "1/10ms"
+///     "#,
+/// )?;
+/// let request = policy.request("GET", "/").attribute("user", "ann");
+/// let queue = Queue::new();
+/// // A line of her own: nobody waits for ann but ann.
+/// for _ in 0..2 {
+///     let turn = queue.until_allowed("ann", || policy.check(&request));
+///     let decision = turn.within(Duration::from_secs(9)).block()?;
+///     assert!(decision.is_allowed());
+/// }
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Queue<C = MonotonicClock> {
+    clock: C,
+    lines: Lines,
+}
+
+impl Queue {
+    /// Nobody waits; at most 1024 at a time will.
+    pub fn new() -> Self {
+        Self::with_clock(MonotonicClock::new())
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Clock> Queue<C> {
+    /// As [`new`](Queue::new), by a clock of your own.
+    ///
+    /// ```
+    /// use tollgate::{ManualClock, wait::Queue};
+    ///
+    /// assert_eq!(Queue::with_clock(ManualClock::new()).waiting(), 0);
+    /// ```
+    pub fn with_clock(clock: C) -> Self {
+        Self { clock, lines: Lines::new(MOST) }
+    }
+
+    /// So many may wait at a time, in all lines together.
+    ///
+    /// ```
+    /// use tollgate::wait::Queue;
+    ///
+    /// let queue = Queue::new().at_most(100);
+    /// # assert_eq!(queue.waiting(), 0);
+    /// ```
+    #[must_use]
+    pub fn at_most(mut self, most: usize) -> Self {
+        self.lines.at_most(most);
+        self
+    }
+
+    /// How many wait now.
+    ///
+    /// ```
+    /// assert_eq!(tollgate::wait::Queue::new().waiting(), 0);
+    /// ```
+    pub fn waiting(&self) -> usize {
+        self.lines.waiting()
+    }
+
+    /// Waits in that line until `ask` is answered with a yes.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, wait::Queue};
+    ///
+    /// let (minute, hour) = ("5/min".parse()?, "100/h".parse()?);
+    /// let limiters = [Limiter::gcra(minute).try_build()?, Limiter::gcra(hour).try_build()?];
+    /// let queue = Queue::new();
+    /// for limiter in &limiters {
+    ///     let decision = queue.until_allowed("uploads", || limiter.check()).block()?;
+    ///     assert!(decision.is_allowed());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn until_allowed<'q, K, F, V>(&'q self, line: &K, ask: F) -> Turn<'q, OfAnswer<'q, F, C>>
+    where
+        K: AsRef<[u8]> + ?Sized,
+        F: FnMut() -> V,
+        V: Verdict,
+    {
+        let line = self.line(line);
+        Turn::new(&self.lines, OfAnswer { ask, line, clock: &self.clock })
+    }
+
+    /// Lets the first of that line ask at once: something came back that nobody waited
+    /// for, such as a lease.
+    ///
+    /// ```
+    /// tollgate::wait::Queue::new().nudge("uploads");
+    /// ```
+    pub fn nudge<K: AsRef<[u8]> + ?Sized>(&self, line: &K) {
+        self.lines.nudge(self.line(line));
+    }
+
+    fn line<K: AsRef<[u8]> + ?Sized>(&self, line: &K) -> u64 {
+        self.lines.random.hash_one(line.as_ref())
+    }
+}
+
+impl<C> fmt::Debug for Queue<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Queue").field(&self.lines).finish()
+    }
+}

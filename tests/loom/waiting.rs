@@ -1,0 +1,141 @@
+//! Waiting: run by `.ci/loom`. What must hold, with its fault in `.ci/faults`:
+//!
+//! 1. nobody sleeps on when it is first in line, nor when its turn has moved up;
+//! 2. places are in the order of the reservations, so that all of them are used, and none
+//!    is used twice.
+
+use super::{Turn, Waiters, turn::Step};
+use crate::{
+    Limiter, ManualClock, Nanos, Quota, SlidingLog,
+    algorithm::Gcra,
+    sync::{model::LOADS_CONFLICT, thread},
+    wait::{Admitted, Question},
+};
+use loom::sync::{Arc, Notify};
+use std::{
+    task::{Wake, Waker},
+    time::Duration,
+};
+
+fn model(f: impl Fn() + Sync + Send + Copy + 'static) {
+    for conflict in [false, true] {
+        LOADS_CONFLICT.set(conflict);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.max_branches = 10_000;
+        builder.check(f);
+    }
+}
+
+/// Wakes one thread of a model, as a runtime wakes a task.
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn bell() -> (std::sync::Arc<Bell>, Waker) {
+    let bell = std::sync::Arc::new(Bell(Notify::new()));
+    (bell.clone(), Waker::from(bell))
+}
+
+/// Waits until somebody wakes it or it is done. What there is no time for is not waited
+/// for: models have no time that passes.
+fn wait<Q: Question<Answer = Admitted>>(mut turn: Turn<'_, Q>) -> Admitted {
+    let (bell, waker) = bell();
+    loop {
+        match turn.step(&waker) {
+            Step::Done(said) => return said.unwrap(),
+            Step::Sleep(_) | Step::Park => bell.0.wait(),
+        }
+    }
+}
+
+fn gcra() -> Arc<Waiters<Limiter<Gcra, ManualClock>>> {
+    let quota = Quota::new(1, Duration::from_nanos(10)).unwrap();
+    let limiter = Limiter::gcra(quota).longest_wait(Duration::from_nanos(100));
+    let limiter = limiter.clock(ManualClock::new()).epoch(Nanos::ZERO).try_build().unwrap();
+    Arc::new(Waiters::new(limiter))
+}
+
+fn log() -> Arc<Waiters<Limiter<SlidingLog, ManualClock>>> {
+    let quota = Quota::new(2, Duration::from_nanos(10)).unwrap();
+    let limiter = Limiter::sliding_log(quota).clock(ManualClock::new()).epoch(Nanos::ZERO);
+    Arc::new(Waiters::new(limiter.try_build().unwrap()))
+}
+
+/// One asks for more than there is, and gives up; the other, behind it or not, finds what
+/// there is, and needs no time for it.
+#[test]
+fn wait_behind_who_leaves() {
+    model(|| {
+        let waiters = log();
+        assert!(waiters.limiter().check().is_allowed());
+        let (_bell, waker) = bell();
+        let mut large = waiters.until_ready().units(2);
+        assert!(matches!(large.step(&waker), Step::Sleep(_)));
+        let other = waiters.clone();
+        let small = thread::spawn(move || wait(other.until_ready()));
+        drop(large);
+        assert!(small.join().unwrap().decision().is_allowed());
+        assert_eq!(waiters.waiting(), 0);
+    });
+}
+
+/// The first reserved and gives up. The clock shows when its turn is: the other's, if it
+/// moves up, and whoever comes after has gone finds the place free.
+#[test]
+fn wait_moves_up() {
+    model(|| {
+        let waiters = gcra();
+        assert!(waiters.limiter().check().is_allowed());
+        let (_bell, waker) = bell();
+        let mut first = waiters.until_ready();
+        assert!(matches!(first.step(&waker), Step::Sleep(_)));
+        waiters.limiter().clock().advance(Duration::from_nanos(10));
+        let other = waiters.clone();
+        let second = thread::spawn(move || wait(other.until_ready()));
+        drop(first);
+        assert!(second.join().unwrap().decision().is_allowed());
+        assert_eq!(waiters.waiting(), 0);
+        // One unit was used at 0 and one at 10.
+        let owed = waiters.limiter().peek().full_after();
+        assert_eq!(owed, Duration::from_nanos(10));
+    });
+}
+
+/// Two reserve at once, and one before them gives up: both places move up, in the order
+/// in which they are due.
+#[test]
+fn wait_places_are_in_order() {
+    model(|| {
+        let waiters = gcra();
+        assert!(waiters.limiter().check().is_allowed());
+        let (_bell, waker) = bell();
+        let mut first = waiters.until_ready();
+        assert!(matches!(first.step(&waker), Step::Sleep(_)));
+        let (other, gone) = (waiters.clone(), Arc::new(Notify::new()));
+        let told = gone.clone();
+        let second = thread::spawn(move || {
+            let (_bell, waker) = bell();
+            let mut turn = other.until_ready();
+            let Step::Sleep(_) = turn.step(&waker) else { panic!("too soon") };
+            told.wait();
+            let Step::Sleep(wait) = turn.step(&waker) else { panic!("too soon") };
+            // Its place stays as it is.
+            std::mem::forget(turn);
+            wait.as_nanos()
+        });
+        let mut third = waiters.until_ready();
+        assert!(matches!(third.step(&waker), Step::Sleep(_)));
+        drop(first);
+        gone.notify();
+        let Step::Sleep(wait) = third.step(&waker) else { panic!("too soon") };
+        let mut waits = [second.join().unwrap(), wait.as_nanos()];
+        waits.sort_unstable();
+        assert_eq!(waits, [10, 20]);
+        assert_eq!(waiters.limiter().peek().full_after(), Duration::from_nanos(30));
+    });
+}

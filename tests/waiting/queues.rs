@@ -1,0 +1,209 @@
+//! Logs, counters and policies: lines in which the first asks.
+
+use crate::{ms, poll_once};
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    task::{Context, Waker},
+    time::Duration,
+};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
+use tollgate::{
+    Clock, Limiter, Quota, SlidingLog,
+    policy::{Moment, Policy, PolicyFile},
+    wait::{Queue, TokioClock, WaitError, Waiters},
+};
+
+/// Two in any 10 ms.
+fn two_in_ten_ms() -> Waiters<Limiter<SlidingLog, TokioClock>> {
+    let quota = Quota::new(2, ms(10)).unwrap();
+    Waiters::new(Limiter::sliding_log(quota).clock(TokioClock::new()).try_build().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_they_came_and_as_many_as_may() {
+    let waiters = Arc::new(two_in_ten_ms());
+    let (begun, served) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
+    let mut tasks = Vec::new();
+    for nth in 0..9_u64 {
+        let (waiters, served) = (waiters.clone(), served.clone());
+        tasks.push(tokio::spawn(async move {
+            waiters.until_ready().await.unwrap();
+            served.lock().unwrap().push((nth, begun.elapsed()));
+        }));
+        yield_now().await;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let expected: Vec<_> = (0..9).map(|nth| (nth, ms(10 * (nth / 2)))).collect();
+    assert_eq!(*served.lock().unwrap(), expected);
+    assert_eq!(waiters.waiting(), 0);
+}
+
+/// Whoever comes when there is room does not pass those who stand in line.
+#[tokio::test(start_paused = true)]
+async fn newcomers_stand_behind() {
+    let waiters = two_in_ten_ms();
+    let _ = waiters.limiter().check_n(2);
+    let mut large = waiters.until_ready().units(2).into_future();
+    assert!(poll_once(&mut large).await.is_none());
+    sleep(ms(10)).await;
+    let mut small = waiters.until_ready().into_future();
+    assert!(poll_once(&mut small).await.is_none());
+    assert!(poll_once(&mut large).await.is_some());
+    assert!(poll_once(&mut small).await.is_none());
+    sleep(ms(10)).await;
+    assert!(poll_once(&mut small).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_asks_when_the_first_gives_up() {
+    let waiters = Arc::new(two_in_ten_ms());
+    let _ = waiters.limiter().check();
+    let begun = Instant::now();
+    let spawn = |units| {
+        let waiters = waiters.clone();
+        tokio::spawn(async move { waiters.until_ready().units(units).await.map(|_| ()) })
+    };
+    let large = spawn(2);
+    yield_now().await;
+    let small = spawn(1);
+    yield_now().await;
+    assert_eq!(waiters.waiting(), 2);
+    large.abort();
+    small.await.unwrap().unwrap();
+    // There was room for one all the time.
+    assert_eq!(begun.elapsed(), ms(0));
+    // Nothing was charged for who gave up.
+    assert_eq!(waiters.limiter().peek().remaining(), 0);
+    sleep(ms(10)).await;
+    assert_eq!(waiters.limiter().peek().remaining(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines() {
+    let waiters = Arc::new(two_in_ten_ms());
+    let _ = waiters.limiter().check_n(2);
+    let late = Some(Err(WaitError::TooLong { retry_after: Some(ms(10)) }));
+    let mut alone = waiters.until_ready().within(ms(9)).into_future();
+    assert_eq!(poll_once(&mut alone).await, late);
+    let mut first = waiters.until_ready().units(2).into_future();
+    assert!(poll_once(&mut first).await.is_none());
+    // The first does not ask before that.
+    let mut behind = waiters.until_ready().within(ms(9)).into_future();
+    assert_eq!(poll_once(&mut behind).await, late);
+    // It may be in time or not: it is not, and is told so when the time is over.
+    let begun = Instant::now();
+    let behind = tokio::spawn({
+        let waiters = waiters.clone();
+        async move { waiters.until_ready().within(ms(15)).await.map(|_| ()) }
+    });
+    yield_now().await;
+    let said = poll_once(&mut first).await;
+    assert!(said.is_none());
+    first.await.unwrap();
+    assert_eq!(begun.elapsed(), ms(10));
+    assert!(matches!(behind.await.unwrap(), Err(WaitError::TooLong { .. })));
+    assert!(begun.elapsed() <= ms(15));
+    assert_eq!(waiters.until_ready().units(3).await, Err(WaitError::Never));
+    assert_eq!(waiters.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_too_many_is_told_so() {
+    let waiters = two_in_ten_ms().at_most(1);
+    let _ = waiters.limiter().check_n(2);
+    let mut first = waiters.until_ready().into_future();
+    assert!(poll_once(&mut first).await.is_none());
+    assert_eq!(waiters.until_ready().await, Err(WaitError::Full));
+    first.await.unwrap();
+}
+
+/// A policy with a limit at a time and a limit per minute, by tokio's clock.
+struct Served {
+    policy: Policy,
+    clock: TokioClock,
+}
+
+impl Served {
+    fn new() -> Self {
+        let text = "
+            [attribute.user]
+            [[limit]]
+            name = 'at once'
+            key = ['user']
+            algorithm = 'leases'
+            quota = 1
+            ttl = '1 h'
+            [[limit]]
+            name = 'rate'
+            key = ['user']
+            quota = '2/min'
+            ";
+        let file = PolicyFile::parse("policy", text.as_bytes()).unwrap();
+        let clock = TokioClock::new();
+        let policy = Policy::from_file_at(&file, moment(&clock)).unwrap();
+        Self { policy, clock }
+    }
+
+    fn check(&self, user: &str) -> tollgate::policy::PolicyDecision<'_> {
+        let request = self.policy.request("GET", "/").attribute("user", user);
+        self.policy.check_at(&request, moment(&self.clock))
+    }
+}
+
+fn moment(clock: &TokioClock) -> Moment {
+    Moment::new(clock.now(), Duration::from_secs(1_700_000_000))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_with_leases() {
+    let served = Served::new();
+    let queue = Queue::with_clock(served.clock);
+    let begun = Instant::now();
+    let mut first = queue.until_allowed("ann", || served.check("ann")).await.unwrap();
+    // Another's line, another's lease.
+    let mut other = queue.until_allowed("bob", || served.check("bob")).await.unwrap();
+    other.release_at(moment(&served.clock));
+    let mut second = queue.until_allowed("ann", || served.check("ann")).into_future();
+    assert!(poll_once(&mut second).await.is_none());
+    sleep(ms(5)).await;
+    first.release_at(moment(&served.clock));
+    // The lease would have gone on for an hour.
+    assert!(poll_once(&mut second).await.is_none());
+    queue.nudge("ann");
+    let mut decision = second.await.unwrap();
+    assert_eq!(begun.elapsed(), ms(5));
+    decision.release_at(moment(&served.clock));
+    // The rate denies now; whoever asks often is let in when its minute is over.
+    let turn = queue.until_allowed("ann", || served.check("ann")).every(ms(7)).await.unwrap();
+    assert!(turn.is_allowed());
+    assert!((60_000..60_007).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_question_that_panics_leaves_the_line() {
+    let queue = Queue::new();
+    let asked = Cell::new(0);
+    let limiter = Limiter::sliding_log("1/h".parse().unwrap()).try_build().unwrap();
+    let _ = limiter.check();
+    let panics = || {
+        asked.set(asked.get() + 1);
+        assert!(asked.get() < 2, "as it should");
+        limiter.check()
+    };
+    let sleep = |_| std::future::ready(());
+    let mut turn = Box::pin(queue.until_allowed("", panics).every(ms(0)).by(sleep));
+    let said = catch_unwind(AssertUnwindSafe(|| {
+        let _ = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }));
+    assert!(said.is_err());
+    assert_eq!(queue.waiting(), 1);
+    drop(turn);
+    assert_eq!(queue.waiting(), 0);
+}
