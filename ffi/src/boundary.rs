@@ -553,11 +553,11 @@ mod tests {
 
     #[test]
     fn no_panic_leaves() {
-        assert_eq!(guard::<i32>(|_| panic!("planted")), codes::TOLLGATE_ERROR_PANIC);
-        assert_eq!(guard::<u64>(|_| panic!("planted")), 0);
-        guard::<()>(|_| panic!("planted"));
-        assert_eq!(guard::<i32>(|_| Ok(Code(2))), 2);
-        assert_eq!(guard::<i32>(|_| Err(Fault::Null)), codes::TOLLGATE_ERROR_NULL);
+        assert_eq!(guard::<i32>("test", |_| panic!("planted")), codes::TOLLGATE_ERROR_PANIC);
+        assert_eq!(guard::<u64>("test", |_| panic!("planted")), 0);
+        guard::<()>("test", |_| panic!("planted"));
+        assert_eq!(guard::<i32>("test", |_| Ok(Code(2))), 2);
+        assert_eq!(guard::<i32>("test", |_| Err(Fault::Null)), codes::TOLLGATE_ERROR_NULL);
     }
 
     #[test]

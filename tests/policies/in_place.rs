@@ -2,6 +2,7 @@
 
 use super::{after, policy};
 use proptest::prelude::*;
+use std::fmt::Write as _;
 use tollgate::policy::Policy;
 
 /// A policy with every cause, and more limits than a decision has room for by itself.
@@ -16,11 +17,13 @@ fn every_cause() -> Policy {
          [[penalty]]\nname = 'ladder'\nkey = ['user']\ndenials = 4\nwithin = '1 min'\nblocks = ['30 s']\n",
     );
     for nth in 0..10 {
-        text += &format!(
+        writeln!(
+            text,
             "[[limit]]\nname = 'many{nth}'\nroutes = ['/many']\nkey = ['org']\nquota = '{}/min'\n\
-             missing = 'skip'\n",
+             missing = 'skip'",
             20 + nth
-        );
+        )
+        .unwrap();
     }
     policy(&text)
 }
