@@ -1,5 +1,6 @@
 """A running nginx with the module, in a directory of its own, and a client for it."""
 
+import contextlib
 import ctypes
 import http.client
 import os
@@ -127,7 +128,9 @@ class Server:
         for _ in range(5):
             with open(self.root / "stderr", "wb") as stderr:
                 self.process = subprocess.Popen(
-                    self.wrapper + self.command(), stderr=stderr, preexec_fn=die_with_parent
+                    self.wrapper + self.command(), stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True,
+                    preexec_fn=die_with_parent,
                 )
             until("nginx starts", self.has_begun, seconds)
             if self.process.poll() is None:
@@ -146,15 +149,16 @@ class Server:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self):
-        if self.process and self.process.poll() is None:
+        if not self.process:
+            return
+        if self.process.poll() is None:
             self.process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                for pid in self.workers():
-                    os.kill(pid, signal.SIGKILL)
-                self.process.kill()
-                self.process.wait()
+        # Also workers whose master is gone.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
 
     def remove(self):
         self.stop()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 from support import Case, Server, until
@@ -87,5 +88,6 @@ class Readme(Case):
         server = self.serve("tollgate_zone a zone=z:1m rate=1/s;", "tollgate zone=z;")
         pids = [server.process.pid, *server.workers()]
         self.assertEqual(len(pids), 3)
+        os.kill(pids[0], signal.SIGKILL)
         server.remove()
         until("they end", lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids))
