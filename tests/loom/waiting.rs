@@ -11,7 +11,10 @@ use crate::{
     sync::{model::LOADS_CONFLICT, thread},
     wait::{Admitted, Question},
 };
-use loom::sync::{Arc, Notify};
+use loom::sync::{
+    Arc, Notify,
+    atomic::{AtomicBool, Ordering},
+};
 use std::{
     task::{Wake, Waker},
     time::Duration,
@@ -116,13 +119,17 @@ fn wait_places_are_in_order() {
         let (_bell, waker) = bell();
         let mut first = waiters.until_ready();
         assert!(matches!(first.step(&waker), Step::Sleep(_)));
-        let (other, gone) = (waiters.clone(), Arc::new(Notify::new()));
+        // A bell may ring for nothing.
+        let gone = Arc::new((Notify::new(), AtomicBool::new(false)));
+        let other = waiters.clone();
         let told = gone.clone();
         let second = thread::spawn(move || {
             let (_bell, waker) = bell();
             let mut turn = other.until_ready();
             let Step::Sleep(_) = turn.step(&waker) else { panic!("too soon") };
-            told.wait();
+            while !told.1.load(Ordering::Acquire) {
+                told.0.wait();
+            }
             let Step::Sleep(wait) = turn.step(&waker) else { panic!("too soon") };
             // Its place stays as it is.
             std::mem::forget(turn);
@@ -131,7 +138,8 @@ fn wait_places_are_in_order() {
         let mut third = waiters.until_ready();
         assert!(matches!(third.step(&waker), Step::Sleep(_)));
         drop(first);
-        gone.notify();
+        gone.1.store(true, Ordering::Release);
+        gone.0.notify();
         let Step::Sleep(wait) = third.step(&waker) else { panic!("too soon") };
         let mut waits = [second.join().unwrap(), wait.as_nanos()];
         waits.sort_unstable();
