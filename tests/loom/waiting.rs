@@ -12,10 +12,12 @@ use crate::{
     wait::{Admitted, Question},
 };
 use loom::sync::{
-    Arc, Notify,
+    Notify,
     atomic::{AtomicBool, Ordering},
 };
 use std::{
+    // loom's own aborts where a model fails with it on the stack.
+    sync::Arc,
     task::{Wake, Waker},
     time::Duration,
 };
@@ -34,13 +36,13 @@ fn model(f: impl Fn() + Sync + Send + Copy + 'static) {
 struct Bell(Notify);
 
 impl Wake for Bell {
-    fn wake(self: std::sync::Arc<Self>) {
+    fn wake(self: Arc<Self>) {
         self.0.notify();
     }
 }
 
-fn bell() -> (std::sync::Arc<Bell>, Waker) {
-    let bell = std::sync::Arc::new(Bell(Notify::new()));
+fn bell() -> (Arc<Bell>, Waker) {
+    let bell = Arc::new(Bell(Notify::new()));
     (bell.clone(), Waker::from(bell))
 }
 
