@@ -18,6 +18,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [The guide](guide) has a chapter for each question: [choosing](guide::choosing) an algorithm,
+//! [sizing](guide::sizing) the table, [time](guide::time), [embedding](guide::embedding),
+//! [verification](guide::verification), and [what people ask](guide::faq).
+//!
 //! # Which limiter
 //!
 //! | | one thing is limited | each of many keys is |
@@ -158,6 +162,7 @@ mod killed;
 
 pub mod coming_from_governor;
 pub mod design;
+pub mod guide;
 #[cfg(feature = "shared")]
 #[doc = include_str!("region/design.md")]
 pub mod design_of_regions {}

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What each room may name of the crate.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("sync", &[]),
     ("time", &["sync"]),
     ("quota", &["time"]),
@@ -38,6 +38,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("client", &["time", "quota"]),
     ("tower", &["time", "decision", "limiter", "headers", "policy"]),
     ("design", &[]),
+    ("guide", &[]),
     ("coming_from_governor", &[]),
 ];
 

@@ -15,8 +15,8 @@ use tollgate::{Clock, MonotonicClock, Nanos, Region, RegionClock, RegionError, S
 /// Limiters, leases and policies are made in it by the `region` of their options; whoever
 /// makes the same under the same name has the same states.
 ///
-/// A process that is killed at any instant holds nobody up, and leaves at worst one key that
-/// starts afresh; its leases end after their time.
+/// A process that is killed at any instant holds nobody up, and the key that it was at is as
+/// before the request or as after it; its leases end after their time.
 ///
 /// Threads: any number may use one at the same time. It may be freed before what was made in
 /// it. After fork(), parent and child may both use it.
@@ -84,7 +84,7 @@ pub(crate) fn unshared(error: ShareError) -> Fault {
 export! {
     /// Opens the region of the file of that name, or makes it, and puts it into `region`,
     /// which is NULL after an error. `mode` is that of a file which is made now, whatever the
-    /// umask; 0 means 0600. Nobody else may write or shorten the file while it is in use: a
+    /// umask; 0 means 0600. A symbolic link is refused. Nobody else may write or shorten the file while it is in use: a
     /// shortened one ends its users by SIGBUS. Removing it is harmless: who has it open goes
     /// on with it, who comes later starts anew. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
     /// the caller's, for tollgate_region_free.
