@@ -75,6 +75,8 @@ static void given_times(void) {
     CHECK_IS(tollgate_limiter_peek_hash(limiter, 1, TOLLGATE_NOW, NULL),
              TOLLGATE_ERROR_UNSUPPORTED);
     CHECK_IS(tollgate_limiter_now(limiter), 0);
+    CHECK_IS(tollgate_limiter_check(limiter, NULL, 1, NULL), TOLLGATE_ERROR_NULL);
+    CHECK(strstr(why(), "tollgate_limiter_check: a pointer is NULL") == why());
     CHECK_IS(tollgate_limiter_check_at(limiter, "k", 1, 1, 0, NULL), TOLLGATE_ALLOWED);
     tollgate_limiter_free(limiter);
 

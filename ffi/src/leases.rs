@@ -168,10 +168,13 @@ export! {
 }
 
 export! {
-    /// The limiter's clock in nanoseconds, for `now_ns`. 0 if `limiter` is NULL. Threads:
-    /// any.
+    /// The limiter's clock in nanoseconds, for `now_ns`. 0 if `limiter` is NULL, or made with
+    /// TOLLGATE_FROM_EPOCH. Threads: any.
     fn tollgate_leases_now(limiter: *const tollgate_leases) -> u64 {
-        limiter.get().and_then(|limiter| limiter.time(TOLLGATE_NOW)).map_or(0, Nanos::as_u64)
+        match limiter.get() {
+            Ok(limiter) if limiter.time == Time::Ours => limiter.limiter.clock().now().as_u64(),
+            _ => 0,
+        }
     }
 }
 

@@ -335,7 +335,12 @@ export! {
     /// The limiter's clock in nanoseconds, for `now_ns`: who checks often may read it once.
     /// 0 if `limiter` is NULL, or made with TOLLGATE_FROM_EPOCH. Threads: any.
     fn tollgate_limiter_now(limiter: *const tollgate_limiter) -> u64 {
-        limiter.get().and_then(|limiter| limiter.time(TOLLGATE_NOW)).map_or(0, Nanos::as_u64)
+        match limiter.get() {
+            Ok(limiter) if limiter.1 == Time::Ours => {
+                whichever!(&limiter.0, limiter => limiter.clock().now()).as_u64()
+            }
+            _ => 0,
+        }
     }
 }
 
