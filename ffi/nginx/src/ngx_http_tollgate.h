@@ -66,6 +66,21 @@ typedef enum {
 } ngx_http_tollgate_dialect_e;
 
 
+/* the parameters of a zone with one limit */
+
+typedef struct {
+    ngx_str_t                      quota;
+    ngx_str_t                      burst;
+    ngx_str_t                      algorithm;
+    ngx_str_t                      concurrent;
+    ngx_str_t                      ttl;
+    ngx_str_t                      headers;
+    ngx_int_t                      keys;
+    ngx_uint_t                     reject_full;  /* unsigned  reject_full:1 */
+    ngx_uint_t                     roomy;        /* unsigned  roomy:1 */
+} ngx_http_tollgate_params_t;
+
+
 typedef struct {
     ngx_shm_zone_t                *shm_zone;
     ngx_uint_t                     number;
@@ -78,6 +93,7 @@ typedef struct {
     ngx_str_t                      file;
     ngx_str_t                      text;
     ngx_http_complex_value_t       key;
+    ngx_http_tollgate_params_t    *params;
 
     /* numbers of the main configuration's names in this policy */
     uint32_t                      *attributes;
@@ -152,21 +168,6 @@ typedef struct {
     ngx_flag_t                     dry_run;
     ngx_flag_t                     headers;
 } ngx_http_tollgate_loc_conf_t;
-
-
-/* the parameters of a zone with one limit */
-
-typedef struct {
-    ngx_str_t                      quota;
-    ngx_str_t                      burst;
-    ngx_str_t                      algorithm;
-    ngx_str_t                      concurrent;
-    ngx_str_t                      ttl;
-    ngx_str_t                      headers;
-    ngx_int_t                      keys;
-    ngx_uint_t                     reject_full;  /* unsigned  reject_full:1 */
-    ngx_uint_t                     roomy;        /* unsigned  roomy:1 */
-} ngx_http_tollgate_params_t;
 
 
 /* a place for a decision; those without a request wait in a list */
