@@ -391,6 +391,10 @@ ngx_http_tollgate_reject(ngx_http_request_t *r,
 
     status = tlcf->status_code ? tlcf->status_code : summary->status;
 
+    /* what passed before an internal redirect has left some */
+
+    ctx->nfields = 0;
+
     if (tlcf->headers && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -303,6 +303,22 @@ class Policy(Case):
         self.assertEqual(response.body, '{"limit": "requests", "wait": 3600}')
         self.assertEqual(response.all("Content-Type"), ["application/json"])
 
+    def test_fields_of_what_passed_before_a_redirect(self):
+        """They are not told with a rejection, and the body has its type."""
+        server = self.serve_policy(
+            POLICY,
+            "tollgate_policy ROOT/limits.toml zone=p:1m;"
+            "tollgate_zone $http_user zone=z:1m rate=1/h burst=50;",
+            "tollgate_attribute user $http_user;"
+            "location /a/ { tollgate zone=z; try_files /none /b/file; }"
+            "location /b/ { tollgate zone=p; tollgate_headers off; alias ROOT/html/; }",
+        )
+        self.assertEqual([self.ask(server, "/a/", user="a").status for _ in range(2)], [200] * 2)
+        response = self.ask(server, "/a/", user="a")
+        self.assertEqual((response.status, response["X-RateLimit-Remaining"]), (429, None))
+        self.assertEqual(response.body, '{"limit": "requests", "wait": 3600}')
+        self.assertEqual(response.all("Content-Type"), ["application/json"])
+
     def test_error_page_goes_before_the_body(self):
         server = self.begin("error_page 429 /index.html;")
         for _ in range(2):
