@@ -66,6 +66,8 @@ REFUSED = [
      '"cost" goes with zones that have a rate'),
     (ZONE, "tollgate_status 200;", "value must be between 400 and 599"),
     (ZONE, "tollgate_status 600;", "value must be between 400 and 599"),
+    *[(ZONE, f"tollgate_status {code};", f"status {code} is of nginx itself")
+      for code in (408, 494, 495, 496, 497, 499)],
     (ZONE, "tollgate_log_level loud;", 'invalid value "loud"'),
     (ZONE, "tollgate_dry_run maybe;", 'invalid value "maybe"'),
     (ZONE, "tollgate_headers x-ratelimit;", 'invalid value "x-ratelimit"'),
