@@ -311,7 +311,9 @@ ngx_http_tollgate_report_handler(ngx_http_request_t *r)
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = b->last - b->pos;
 
-    b->last_buf = 1;
+    /* by a subrequest, the response goes on after it */
+
+    b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
     rc = ngx_http_send_header(r);

@@ -228,6 +228,21 @@ class Variables(Case):
             self.assertIn(f"[{level}]", line)
 
 
+class Report(Case):
+    def test_within_another_response(self):
+        server = self.serve(
+            ZONE.format(""),
+            REPORT + "location = /ssi { ssi on; ssi_types text/plain; alias ROOT/html/ssi; }",
+        )
+        (server.html / "ssi").write_text(
+            'before <!--# include virtual="/report" --> between '
+            '<!--# include virtual="/report" --> after'
+        )
+        body = server.get("/ssi").body
+        self.assertTrue(body.endswith(" after"), body[-200:])
+        self.assertEqual(body.count('tollgate_zone_bytes{zone="z"}'), 2)
+
+
 class DryRun(Case):
     def test_dry_run(self):
         """Everything is counted and told to the log, and nothing to clients."""
