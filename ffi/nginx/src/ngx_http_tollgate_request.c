@@ -172,39 +172,24 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (tmcf->details && !dry_rejected) {
-        h = (n > 1) ? ngx_http_tollgate_nearest(held, n) : &held[0];
+    /* what does not bind is the nearest only if nothing binds */
 
+    h = (n > 1) ? ngx_http_tollgate_nearest(held, n) : &held[0];
+
+    /* of a limiter that costs nothing, and variables may be read by name */
+
+    if (!dry_rejected && (tmcf->details || h->verdict == NULL)) {
         ngx_http_tollgate_describe(r, ctx, h, &summary);
     }
 
-    if (tlcf->headers) {
+    /* clients are not to know of what does not bind them */
 
-        /* clients are not to know of what does not bind them */
+    rc = NGX_DECLINED;
 
-        for (i = 0, h = NULL; i < n; i++) {
-
-            if (held[i].dry_run) {
-                continue;
-            }
-
-            if (h) {
-                h = ngx_http_tollgate_nearest(held, n);
-                break;
-            }
-
-            h = &held[i];
-        }
-
-        if (h && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK) {
-            rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-        } else {
-            rc = NGX_DECLINED;
-        }
-
-    } else {
-        rc = NGX_DECLINED;
+    if (tlcf->headers && !h->dry_run
+        && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK)
+    {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     for (i = 0; i < n; i++) {

@@ -220,6 +220,20 @@ class Variables(Case):
         ])
         self.assertIn('limiting requests, "z" by zone "z", retry after 3600s', server.log())
 
+    def test_by_name_alone(self):
+        """The configuration has none of them."""
+        server = self.serve(
+            ZONE.format(""),
+            "tollgate zone=z; location = /ssi { ssi on; ssi_types text/plain;"
+            " alias ROOT/html/ssi; }",
+        )
+        names = "status", "zone", "limit", "cause", "quota", "remaining", "retry_after"
+        (server.html / "ssi").write_text(
+            " ".join(f'<!--# echo var="tollgate_{name}" default="-" -->' for name in names)
+        )
+        response = server.get("/ssi", headers={"User": "a"})
+        self.assertEqual(response.body, "PASSED z z limit 3 2 0")
+
     def test_log_level(self):
         for level in "info", "notice", "warn", "error":
             server = self.serve(ZONE.format(""), f"tollgate zone=z; tollgate_log_level {level};")
