@@ -378,7 +378,11 @@ ngx_http_tollgate_zone_param(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name,
 
     name->len = p - name->data;
 
-    if (ngx_http_tollgate_plain(name) != NGX_OK) {
+    /* it stands between quotes in the report, too */
+
+    if (ngx_http_tollgate_plain(name) != NGX_OK
+        || ngx_strlchr(name->data, p, '"') || ngx_strlchr(name->data, p, '\\'))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid zone name \"%V\"", name);
         return NGX_CONF_ERROR;
