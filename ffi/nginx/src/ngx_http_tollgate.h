@@ -114,6 +114,8 @@ typedef struct {
     ngx_http_tollgate_engine_t     engine;
     ngx_http_tollgate_shared_t    *shared;
 
+    time_t                         full_logged;
+
     unsigned                       direct:1;
     unsigned                       roomy:1;
     unsigned                       reject_full:1;
@@ -247,7 +249,8 @@ ngx_int_t ngx_http_tollgate_text(ngx_conf_t *cf,
 void ngx_http_tollgate_put_verdict(ngx_http_tollgate_verdict_t *v);
 ngx_int_t ngx_http_tollgate_check_limiter(ngx_http_request_t *r,
     ngx_http_tollgate_held_t *h);
-ngx_uint_t ngx_http_tollgate_has_lease(ngx_http_tollgate_verdict_t *v);
+ngx_uint_t ngx_http_tollgate_flags(ngx_http_tollgate_verdict_t *v,
+    ngx_str_t *full);
 ngx_int_t ngx_http_tollgate_check(ngx_http_request_t *r,
     ngx_http_tollgate_loc_conf_t *tlcf, ngx_http_tollgate_limit_t *limit,
     ngx_http_tollgate_verdict_t **verdict);

@@ -236,6 +236,56 @@ class Costs(Requests):
                 again = [server.get(headers={"User": str(n)}).status for n in range(16)]
                 self.assertEqual(again, [429] * 16)
 
+    def test_full_tables_are_seen(self):
+        """In the log, not with every request, and in the report."""
+        policy = """
+[attribute.user]
+[[limit]]
+name = 'ea"ch'
+key = ["user"]
+algorithm = "gcra"
+quota = "1/h burst 1"
+capacity = 16
+[[limit]]
+name = "size"
+key = []
+algorithm = "size"
+quota = 99
+cost = "bytes"
+missing = "skip"
+"""
+        for http, limit, name in [
+            ("tollgate_zone $http_user zone=z:64k rate=1/h burst=1 keys=16 full=pass;", "z", "z"),
+            ("tollgate_zone $http_user zone=z:64k rate=1/h burst=1 keys=16 full=reject;", "z", "z"),
+            ("tollgate_zone $http_user zone=z:64k rate=1/year algorithm=calendar keys=16;",
+             "z", "z"),
+            ("tollgate_policy ROOT/limits.toml zone=z:1m;", 'ea\\"ch', 'ea"ch'),
+        ]:
+            with self.subTest(http=http):
+                inside = "tollgate zone=z; location = /report { tollgate_report; tollgate off; }"
+                if "policy" in http:
+                    inside += "tollgate_attribute user $http_user;"
+                server = self.serve_policy(policy, http, inside)
+                said = f'tollgate zone "z" is full: there is no room for new keys of "{name}"'
+                server.get(headers={"User": "first"})
+                self.assertNotIn("is full", server.log())
+                for n in range(300):
+                    server.get(headers={"User": str(n)})
+                self.assertIn(said, server.log())
+                self.assertIn("[warn]", server.log())
+                self.assertLessEqual(server.log().count("is full"), 2)
+                lines = server.get("/report").body.splitlines()
+
+                def value(metric):
+                    start = f'{metric}{{zone="z",limit="{limit}"}} '
+                    [line] = [line for line in lines if line.startswith(metric + "{")]
+                    self.assertTrue(line.startswith(start), line)
+                    return int(line.removeprefix(start))
+
+                self.assertGreaterEqual(value("tollgate_limit_keys"), 16)
+                self.assertEqual(value("tollgate_limit_capacity"), 16)
+                self.assertGreater(value("tollgate_limit_saturated_total"), 200)
+
 
 class Connections(Requests):
     def test_keep_alive(self):
