@@ -78,6 +78,37 @@ class Redirects(Requests):
         self.assertEqual(self.left(server, "b", "/c/"), 3)
         self.assertEqual(self.left(server, "b", "/d/"), 0)
 
+    def test_where_a_zone_is_met_first(self):
+        """There its cost and dry run hold, as the README says."""
+        server = self.serve(
+            ZONE,
+            """
+            location /dry/ { tollgate zone=z dry_run; try_files /none /file; }
+            location /cheap/ { tollgate zone=z cost=1; try_files /none /file; }
+            location = /file { tollgate zone=z cost=5; }
+            """,
+        )
+        self.assertEqual(server.statuses(15, "/dry/", headers={"User": "a"}), [200] * 15)
+        self.assertEqual(self.left(server, "a"), 0)
+        self.assertEqual(self.left(server, "b", "/cheap/"), 10)
+
+    def test_unknown_hosts(self):
+        """Limits of a host are not asked about others, as the README says."""
+        policy = """
+[[limit]]
+name = "one host"
+routes = ["example.com/**"]
+key = []
+algorithm = "gcra"
+quota = "1/h burst 1"
+"""
+        server = self.serve_policy(
+            policy, "tollgate_policy ROOT/limits.toml zone=p:1m;", "tollgate zone=p;"
+        )
+        known = server.statuses(2, headers={"Host": "example.com"})
+        self.assertEqual(known, [200, 429])
+        self.assertEqual(server.statuses(3, headers={"Host": "other.example"}), [200] * 3)
+
     def test_the_page_of_a_rejection_is_not_limited(self):
         server = self.serve(
             ZONE + "tollgate_zone all zone=y:1m rate=1/h burst=1;",

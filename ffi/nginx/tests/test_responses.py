@@ -323,6 +323,24 @@ class Policy(Case):
         response = self.ask(server, method="HEAD", user="a")
         self.assertEqual((response.status, response.body), (429, ""))
 
+    def test_statuses_of_nginx_itself(self):
+        """What a policy without a body makes of them, as the README says."""
+        for status, seen in (408, None), (494, 400), (497, 400), (499, None):
+            for body in False, True:
+                with self.subTest(status=status, body=body):
+                    server = self.serve_policy(
+                        "[attribute.ip]\nkind = 'ip'\n[[limit]]\nname = 'a'\nkey = ['ip']\n"
+                        f"algorithm = 'gcra'\nquota = '1/h burst 1'\nstatus = {status}\n"
+                        "[response]\nheaders = 'none'\n" + ("body = 'no'\n" if body else ""),
+                        "tollgate_policy ROOT/limits.toml zone=p:1m;", "tollgate zone=p;",
+                    )
+                    self.assertEqual(server.get().status, 200)
+                    if body or seen:
+                        self.assertEqual(server.get().status, status if body else seen)
+                    else:
+                        with self.assertRaises((http.client.HTTPException, ConnectionError)):
+                            server.get()
+
     def test_body_and_fields_off(self):
         server = self.begin("tollgate_headers off;")
         for _ in range(2):
