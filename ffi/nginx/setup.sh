@@ -2,10 +2,11 @@
 # Builds the module for the nginx that the system has (Debian's or Ubuntu's package), and
 # installs by apt-get what is missing for that. No nginx is left running that was not before.
 #
-# Usage: ffi/nginx/setup.sh DIR [--no-install] [--bench] [--target-dir DIR]
+# Usage: ffi/nginx/setup.sh DIR [--no-install] [--python] [--bench] [--target-dir DIR]
 #
 #   DIR           where ngx_http_tollgate_module.so goes
 #   --no-install  fails instead of installing
+#   --python      also installs python3, for ffi/nginx/test and ffi/nginx/bench
 #   --bench       also installs wrk, for ffi/nginx/bench
 #   --target-dir  where cargo builds; default: its own
 set -euo pipefail
@@ -17,10 +18,11 @@ usage() {
     exit 2
 }
 
-out= install=1 packages=(nginx nginx-dev libpcre2-dev libssl-dev zlib1g-dev) target=()
+out= install=1 python= packages=(nginx nginx-dev libpcre2-dev libssl-dev zlib1g-dev) target=()
 while (($#)); do
     case $1 in
         --no-install) install= ;;
+        --python) python=1 ;;
         --bench) packages+=(wrk) ;;
         --target-dir) (($# > 1)) || usage && target=(--target-dir "$2") && shift ;;
         -*) usage ;;
@@ -32,8 +34,11 @@ done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
-command -v python3 >/dev/null || packages+=(python3-minimal)
 missing=()
+# python3-minimal is one without most of its library.
+if [[ $python ]] && ! python3 -c 'import unittest, http.client' 2>/dev/null; then
+    missing+=(python3)
+fi
 for package in "${packages[@]}"; do
     [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == *' installed' ]] ||
         missing+=("$package")

@@ -66,6 +66,21 @@ typedef enum {
 } ngx_http_tollgate_dialect_e;
 
 
+/* the parameters of a zone with one limit */
+
+typedef struct {
+    ngx_str_t                      quota;
+    ngx_str_t                      burst;
+    ngx_str_t                      algorithm;
+    ngx_str_t                      concurrent;
+    ngx_str_t                      ttl;
+    ngx_str_t                      headers;
+    ngx_int_t                      keys;
+    ngx_uint_t                     reject_full;  /* unsigned  reject_full:1 */
+    ngx_uint_t                     roomy;        /* unsigned  roomy:1 */
+} ngx_http_tollgate_params_t;
+
+
 typedef struct {
     ngx_shm_zone_t                *shm_zone;
     ngx_uint_t                     number;
@@ -78,6 +93,7 @@ typedef struct {
     ngx_str_t                      file;
     ngx_str_t                      text;
     ngx_http_complex_value_t       key;
+    ngx_http_tollgate_params_t    *params;
 
     /* numbers of the main configuration's names in this policy */
     uint32_t                      *attributes;
@@ -97,6 +113,8 @@ typedef struct {
 
     ngx_http_tollgate_engine_t     engine;
     ngx_http_tollgate_shared_t    *shared;
+
+    time_t                         full_logged;
 
     unsigned                       direct:1;
     unsigned                       roomy:1;
@@ -152,21 +170,6 @@ typedef struct {
     ngx_flag_t                     dry_run;
     ngx_flag_t                     headers;
 } ngx_http_tollgate_loc_conf_t;
-
-
-/* the parameters of a zone with one limit */
-
-typedef struct {
-    ngx_str_t                      quota;
-    ngx_str_t                      burst;
-    ngx_str_t                      algorithm;
-    ngx_str_t                      concurrent;
-    ngx_str_t                      ttl;
-    ngx_str_t                      headers;
-    ngx_int_t                      keys;
-    ngx_uint_t                     reject_full;  /* unsigned  reject_full:1 */
-    ngx_uint_t                     roomy;        /* unsigned  roomy:1 */
-} ngx_http_tollgate_params_t;
 
 
 /* a place for a decision; those without a request wait in a list */
@@ -246,7 +249,8 @@ ngx_int_t ngx_http_tollgate_text(ngx_conf_t *cf,
 void ngx_http_tollgate_put_verdict(ngx_http_tollgate_verdict_t *v);
 ngx_int_t ngx_http_tollgate_check_limiter(ngx_http_request_t *r,
     ngx_http_tollgate_held_t *h);
-ngx_uint_t ngx_http_tollgate_has_lease(ngx_http_tollgate_verdict_t *v);
+ngx_uint_t ngx_http_tollgate_flags(ngx_http_tollgate_verdict_t *v,
+    ngx_str_t *full);
 ngx_int_t ngx_http_tollgate_check(ngx_http_request_t *r,
     ngx_http_tollgate_loc_conf_t *tlcf, ngx_http_tollgate_limit_t *limit,
     ngx_http_tollgate_verdict_t **verdict);

@@ -270,24 +270,31 @@ ngx_http_tollgate_units(ngx_http_request_t *r, ngx_http_complex_value_t *value,
 }
 
 
+/* the flags of all limits together, and the first of them that is full */
+
 ngx_uint_t
-ngx_http_tollgate_has_lease(ngx_http_tollgate_verdict_t *v)
+ngx_http_tollgate_flags(ngx_http_tollgate_verdict_t *v, ngx_str_t *full)
 {
     size_t          i;
+    ngx_uint_t      flags;
     tollgate_entry  entry;
 
+    flags = 0;
     entry.size = sizeof(tollgate_entry);
 
     for (i = 0;
          tollgate_verdict_entry(v->handle, i, &entry) == TOLLGATE_OK;
          i++)
     {
-        if (entry.flags & TOLLGATE_LEASED) {
-            return 1;
+        if ((entry.flags & ~flags) & TOLLGATE_TABLE_FULL) {
+            full->data = (u_char *) entry.name.data;
+            full->len = entry.name.length;
         }
+
+        flags |= entry.flags;
     }
 
-    return 0;
+    return flags;
 }
 
 

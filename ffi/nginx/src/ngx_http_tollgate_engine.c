@@ -11,6 +11,10 @@
 #define NGX_HTTP_TOLLGATE_FEW_KEYS   16
 #define NGX_HTTP_TOLLGATE_SOME_KEYS  256
 
+/* the most units that a sliding counter counts to */
+
+#define NGX_HTTP_TOLLGATE_MOST_COUNTED  (((uint64_t) 1 << 33) - 1)
+
 
 /* the policy that says what the parameters of a zone do */
 
@@ -169,7 +173,7 @@ ngx_http_tollgate_make(ngx_http_tollgate_zone_t *zone, tollgate_quota *quota,
     void *memory, size_t size, ngx_http_tollgate_engine_t *engine)
 {
     int32_t                   rc;
-    tollgate_quota            day;
+    tollgate_quota            room;
     tollgate_policy_options   options;
     tollgate_limiter_options  lo;
 
@@ -198,11 +202,22 @@ ngx_http_tollgate_make(ngx_http_tollgate_zone_t *zone, tollgate_quota *quota,
 
             /* costs nothing: state is kept when the rate is changed */
 
-            day.units = 1;
-            day.period_ns = 86400 * (uint64_t) 1000000000;
-            day.burst = 1;
+            room.units = 1;
+            room.period_ns = 86400 * (uint64_t) 1000000000;
+            room.burst = 1;
 
-            lo.room_for = &day;
+            lo.room_for = &room;
+            lo.room_for_count = 1;
+
+        } else if (zone->algorithm == TOLLGATE_SLIDING_COUNTER) {
+
+            /* neither does this: it has two counts, however large */
+
+            room.units = NGX_HTTP_TOLLGATE_MOST_COUNTED;
+            room.period_ns = quota->period_ns;
+            room.burst = 0;
+
+            lo.room_for = &room;
             lo.room_for_count = 1;
         }
 

@@ -12,6 +12,8 @@ static char *ngx_http_tollgate_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_tollgate_report(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_tollgate_check_status(ngx_conf_t *cf, void *post,
+    void *data);
 static void *ngx_http_tollgate_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_tollgate_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_tollgate_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -29,8 +31,8 @@ static ngx_conf_enum_t  ngx_http_tollgate_log_levels[] = {
 };
 
 
-static ngx_conf_num_bounds_t  ngx_http_tollgate_status_bounds = {
-    ngx_conf_check_num_bounds, 400, 599
+static ngx_conf_post_t  ngx_http_tollgate_status_post = {
+    ngx_http_tollgate_check_status
 };
 
 
@@ -97,7 +99,7 @@ static ngx_command_t  ngx_http_tollgate_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_tollgate_loc_conf_t, status_code),
-      &ngx_http_tollgate_status_bounds },
+      &ngx_http_tollgate_status_post },
 
     { ngx_string("tollgate_report"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -364,6 +366,36 @@ ngx_http_tollgate_report(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_tollgate_report_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+/* nginx closes connections at some, and makes others of some */
+
+static char *
+ngx_http_tollgate_check_status(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t  status;
+
+    status = *(ngx_int_t *) data;
+
+    if (status < 400 || status > 599) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "value must be between 400 and 599");
+        return NGX_CONF_ERROR;
+    }
+
+    if (status == NGX_HTTP_REQUEST_TIME_OUT
+        || status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || (status >= NGX_HTTP_REQUEST_HEADER_TOO_LARGE
+            && status <= NGX_HTTP_TO_HTTPS))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "status %i is of nginx itself, which does not "
+                           "send it as such", status);
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }

@@ -12,6 +12,8 @@ static ngx_int_t ngx_http_tollgate_bind(ngx_http_tollgate_main_conf_t *tmcf,
     ngx_http_tollgate_zone_t *zone, ngx_pool_t *pool);
 static ngx_shm_zone_t *ngx_http_tollgate_former(ngx_cycle_t *cycle,
     ngx_str_t *name);
+static ngx_int_t ngx_http_tollgate_same_keys(ngx_http_tollgate_zone_t *zone,
+    ngx_http_tollgate_zone_t *before);
 
 
 static ngx_shm_zone_t *
@@ -151,6 +153,7 @@ ngx_int_t
 ngx_http_tollgate_carry_zones(ngx_conf_t *cf)
 {
     ngx_int_t                       rc;
+    uint64_t                        keys;
     ngx_uint_t                      i;
     tollgate_quota                  quota;
     ngx_shm_zone_t                 *shm_zone, *former;
@@ -212,6 +215,15 @@ ngx_http_tollgate_carry_zones(ngx_conf_t *cf)
 
         quota = zone->direct && before->direct ? before->quota : zone->quota;
 
+        keys = zone->keys;
+
+        if (ngx_http_tollgate_same_keys(zone, before) == NGX_OK
+            && ngx_http_tollgate_text(cf, zone, zone->params, before->keys)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
         rc = ngx_http_tollgate_make(zone, &quota, shared->memory, shared->size,
                                     &zone->engine);
 
@@ -234,6 +246,14 @@ ngx_http_tollgate_carry_zones(ngx_conf_t *cf)
 
         if (rc != NGX_OK) {
             ngx_http_tollgate_say(NGX_LOG_WARN, cf->log);
+
+            if (zone->keys != keys
+                && ngx_http_tollgate_text(cf, zone, zone->params, keys)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "tollgate zone \"%V\" starts afresh: "
                           "there is no way from what it was",
@@ -243,6 +263,39 @@ ngx_http_tollgate_carry_zones(ngx_conf_t *cf)
         }
 
         zone->shared = shared;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Whether a zone goes on with as many keys as there was room for.  How many
+ * that is depends on the limit, but the table that is there does not change.
+ */
+
+static ngx_int_t
+ngx_http_tollgate_same_keys(ngx_http_tollgate_zone_t *zone,
+    ngx_http_tollgate_zone_t *before)
+{
+    ngx_str_t  *algorithm, *former;
+
+    if (!zone->inlined
+        || zone->params->keys != NGX_CONF_UNSET
+        || before->params->keys != NGX_CONF_UNSET)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* another algorithm has a table of its own, in what is left */
+
+    algorithm = &zone->params->algorithm;
+    former = &before->params->algorithm;
+
+    if (algorithm->len != former->len
+        || ngx_strncmp(algorithm->data, former->data, former->len) != 0)
+    {
+        return NGX_DECLINED;
     }
 
     return NGX_OK;

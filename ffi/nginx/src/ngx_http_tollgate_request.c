@@ -7,6 +7,11 @@
 #include "ngx_http_tollgate.h"
 
 
+#define NGX_HTTP_TOLLGATE_FULL_EVERY  60
+
+
+static ngx_uint_t ngx_http_tollgate_look(ngx_http_request_t *r,
+    ngx_http_tollgate_held_t *h);
 static void ngx_http_tollgate_refund(ngx_http_tollgate_held_t *h);
 static ngx_int_t ngx_http_tollgate_tell(ngx_http_request_t *r,
     ngx_http_tollgate_ctx_t *ctx, ngx_http_tollgate_held_t *h);
@@ -111,6 +116,7 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
 
             ngx_http_tollgate_describe(r, ctx, h, &summary);
             ngx_http_tollgate_log(r, tlcf->log_level, ctx, &summary, dry_run);
+            (void) ngx_http_tollgate_look(r, h);
 
             if (dry_run) {
                 ngx_http_tollgate_count(limits[i].zone,
@@ -172,39 +178,24 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (tmcf->details && !dry_rejected) {
-        h = (n > 1) ? ngx_http_tollgate_nearest(held, n) : &held[0];
+    /* what does not bind is the nearest only if nothing binds */
 
+    h = (n > 1) ? ngx_http_tollgate_nearest(held, n) : &held[0];
+
+    /* of a limiter that costs nothing, and variables may be read by name */
+
+    if (!dry_rejected && (tmcf->details || h->verdict == NULL)) {
         ngx_http_tollgate_describe(r, ctx, h, &summary);
     }
 
-    if (tlcf->headers) {
+    /* clients are not to know of what does not bind them */
 
-        /* clients are not to know of what does not bind them */
+    rc = NGX_DECLINED;
 
-        for (i = 0, h = NULL; i < n; i++) {
-
-            if (held[i].dry_run) {
-                continue;
-            }
-
-            if (h) {
-                h = ngx_http_tollgate_nearest(held, n);
-                break;
-            }
-
-            h = &held[i];
-        }
-
-        if (h && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK) {
-            rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-        } else {
-            rc = NGX_DECLINED;
-        }
-
-    } else {
-        rc = NGX_DECLINED;
+    if (tlcf->headers && !h->dry_run
+        && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK)
+    {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     for (i = 0; i < n; i++) {
@@ -214,7 +205,7 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
 
         ngx_http_tollgate_count(held[i].limit->zone, NGX_HTTP_TOLLGATE_PASSED);
 
-        if (held[i].limit->zone->may_lease && ngx_http_tollgate_has_lease(v)) {
+        if (ngx_http_tollgate_look(r, &held[i]) & TOLLGATE_LEASED) {
             v->next = ctx->leases;
             ctx->leases = v;
 
@@ -224,6 +215,48 @@ ngx_http_tollgate_handler(ngx_http_request_t *r)
     }
 
     return rc;
+}
+
+
+/* what flags a decision has; a zone that is full is told to the log */
+
+static ngx_uint_t
+ngx_http_tollgate_look(ngx_http_request_t *r, ngx_http_tollgate_held_t *h)
+{
+    ngx_str_t                  full;
+    ngx_uint_t                 flags;
+    ngx_http_tollgate_zone_t  *zone;
+
+    zone = h->limit->zone;
+
+    if (h->verdict) {
+        ngx_str_null(&full);
+        flags = ngx_http_tollgate_flags(h->verdict, &full);
+
+        if (zone->inlined) {
+            full = zone->shm_zone->shm.name;
+        }
+
+    } else {
+        full = zone->shm_zone->shm.name;
+        flags = (h->decision.flags & TOLLGATE_UNACCOUNTED)
+                ? TOLLGATE_TABLE_FULL : 0;
+    }
+
+    if ((flags & TOLLGATE_TABLE_FULL)
+        && ngx_time() - zone->full_logged >= NGX_HTTP_TOLLGATE_FULL_EVERY)
+    {
+        /* by each worker; a flood of new keys is none of lines */
+
+        zone->full_logged = ngx_time();
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "tollgate zone \"%V\" is full: there is no room "
+                      "for new keys of \"%V\"",
+                      &zone->shm_zone->shm.name, &full);
+    }
+
+    return flags;
 }
 
 
@@ -390,6 +423,10 @@ ngx_http_tollgate_reject(ngx_http_request_t *r,
     ngx_http_core_loc_conf_t  *clcf;
 
     status = tlcf->status_code ? tlcf->status_code : summary->status;
+
+    /* what passed before an internal redirect has left some */
+
+    ctx->nfields = 0;
 
     if (tlcf->headers && ngx_http_tollgate_tell(r, ctx, h) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -16,9 +16,14 @@
 #define NGX_HTTP_TOLLGATE_VAR_RESET_AFTER  6
 #define NGX_HTTP_TOLLGATE_VAR_RETRY_AFTER  7
 
+#define NGX_HTTP_TOLLGATE_LABEL            512
+
 
 static ngx_int_t ngx_http_tollgate_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static size_t ngx_http_tollgate_limits(ngx_http_tollgate_zone_t *zone);
+static u_char *ngx_http_tollgate_gauges(u_char *last,
+    ngx_http_tollgate_zone_t *zone, char *metric, ngx_uint_t which);
 
 
 static ngx_http_variable_t  ngx_http_tollgate_vars[] = {
@@ -216,6 +221,76 @@ ngx_http_tollgate_reads_details(ngx_conf_t *cf)
 }
 
 
+static size_t
+ngx_http_tollgate_limits(ngx_http_tollgate_zone_t *zone)
+{
+    return zone->direct ? 1 : tollgate_policy_limit_count(zone->engine.policy);
+}
+
+
+/* one line for each limit of a zone that keeps anything */
+
+static u_char *
+ngx_http_tollgate_gauges(u_char *last, ngx_http_tollgate_zone_t *zone,
+    char *metric, ngx_uint_t which)
+{
+    char             *p, name[NGX_HTTP_TOLLGATE_LABEL];
+    size_t            n, count;
+    uint64_t          number;
+    ngx_str_t        *of;
+    tollgate_gauges   gauges;
+
+    of = &zone->shm_zone->shm.name;
+    count = ngx_http_tollgate_limits(zone);
+
+    for (n = 0; n < count; n++) {
+
+        ngx_memzero(&gauges, sizeof(tollgate_gauges));
+        gauges.size = sizeof(tollgate_gauges);
+
+        if ((zone->direct
+             ? tollgate_limiter_gauges(zone->engine.limiter, TOLLGATE_NOW,
+                                       &gauges)
+             : tollgate_policy_limit_gauges(zone->engine.policy, n, NULL,
+                                            &gauges))
+            != TOLLGATE_OK)
+        {
+            continue;
+        }
+
+        last = ngx_sprintf(last, "%s{zone=\"%V\",limit=\"", metric, of);
+
+        if (zone->inlined) {
+            last = ngx_cpymem(last, of->data, of->len);
+
+        } else if (tollgate_policy_limit_name(zone->engine.policy, n, name,
+                                              sizeof(name), NULL)
+                   == TOLLGATE_OK)
+        {
+            for (p = name; *p; p++) {
+
+                if (*p == '"' || *p == '\\' || *p == '\n') {
+                    *last++ = '\\';
+                }
+
+                *last++ = (*p == '\n') ? 'n' : *p;
+            }
+
+        } else {
+            /* too long */
+            last = ngx_sprintf(last, "#%uz", n + 1);
+        }
+
+        number = (which == 0) ? gauges.live_keys
+                 : (which == 1) ? gauges.capacity : gauges.saturated;
+
+        last = ngx_sprintf(last, "\"} %uL\n", number);
+    }
+
+    return last;
+}
+
+
 /* as programs that collect such counts read it */
 
 ngx_int_t
@@ -236,6 +311,11 @@ ngx_http_tollgate_report_handler(ngx_http_request_t *r)
         "passed", "rejected", "rejected_dry_run", "error"
     };
 
+    static char  *gauges[] = {
+        "tollgate_limit_keys", "tollgate_limit_capacity",
+        "tollgate_limit_saturated_total"
+    };
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
     }
@@ -248,10 +328,15 @@ ngx_http_tollgate_report_handler(ngx_http_request_t *r)
     tmcf = ngx_http_get_module_main_conf(r, ngx_http_tollgate_module);
     zones = tmcf->zones.elts;
 
-    size = 512;
+    size = 1024;
 
     for (i = 0; i < tmcf->zones.nelts; i++) {
         size += 512 + 12 * zones[i]->shm_zone->shm.name.len;
+        size += ngx_http_tollgate_limits(zones[i])
+                * 3 * (sizeof("tollgate_limit_saturated_total"
+                              "{zone=\"\",limit=\"\"} \n")
+                       + NGX_INT64_LEN + zones[i]->shm_zone->shm.name.len
+                       + 2 * NGX_HTTP_TOLLGATE_LABEL);
     }
 
     b = ngx_create_temp_buf(r->pool, size);
@@ -306,12 +391,23 @@ ngx_http_tollgate_report_handler(ngx_http_request_t *r)
                               name, tollgate_region_size(zones[i]->engine.region));
     }
 
+    for (k = 0; k < 3; k++) {
+        b->last = ngx_sprintf(b->last, "# TYPE %s %s\n", gauges[k],
+                              (k == 2) ? "counter" : "gauge");
+
+        for (i = 0; i < tmcf->zones.nelts; i++) {
+            b->last = ngx_http_tollgate_gauges(b->last, zones[i], gauges[k], k);
+        }
+    }
+
     ngx_str_set(&r->headers_out.content_type, "text/plain");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = b->last - b->pos;
 
-    b->last_buf = 1;
+    /* by a subrequest, the response goes on after it */
+
+    b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
     rc = ngx_http_send_header(r);

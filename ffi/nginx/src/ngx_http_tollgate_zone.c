@@ -28,7 +28,7 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     tollgate_quota                     quota;
     tollgate_policy                   *policy;
     ngx_http_tollgate_zone_t          *zone;
-    ngx_http_tollgate_params_t         p;
+    ngx_http_tollgate_params_t         p, *params;
     ngx_http_compile_complex_value_t   ccv;
 
     ngx_memzero(&p, sizeof(ngx_http_tollgate_params_t));
@@ -276,7 +276,15 @@ ngx_http_tollgate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         zone->reject_full = p.reject_full ? 1 : 0;
     }
 
-    return ngx_http_tollgate_fill(cf, zone, &p);
+    params = ngx_palloc(cf->pool, sizeof(ngx_http_tollgate_params_t));
+    if (params == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *params = p;
+    zone->params = params;
+
+    return ngx_http_tollgate_fill(cf, zone, params);
 }
 
 
@@ -370,7 +378,11 @@ ngx_http_tollgate_zone_param(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name,
 
     name->len = p - name->data;
 
-    if (ngx_http_tollgate_plain(name) != NGX_OK) {
+    /* it stands between quotes in the report, too */
+
+    if (ngx_http_tollgate_plain(name) != NGX_OK
+        || ngx_strlchr(name->data, p, '"') || ngx_strlchr(name->data, p, '\\'))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid zone name \"%V\"", name);
         return NGX_CONF_ERROR;

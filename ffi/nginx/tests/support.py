@@ -134,6 +134,10 @@ class Server:
                 )
             until("nginx starts", self.has_begun, seconds)
             if self.process.poll() is None:
+                # The port is open before there are workers.
+                if self.settings["master"] == "on":
+                    until("workers", lambda: len(self.workers()) == self.settings["workers"],
+                          seconds)
                 return self
             if "Address already in use" not in self.said():
                 break

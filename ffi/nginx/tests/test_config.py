@@ -18,6 +18,9 @@ REFUSED = [
     ("tollgate_zone $remote_addr zone=z: rate=1/s;", "", 'invalid zone size "zone=z:"'),
     ("tollgate_zone $remote_addr zone=z:8k rate=1/s;", "", 'zone "zone=z:8k" is too small'),
     ("tollgate_zone $remote_addr zone=a'b:1m rate=1/s;", "", "invalid zone name \"a'b\""),
+    ("tollgate_zone $remote_addr zone=a\\\\b:1m rate=1/s;", "", 'invalid zone name "a\\b"'),
+    ("tollgate_zone $remote_addr 'zone=a\"b:1m' rate=1/s;", "", 'invalid zone name "a"b"'),
+    ("tollgate_policy ROOT/limits.toml 'zone=a\"b:1m';", "", 'invalid zone name "a"b"'),
     ("tollgate_zone $remote_addr zone=all:1m rate=1/s;", "", 'zone name "all" is reserved'),
     ("tollgate_zone $remote_addr zone=z:1m rate=1;", "", "invalid rate '1'"),
     ("tollgate_zone $remote_addr zone=z:1m rate=1r/s;", "", "invalid rate '1r/s'"),
@@ -66,6 +69,8 @@ REFUSED = [
      '"cost" goes with zones that have a rate'),
     (ZONE, "tollgate_status 200;", "value must be between 400 and 599"),
     (ZONE, "tollgate_status 600;", "value must be between 400 and 599"),
+    *[(ZONE, f"tollgate_status {code};", f"status {code} is of nginx itself")
+      for code in (408, 494, 495, 496, 497, 499)],
     (ZONE, "tollgate_log_level loud;", 'invalid value "loud"'),
     (ZONE, "tollgate_dry_run maybe;", 'invalid value "maybe"'),
     (ZONE, "tollgate_headers x-ratelimit;", 'invalid value "x-ratelimit"'),

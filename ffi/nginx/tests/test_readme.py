@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 
 from support import Case, Server, until
 
@@ -83,6 +84,19 @@ class Readme(Case):
         names = [line.split()[-1] for line in done.stdout.splitlines()]
         self.assertIn("ngx_modules", names)
         self.assertEqual([n for n in names if not n.startswith(("ngx_http_tollgate", "ngx_mod"))], [])
+
+    def test_setup_wants_the_whole_of_python(self):
+        """Debian's python3-minimal has no unittest."""
+        with tempfile.TemporaryDirectory() as place:
+            python = pathlib.Path(place, "python3")
+            python.write_text("#!/bin/sh\nexit 1\n")
+            python.chmod(0o755)
+            done = subprocess.run(
+                [HERE / "setup.sh", place, "--no-install", "--python"], capture_output=True,
+                text=True, timeout=60, check=False,
+                env={**os.environ, "PATH": f"{place}:{os.environ['PATH']}"},
+            )
+        self.assertEqual((done.returncode, done.stderr), (1, "missing: python3\n"))
 
     def test_nothing_is_left(self):
         server = self.serve("tollgate_zone a zone=z:1m rate=1/s;", "tollgate zone=z;")

@@ -228,6 +228,58 @@ class Reload(Case):
                 self.assertEqual("afresh" in server.reload(), afresh)
                 self.assertEqual(self.left(server, "a"), left)
 
+    def test_as_many_keys_as_fit(self):
+        """Without `keys`: the table that is there stays as large as it is."""
+        log, counter, calendar = (
+            f"algorithm={name}" for name in ("sliding-log", "sliding-counter", "calendar")
+        )
+        for first, steps in [
+            (("10/h", log), [("8/h", log, 1), ("10/h", log, 2), ("20/h", log, None),
+                             ("15/h", log, 0)]),
+            (("10/h", log), [("10/min", log, 3), ("10/d", log, None)]),
+            (("10/h", counter), [("20/h", counter, 13), ("25/h", counter, 5),
+                                 ("30/d", counter, None)]),
+            (("10/year", calendar), [("20/year", calendar, 13), ("30/month", calendar, None)]),
+            (("10/h", log), [("5/h", counter, None), ("9/h", counter, 4)]),
+        ]:
+            with self.subTest(first=first):
+                server = self.begin(zone(first[0], more=first[1]))
+                for rate, more, left in steps:
+                    server.configure(zone(rate, more=more), SERVER)
+                    log = server.reload()
+                    self.assertEqual("afresh" in log, left is None, log)
+                    left = int(rate.split("/")[0]) if left is None else left
+                    self.assertEqual(self.left(server, "a"), left, rate)
+
+    def test_a_zone_afresh_has_its_own_size(self):
+        """Where the former count of keys does not do, the new zone has as many as fit."""
+        def used(server):
+            return int(re.search(r"zone_used_bytes.* (\d+)", server.get("/report").body)[1])
+
+        server = self.begin(zone("100/h", more="algorithm=sliding-log"))
+        server.configure(zone("10/h", more="algorithm=sliding-log"), SERVER)
+        self.assertNotIn("afresh", server.reload())
+        for rate in "200/h", "10/min":
+            more = f"algorithm={'gcra' if rate == '10/min' else 'sliding-log'}"
+            server.configure(zone(rate, more=more), SERVER)
+            self.assertIn("afresh", server.reload())
+            self.assertGreater(used(server), 800_000)
+
+    def test_fewer_at_once(self):
+        http = "tollgate_zone $http_user zone=c:1m concurrent={};"
+        inside = "tollgate zone=c; location = /large { tollgate zone=c; limit_rate 1k; }"
+        server = self.serve(http.format(3), inside)
+        s, status = server.slow("/large", {"User": "a"})
+        self.addCleanup(s.close)
+        self.assertEqual(status, 200)
+        server.configure(http.format("1 ttl=30min"), inside)
+        self.assertNotIn("afresh", server.reload())
+        self.assertEqual(server.get(headers={"User": "a"}).status, 429)
+        self.assertEqual(server.get(headers={"User": "b"}).status, 200)
+        for more in "4 ttl=30min", "1 ttl=2h":
+            server.configure(http.format(more), inside)
+            self.assertIn("afresh", server.reload())
+
     def test_a_long_request(self):
         """One of the former workers ends its lease in the zone that is carried over."""
         server = self.serve(

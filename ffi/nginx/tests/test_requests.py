@@ -78,6 +78,37 @@ class Redirects(Requests):
         self.assertEqual(self.left(server, "b", "/c/"), 3)
         self.assertEqual(self.left(server, "b", "/d/"), 0)
 
+    def test_where_a_zone_is_met_first(self):
+        """There its cost and dry run hold, as the README says."""
+        server = self.serve(
+            ZONE,
+            """
+            location /dry/ { tollgate zone=z dry_run; try_files /none /file; }
+            location /cheap/ { tollgate zone=z cost=1; try_files /none /file; }
+            location = /file { tollgate zone=z cost=5; }
+            """,
+        )
+        self.assertEqual(server.statuses(15, "/dry/", headers={"User": "a"}), [200] * 15)
+        self.assertEqual(self.left(server, "a"), 0)
+        self.assertEqual(self.left(server, "b", "/cheap/"), 10)
+
+    def test_unknown_hosts(self):
+        """Limits of a host are not asked about others, as the README says."""
+        policy = """
+[[limit]]
+name = "one host"
+routes = ["example.com/**"]
+key = []
+algorithm = "gcra"
+quota = "1/h burst 1"
+"""
+        server = self.serve_policy(
+            policy, "tollgate_policy ROOT/limits.toml zone=p:1m;", "tollgate zone=p;"
+        )
+        known = server.statuses(2, headers={"Host": "example.com"})
+        self.assertEqual(known, [200, 429])
+        self.assertEqual(server.statuses(3, headers={"Host": "other.example"}), [200] * 3)
+
     def test_the_page_of_a_rejection_is_not_limited(self):
         server = self.serve(
             ZONE + "tollgate_zone all zone=y:1m rate=1/h burst=1;",
@@ -235,6 +266,56 @@ class Costs(Requests):
                 self.assertEqual(statuses[:16], [200] * 16)
                 again = [server.get(headers={"User": str(n)}).status for n in range(16)]
                 self.assertEqual(again, [429] * 16)
+
+    def test_full_tables_are_seen(self):
+        """In the log, not with every request, and in the report."""
+        policy = """
+[attribute.user]
+[[limit]]
+name = 'ea"ch'
+key = ["user"]
+algorithm = "gcra"
+quota = "1/h burst 1"
+capacity = 16
+[[limit]]
+name = "size"
+key = []
+algorithm = "size"
+quota = 99
+cost = "bytes"
+missing = "skip"
+"""
+        for http, limit, name in [
+            ("tollgate_zone $http_user zone=z:64k rate=1/h burst=1 keys=16 full=pass;", "z", "z"),
+            ("tollgate_zone $http_user zone=z:64k rate=1/h burst=1 keys=16 full=reject;", "z", "z"),
+            ("tollgate_zone $http_user zone=z:64k rate=1/year algorithm=calendar keys=16;",
+             "z", "z"),
+            ("tollgate_policy ROOT/limits.toml zone=z:1m;", 'ea\\"ch', 'ea"ch'),
+        ]:
+            with self.subTest(http=http):
+                inside = "tollgate zone=z; location = /report { tollgate_report; tollgate off; }"
+                if "policy" in http:
+                    inside += "tollgate_attribute user $http_user;"
+                server = self.serve_policy(policy, http, inside)
+                said = f'tollgate zone "z" is full: there is no room for new keys of "{name}"'
+                server.get(headers={"User": "first"})
+                self.assertNotIn("is full", server.log())
+                for n in range(300):
+                    server.get(headers={"User": str(n)})
+                self.assertIn(said, server.log())
+                self.assertIn("[warn]", server.log())
+                self.assertLessEqual(server.log().count("is full"), 2)
+                lines = server.get("/report").body.splitlines()
+
+                def value(metric):
+                    start = f'{metric}{{zone="z",limit="{limit}"}} '
+                    [line] = [line for line in lines if line.startswith(metric + "{")]
+                    self.assertTrue(line.startswith(start), line)
+                    return int(line.removeprefix(start))
+
+                self.assertGreaterEqual(value("tollgate_limit_keys"), 16)
+                self.assertEqual(value("tollgate_limit_capacity"), 16)
+                self.assertGreater(value("tollgate_limit_saturated_total"), 200)
 
 
 class Connections(Requests):

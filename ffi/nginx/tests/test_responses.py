@@ -220,12 +220,41 @@ class Variables(Case):
         ])
         self.assertIn('limiting requests, "z" by zone "z", retry after 3600s', server.log())
 
+    def test_by_name_alone(self):
+        """The configuration has none of them."""
+        server = self.serve(
+            ZONE.format(""),
+            "tollgate zone=z; location = /ssi { ssi on; ssi_types text/plain;"
+            " alias ROOT/html/ssi; }",
+        )
+        names = "status", "zone", "limit", "cause", "quota", "remaining", "retry_after"
+        (server.html / "ssi").write_text(
+            " ".join(f'<!--# echo var="tollgate_{name}" default="-" -->' for name in names)
+        )
+        response = server.get("/ssi", headers={"User": "a"})
+        self.assertEqual(response.body, "PASSED z z limit 3 2 0")
+
     def test_log_level(self):
         for level in "info", "notice", "warn", "error":
             server = self.serve(ZONE.format(""), f"tollgate zone=z; tollgate_log_level {level};")
             server.statuses(4, headers={"User": "a"})
             line = next(line for line in server.log().splitlines() if "limiting" in line)
             self.assertIn(f"[{level}]", line)
+
+
+class Report(Case):
+    def test_within_another_response(self):
+        server = self.serve(
+            ZONE.format(""),
+            REPORT + "location = /ssi { ssi on; ssi_types text/plain; alias ROOT/html/ssi; }",
+        )
+        (server.html / "ssi").write_text(
+            'before <!--# include virtual="/report" --> between '
+            '<!--# include virtual="/report" --> after'
+        )
+        body = server.get("/ssi").body
+        self.assertTrue(body.endswith(" after"), body[-200:])
+        self.assertEqual(body.count('tollgate_zone_bytes{zone="z"}'), 2)
 
 
 class DryRun(Case):
@@ -294,12 +323,46 @@ class Policy(Case):
         response = self.ask(server, method="HEAD", user="a")
         self.assertEqual((response.status, response.body), (429, ""))
 
+    def test_statuses_of_nginx_itself(self):
+        """What a policy without a body makes of them, as the README says."""
+        for status, seen in (408, None), (494, 400), (497, 400), (499, None):
+            for body in False, True:
+                with self.subTest(status=status, body=body):
+                    server = self.serve_policy(
+                        "[attribute.ip]\nkind = 'ip'\n[[limit]]\nname = 'a'\nkey = ['ip']\n"
+                        f"algorithm = 'gcra'\nquota = '1/h burst 1'\nstatus = {status}\n"
+                        "[response]\nheaders = 'none'\n" + ("body = 'no'\n" if body else ""),
+                        "tollgate_policy ROOT/limits.toml zone=p:1m;", "tollgate zone=p;",
+                    )
+                    self.assertEqual(server.get().status, 200)
+                    if body or seen:
+                        self.assertEqual(server.get().status, status if body else seen)
+                    else:
+                        with self.assertRaises((http.client.HTTPException, ConnectionError)):
+                            server.get()
+
     def test_body_and_fields_off(self):
         server = self.begin("tollgate_headers off;")
         for _ in range(2):
             self.ask(server, user="a")
         response = self.ask(server, user="a")
         self.assertEqual((response.status, response["RateLimit"]), (429, None))
+        self.assertEqual(response.body, '{"limit": "requests", "wait": 3600}')
+        self.assertEqual(response.all("Content-Type"), ["application/json"])
+
+    def test_fields_of_what_passed_before_a_redirect(self):
+        """They are not told with a rejection, and the body has its type."""
+        server = self.serve_policy(
+            POLICY,
+            "tollgate_policy ROOT/limits.toml zone=p:1m;"
+            "tollgate_zone $http_user zone=z:1m rate=1/h burst=50;",
+            "tollgate_attribute user $http_user;"
+            "location /a/ { tollgate zone=z; try_files /none /b/file; }"
+            "location /b/ { tollgate zone=p; tollgate_headers off; alias ROOT/html/; }",
+        )
+        self.assertEqual([self.ask(server, "/a/", user="a").status for _ in range(2)], [200] * 2)
+        response = self.ask(server, "/a/", user="a")
+        self.assertEqual((response.status, response["X-RateLimit-Remaining"]), (429, None))
         self.assertEqual(response.body, '{"limit": "requests", "wait": 3600}')
         self.assertEqual(response.all("Content-Type"), ["application/json"])
 
