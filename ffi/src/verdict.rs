@@ -266,7 +266,7 @@ pub struct tollgate_entry {
     pub name: tollgate_bytes,
     /// TOLLGATE_GCRA, _SLIDING_LOG, _SLIDING_COUNTER, _CALENDAR, _LEASES or _SIZE.
     pub algorithm: i32,
-    /// TOLLGATE_VIOLATED, _SHADOW, _UNLIMITED, _LEASED, _BINDS, or several.
+    /// TOLLGATE_VIOLATED, _SHADOW, _UNLIMITED, _LEASED, _BINDS, _TABLE_FULL, or several.
     pub flags: u32,
     /// The units that it was asked for.
     pub units: u64,
