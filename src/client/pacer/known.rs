@@ -24,8 +24,8 @@ pub(super) enum Room {
 struct Log {
     n: u64,
     period: Duration,
-    /// Ends of calls within the last period, oldest first.
-    ended: VecDeque<Nanos>,
+    /// Start and end of calls that ended within the last period, by their ends.
+    ended: VecDeque<(Nanos, Nanos)>,
 }
 
 impl Log {
@@ -37,11 +37,25 @@ impl Log {
         Self { n, period, ended: VecDeque::new() }
     }
 
-    /// Lets go of what is over; how many those were.
-    fn expire(&mut self, now: Nanos) -> u64 {
-        let over = self.ended.iter().take_while(|end| end.after(self.period) <= now).count();
+    /// Whether what starts at `start` surely counts in a server's answer that comes at `told`,
+    /// and no more once it is let go of.
+    fn counted(&self, start: Nanos, told: Nanos) -> bool {
+        start.after(self.period) > told
+    }
+
+    /// Lets go of what is over; how many of those a server counted at `told`.
+    fn expire(&mut self, now: Nanos, told: Nanos) -> u64 {
+        let over = self.ended.partition_point(|(_, end)| end.after(self.period) <= now);
+        let freed = self.ended.iter().take(over).filter(|(start, _)| self.counted(*start, told));
+        let freed = freed.count() as u64;
         self.ended.drain(..over);
-        over as u64
+        freed
+    }
+
+    /// When the first unit that a server counted at `told` has left its window.
+    fn frees(&self, told: Nanos) -> Option<Nanos> {
+        let mut counted = self.ended.iter().filter(|(start, _)| self.counted(*start, told));
+        counted.next().map(|(_, end)| end.after(self.period))
     }
 
     fn left(&self, flying: u64) -> u64 {
@@ -51,15 +65,15 @@ impl Log {
     fn room(&self, flying: u64) -> Room {
         match self.ended.front() {
             _ if self.left(flying) > 0 => Room::Free,
-            Some(end) => Room::From(end.after(self.period)),
+            Some((_, end)) => Room::From(end.after(self.period)),
             None => Room::AfterAnEnd,
         }
     }
 
-    fn record(&mut self, now: Nanos) {
+    fn record(&mut self, start: Nanos, now: Nanos) {
         // Callers read their clocks before they take the lock.
-        let end = self.ended.back().map_or(now, |last| now.max(*last));
-        self.ended.push_back(end);
+        let end = self.ended.back().map_or(now, |(_, last)| now.max(*last));
+        self.ended.push_back((start, end));
         // More than n are there where a limit was learned while more were in flight.
         while self.ended.len() as u64 > self.n {
             self.ended.pop_front();
@@ -72,6 +86,8 @@ impl Log {
 struct Bound {
     /// At least so many are left, as far as it depends on us.
     left: u64,
+    /// When the answer came.
+    at: Nanos,
     until: Nanos,
     limit: Option<u64>,
     /// The longest reset that was told: as much as is known of the window.
@@ -121,7 +137,8 @@ impl Known {
 
     /// Brings the books up to now.
     pub(super) fn settle(&mut self, now: Nanos) {
-        let over = self.log.as_mut().map_or(0, |log| log.expire(now));
+        let at = self.told.as_ref().map_or(Nanos::ZERO, |told| told.at);
+        let over = self.log.as_mut().map_or(0, |log| log.expire(now, at));
         if let Some(told) = &mut self.told {
             told.left = told.left.saturating_add(over).min(told.limit.unwrap_or(u64::MAX));
         }
@@ -132,10 +149,8 @@ impl Known {
         let theirs = match &self.told {
             Some(told) if told.left == 0 && now < told.until => {
                 // Our own units leave the server's window, too.
-                match self.log.as_ref().and_then(|log| log.ended.front().map(|end| (log, end))) {
-                    Some((log, end)) => Room::From(told.until.min(end.after(log.period))),
-                    None => Room::From(told.until),
-                }
+                let freed = self.log.as_ref().and_then(|log| log.frees(told.at));
+                Room::From(freed.map_or(told.until, |freed| freed.min(told.until)))
             }
             // The reset has come: one goes, and the others by what it is told.
             Some(told) if told.left == 0 && flying > 0 => Room::AfterAnEnd,
@@ -179,15 +194,15 @@ impl Known {
     }
 
     /// A call ended that may have been counted.
-    pub(super) fn record(&mut self, now: Nanos) {
+    pub(super) fn record(&mut self, start: Nanos, now: Nanos) {
         if let Some(log) = &mut self.log {
-            log.record(now);
+            log.record(start, now);
         }
     }
 
     /// A call ended without an answer: it may have taken the last unit.
-    pub(super) fn lost(&mut self, now: Nanos) {
-        self.record(now);
+    pub(super) fn lost(&mut self, start: Nanos, now: Nanos) {
+        self.record(start, now);
         if let Some(told) = self.told.as_mut().filter(|told| told.left == 0 && told.until <= now) {
             told.until = now.after(told.window);
         }
@@ -224,6 +239,7 @@ impl Known {
         let wait = reset.saturating_add(of.more).min(of.longest);
         self.told = Some(Bound {
             left: least.saturating_sub(of.uncounted),
+            at: of.now,
             until: of.now.after(wait),
             limit: told.limit,
             window: window.max(reset.min(of.longest)),

@@ -30,6 +30,7 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     id: u64,
+    start: Nanos,
     /// How many calls had ended when it started, with an answer or without.
     answers: u64,
 }
@@ -102,7 +103,7 @@ impl State {
             return Ask::Busy(self.ends());
         }
         self.started += 1;
-        let ticket = Ticket { id: self.started, answers: self.answers };
+        let ticket = Ticket { id: self.started, start: now, answers: self.answers };
         self.flying.push(ticket);
         let flying = self.count();
         let mut gap = Duration::ZERO;
@@ -119,7 +120,7 @@ impl State {
         if !self.land(ticket) {
             return;
         }
-        self.known.iter_mut().for_each(|known| known.lost(now));
+        self.known.iter_mut().for_each(|known| known.lost(ticket.start, now));
         self.answers += 1;
         self.lost.push_back(self.answers);
         if self.lost.len() > MOST_LOST {
@@ -157,7 +158,7 @@ impl State {
                 self.known.iter_mut().for_each(|known| known.come_back(at));
             }
         } else {
-            self.known.iter_mut().for_each(|known| known.record(now));
+            self.known.iter_mut().for_each(|known| known.record(ticket.start, now));
             self.window = self.window.saturating_mul(2).min(settings.in_flight);
         }
     }

@@ -1,0 +1,81 @@
+//! What a pacer makes of limits that are told now and then: it forgets what is told no more,
+//! and takes no limit for another one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use tollgate::{
+    ManualClock, Nanos,
+    client::{Answered, Backoff, Call, Jitter, Pacer, PacerBuilder, Step},
+};
+
+type Clock = Arc<ManualClock>;
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
+/// With four calls in flight, no jitter, and `built`.
+fn pacer(built: impl FnOnce(PacerBuilder<Clock>) -> PacerBuilder<Clock>) -> (Pacer<Clock>, Clock) {
+    let clock = Arc::new(ManualClock::new());
+    let pacer = Pacer::builder()
+        .in_flight(4)
+        .backoff(Backoff::doubling())
+        .jitter(Jitter::seeded(1))
+        .clock(Arc::clone(&clock));
+    (built(pacer).build(), clock)
+}
+
+fn answer(call: &mut Call<Clock>, status: u16, fields: Fields) -> Answered {
+    call.answered(status, fields.iter().copied(), UNIX_EPOCH)
+}
+
+fn go(pacer: &Pacer<Clock>) -> Call<Clock> {
+    let mut call = pacer.call();
+    assert_eq!(call.step(), Step::Go);
+    call
+}
+
+/// One after the other, each answered so.
+fn serially(pacer: &Pacer<Clock>, times: usize, fields: Fields) {
+    for _ in 0..times {
+        assert_eq!(answer(&mut go(pacer), 200, fields), Answered::Done);
+    }
+}
+
+/// How many may start now; all of them are answered with 200 and `fields`.
+fn at_once(pacer: &Pacer<Clock>, fields: Fields) -> usize {
+    let mut calls = Vec::new();
+    loop {
+        let mut call = pacer.call();
+        if call.step() != Step::Go {
+            break;
+        }
+        calls.push(call);
+        assert!(calls.len() < 100);
+    }
+    for call in &mut calls {
+        assert_eq!(answer(call, 200, fields), Answered::Done);
+    }
+    calls.len()
+}
+
+const SILENT: Fields = &[];
+const EMPTY: Fields = &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "30")];
+
+#[test]
+fn a_unit_that_had_left_before_an_answer_is_not_counted_again_after_it() {
+    let (pacer, clock) = pacer(|built| built.quota("10/min".parse().unwrap()));
+    let mut a = go(&pacer);
+    clock.set(Nanos::from_secs(2));
+    assert_eq!(answer(&mut a, 200, SILENT), Answered::Done);
+    // Served when the first one, served at once, had left the window.
+    clock.set(Nanos::from_secs(61));
+    let mut b = go(&pacer);
+    let fields: Fields = &[
+        ("X-RateLimit-Limit", "10"),
+        ("X-RateLimit-Remaining", "0"),
+        ("X-RateLimit-Reset", "30"),
+    ];
+    assert_eq!(answer(&mut b, 200, fields), Answered::Done);
+    clock.set(Nanos::from_secs(62));
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(29)));
+}
