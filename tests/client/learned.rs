@@ -62,6 +62,52 @@ const SILENT: Fields = &[];
 const EMPTY: Fields = &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "30")];
 
 #[test]
+fn a_limit_that_only_a_denial_tells_does_not_hold_calls_apart_for_ever() {
+    let (pacer, clock) = pacer(|built| built);
+    assert_eq!(answer(&mut go(&pacer), 429, EMPTY), Answered::Again);
+    clock.advance(Duration::from_secs(30));
+    // The first one goes alone; whoever comes after doubles.
+    assert_eq!([(); 4].map(|()| at_once(&pacer, SILENT)), [1, 2, 4, 4]);
+}
+
+#[test]
+fn what_was_left_when_answers_fell_silent_is_used_up_once() {
+    let (pacer, clock) = pacer(|built| built);
+    let told: Fields = &[("X-RateLimit-Remaining", "3"), ("X-RateLimit-Reset", "30")];
+    serially(&pacer, 1, told);
+    serially(&pacer, 3, SILENT);
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(30)));
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(at_once(&pacer, SILENT), 1);
+    assert_eq!([(); 2].map(|()| at_once(&pacer, SILENT)), [4, 4]);
+}
+
+#[test]
+fn an_answer_that_tells_no_reset_tells_what_is_left_all_the_same() {
+    let (pacer, clock) = pacer(|built| built);
+    assert_eq!(answer(&mut go(&pacer), 429, EMPTY), Answered::Again);
+    clock.advance(Duration::from_secs(30));
+    let left: Fields = &[("X-RateLimit-Remaining", "50")];
+    assert_eq!([(); 4].map(|()| at_once(&pacer, left)), [1, 2, 4, 4]);
+    // And it is heard when nothing is.
+    serially(&pacer, 1, EMPTY);
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(30)));
+}
+
+#[test]
+fn a_call_that_is_lost_holds_nobody_for_a_window_that_is_told_no_more() {
+    let (pacer, clock) = pacer(|built| built);
+    let hour: Fields = &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "3600")];
+    serially(&pacer, 1, hour);
+    clock.advance(Duration::from_secs(3600));
+    serially(&pacer, 1, SILENT);
+    for _ in 0..10 {
+        drop(go(&pacer));
+        clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn a_unit_that_had_left_before_an_answer_is_not_counted_again_after_it() {
     let (pacer, clock) = pacer(|built| built.quota("10/min".parse().unwrap()));
     let mut a = go(&pacer);

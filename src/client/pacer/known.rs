@@ -86,8 +86,9 @@ impl Log {
 struct Bound {
     /// At least so many are left, as far as it depends on us.
     left: u64,
-    /// When the answer came.
+    /// When the answer came, and its number.
     at: Nanos,
+    number: u64,
     until: Nanos,
     limit: Option<u64>,
     /// The longest reset that was told: as much as is known of the window.
@@ -208,6 +209,15 @@ impl Known {
         }
     }
 
+    /// An answer told nothing of what is left, after the reset that was told: whoever goes on
+    /// waiting for one does so for ever.
+    pub(super) fn untold(&mut self, number: u64, now: Nanos) {
+        let over = |told: &Bound| told.number < number && told.left == 0 && told.until <= now;
+        if self.told.as_ref().is_some_and(over) {
+            self.told = None;
+        }
+    }
+
     pub(super) fn learn(&mut self, told: &Told, of: &Answered) {
         // A longer window is hearsay that would hold us for too long.
         let window = told.window.filter(|window| *window <= of.longest);
@@ -222,7 +232,10 @@ impl Known {
                 self.log = Some(Log { ended, ..Log::new(n, window) });
             }
         }
-        let (Some(remaining), Some(reset)) = (told.remaining, told.reset) else { return };
+        // Where there is no reset, the last one holds.
+        let last = self.told.as_ref().map(|told| told.until.since(of.now));
+        let wait = told.reset.map(|reset| reset.saturating_add(of.more)).or(last);
+        let (Some(remaining), Some(wait)) = (told.remaining, wait) else { return };
         let (window, mut seen) =
             self.told.take().map(|told| (told.window, told.seen)).unwrap_or_default();
         while seen.back().is_some_and(|(_, least)| *least >= remaining) {
@@ -236,11 +249,12 @@ impl Known {
         {
             seen.pop_front();
         }
-        let wait = reset.saturating_add(of.more).min(of.longest);
+        let reset = told.reset.unwrap_or_default();
         self.told = Some(Bound {
             left: least.saturating_sub(of.uncounted),
             at: of.now,
-            until: of.now.after(wait),
+            number: of.number,
+            until: of.now.after(wait.min(of.longest)),
             limit: told.limit,
             window: window.max(reset.min(of.longest)),
             seen,

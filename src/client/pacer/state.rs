@@ -159,6 +159,10 @@ impl State {
             }
         } else {
             self.known.iter_mut().for_each(|known| known.record(ticket.start, now));
+            if self.flying.is_empty() {
+                let number = self.answers;
+                self.known.iter_mut().for_each(|known| known.untold(number, now));
+            }
             self.window = self.window.saturating_mul(2).min(settings.in_flight);
         }
     }
