@@ -108,6 +108,34 @@ fn a_call_that_is_lost_holds_nobody_for_a_window_that_is_told_no_more() {
 }
 
 #[test]
+fn an_hours_limit_that_is_told_is_not_taken_for_a_seconds() {
+    let quotas = |built: PacerBuilder<Clock>| {
+        built.quota("10/s".parse().unwrap()).quota("5000/h".parse().unwrap())
+    };
+    for limit in [Some("5000"), Some("7"), None] {
+        let (pacer, clock) = pacer(quotas);
+        serially(&pacer, 9, SILENT);
+        let mut fields = vec![("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "1800")];
+        fields.extend(limit.map(|limit| ("X-RateLimit-Limit", limit)));
+        serially(&pacer, 1, &fields);
+        // Units of the second have left its window, and none of the hour's.
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(1798)), "{limit:?}");
+    }
+    // The second's own is still known for what it is: its units leave.
+    let (pacer, clock) = pacer(quotas);
+    serially(&pacer, 9, SILENT);
+    let second: Fields = &[
+        ("X-RateLimit-Limit", "10"),
+        ("X-RateLimit-Remaining", "0"),
+        ("X-RateLimit-Reset", "60"),
+    ];
+    serially(&pacer, 1, second);
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(pacer.call().step(), Step::Go);
+}
+
+#[test]
 fn a_unit_that_had_left_before_an_answer_is_not_counted_again_after_it() {
     let (pacer, clock) = pacer(|built| built.quota("10/min".parse().unwrap()));
     let mut a = go(&pacer);

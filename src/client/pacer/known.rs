@@ -99,9 +99,11 @@ struct Bound {
 
 #[derive(Debug)]
 pub(super) struct Known {
+    /// Empty for the fields that have no names.
     pub(super) name: Box<str>,
-    /// Its log came from the caller: what answers tell of windows does not replace it.
-    configured: bool,
+    /// Where its log came from the caller, its units, and those of a burst: what answers tell
+    /// of windows does not replace it.
+    configured: Option<[u64; 2]>,
     log: Option<Log>,
     told: Option<Bound>,
 }
@@ -123,17 +125,23 @@ pub(super) struct Answered {
 }
 
 impl Known {
-    pub(super) fn configured(name: &str, quota: &Quota) -> Self {
+    pub(super) fn configured(quota: &Quota) -> Self {
         // A burst b of n per period is b in b/n of the period.
         let (units, burst) = (quota.units().max(1), quota.burst_units().max(1));
         let nanos = quota.period().as_nanos().saturating_mul(u128::from(burst));
         let nanos = u64::try_from(nanos.div_ceil(u128::from(units))).unwrap_or(u64::MAX);
         let log = Log::new(burst, Duration::from_nanos(nanos));
-        Self { name: name.into(), configured: true, log: Some(log), told: None }
+        let configured = Some([quota.units(), burst]);
+        Self { name: Box::default(), configured, log: Some(log), told: None }
     }
 
     pub(super) fn told(name: &str) -> Self {
-        Self { name: name.into(), configured: false, log: None, told: None }
+        Self { name: name.into(), configured: None, log: None, told: None }
+    }
+
+    /// Whether it was configured with as many units as were told.
+    pub(super) fn is_of(&self, limit: u64) -> bool {
+        self.configured.is_some_and(|units| units.contains(&limit))
     }
 
     /// Brings the books up to now.
@@ -226,7 +234,7 @@ impl Known {
                 let new = Log::new(n, window);
                 (log.n, log.period) == (new.n, new.period)
             };
-            if !self.configured && !self.log.as_ref().is_some_and(same) {
+            if self.configured.is_none() && !self.log.as_ref().is_some_and(same) {
                 // What the old one had counts on.
                 let ended = self.log.take().map(|log| log.ended).unwrap_or_default();
                 self.log = Some(Log { ended, ..Log::new(n, window) });

@@ -5,7 +5,7 @@ use super::{
     known::{Answered, Known, Room},
 };
 use crate::{
-    client::{Advice, Jitter, Retry},
+    client::{Advice, Jitter, Retry, Told},
     time::Nanos,
 };
 use std::{collections::VecDeque, time::Duration};
@@ -54,9 +54,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(settings: &Settings, jitter: Jitter) -> Self {
-        let name = |at: usize| if at == 0 { String::new() } else { format!("quota {at}") };
-        let quotas = settings.quotas.iter().enumerate();
-        let known: Vec<_> = quotas.map(|(at, quota)| Known::configured(&name(at), quota)).collect();
+        let known: Vec<_> = settings.quotas.iter().map(Known::configured).collect();
         Self {
             configured: known.len(),
             window: if known.is_empty() { 1 } else { settings.in_flight },
@@ -173,14 +171,7 @@ impl State {
         let uncounted = self.count() + lost as u64;
         self.lost.retain(|number| *number > oldest);
         for told in advice.limits() {
-            let at = match self.known.iter().position(|known| *known.name == told.name) {
-                Some(at) => at,
-                None if self.known.len() < self.configured + MOST_KNOWN => {
-                    self.known.push(Known::told(&told.name));
-                    self.known.len() - 1
-                }
-                None => continue,
-            };
+            let Some(at) = self.place(told) else { continue };
             let reset = told.reset.unwrap_or_default();
             let more = settings.backoff.beside(reset, &mut self.jitter).saturating_sub(reset);
             let of = Answered {
@@ -196,5 +187,25 @@ impl State {
                 known.learn(told, &of);
             }
         }
+    }
+
+    /// Where what was told belongs. What has no name is a configured limit's if its size
+    /// says so, and no other's: another one's log would free units that it never had.
+    fn place(&mut self, told: &Told) -> Option<usize> {
+        let (configured, learned) = self.known.split_at(self.configured);
+        if let Some(limit) = told.limit.filter(|_| told.name.is_empty()) {
+            let mut of_size = (0..).zip(configured).filter(|(_, known)| known.is_of(limit));
+            if let (Some((at, _)), None) = (of_size.next(), of_size.next()) {
+                return Some(at);
+            }
+        }
+        if let Some(at) = learned.iter().position(|known| *known.name == told.name) {
+            return Some(self.configured + at);
+        }
+        if learned.len() >= MOST_KNOWN {
+            return None;
+        }
+        self.known.push(Known::told(&told.name));
+        Some(self.known.len() - 1)
     }
 }
