@@ -136,6 +136,18 @@ fn an_hours_limit_that_is_told_is_not_taken_for_a_seconds() {
 }
 
 #[test]
+fn after_a_denial_the_answers_of_calls_sent_before_let_nobody_go() {
+    let (pacer, clock) = pacer(|built| built.quota("1000/s".parse().unwrap()));
+    let mut calls = [(); 4].map(|()| go(&pacer));
+    assert_eq!(answer(&mut calls[0], 429, &[("Retry-After", "1")]), Answered::Again);
+    for call in &mut calls[1..] {
+        assert_eq!(answer(call, 200, SILENT), Answered::Done);
+    }
+    clock.advance(Duration::from_secs(1));
+    assert_eq!([(); 4].map(|()| at_once(&pacer, SILENT)), [1, 2, 4, 4]);
+}
+
+#[test]
 fn a_unit_that_had_left_before_an_answer_is_not_counted_again_after_it() {
     let (pacer, clock) = pacer(|built| built.quota("10/min".parse().unwrap()));
     let mut a = go(&pacer);

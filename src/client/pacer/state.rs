@@ -46,6 +46,8 @@ pub(super) struct State {
     lost: VecDeque<u64>,
     /// So many may fly for now: it shrinks to one where nothing is known, or after a denial.
     window: usize,
+    /// How many had started when the last denial came: their answers say nothing of after it.
+    before_denial: u64,
     /// Since a denial, until an answer that is none.
     held_until: Nanos,
     next_start: Nanos,
@@ -63,6 +65,7 @@ impl State {
             started: 0,
             answers: 0,
             lost: VecDeque::new(),
+            before_denial: 0,
             held_until: Nanos::ZERO,
             next_start: Nanos::ZERO,
             jitter,
@@ -151,6 +154,7 @@ impl State {
             let wait = wait.min(settings.longest_wait);
             self.held_until = self.held_until.max(now.after(wait));
             self.window = 1;
+            self.before_denial = self.started;
             if advice.retry_after().is_some_and(|told| !told.is_zero()) {
                 let at = self.held_until;
                 self.known.iter_mut().for_each(|known| known.come_back(at));
@@ -161,7 +165,9 @@ impl State {
                 let number = self.answers;
                 self.known.iter_mut().for_each(|known| known.untold(number, now));
             }
-            self.window = self.window.saturating_mul(2).min(settings.in_flight);
+            if ticket.id > self.before_denial {
+                self.window = self.window.saturating_mul(2).min(settings.in_flight);
+            }
         }
     }
 
