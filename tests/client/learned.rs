@@ -136,6 +136,35 @@ fn an_hours_limit_that_is_told_is_not_taken_for_a_seconds() {
 }
 
 #[test]
+fn a_plan_that_is_told_no_more_goes() {
+    let (pacer, clock) = pacer(|built| built);
+    let free: Fields =
+        &[("RateLimit-Policy", "\"free\";q=2;w=60"), ("RateLimit", "\"free\";r=1;t=60")];
+    let pro: Fields =
+        &[("RateLimit-Policy", "\"pro\";q=1000;w=60"), ("RateLimit", "\"pro\";r=900;t=60")];
+    serially(&pacer, 1, free);
+    // For two windows it holds all the same.
+    serially(&pacer, 1, pro);
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(60)));
+    clock.advance(Duration::from_secs(120));
+    serially(&pacer, 100, pro);
+}
+
+#[test]
+fn of_more_limits_than_are_kept_the_one_not_told_for_longest_goes() {
+    let (pacer, clock) = pacer(|built| built);
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let policy = format!("\"{name}\";q=100;w=3600");
+        serially(&pacer, 1, &[("RateLimit-Policy", &policy)]);
+        clock.advance(Duration::from_secs(1));
+    }
+    serially(&pacer, 1, &[("RateLimit-Policy", "\"real\";q=2;w=3600")]);
+    // The ninth: that one is in its log, and so is another one.
+    serially(&pacer, 1, SILENT);
+    assert!(matches!(pacer.call().step(), Step::Wait(_)));
+}
+
+#[test]
 fn after_a_denial_the_answers_of_calls_sent_before_let_nobody_go() {
     let (pacer, clock) = pacer(|built| built.quota("1000/s".parse().unwrap()));
     let mut calls = [(); 4].map(|()| go(&pacer));

@@ -105,7 +105,11 @@ pub(super) struct Known {
     /// of windows does not replace it.
     configured: Option<[u64; 2]>,
     log: Option<Log>,
+    /// The window of a log that was told, whole.
+    window: Duration,
     told: Option<Bound>,
+    /// When an answer last told anything of it.
+    last_told: Nanos,
 }
 
 /// What an answer's `remaining` is to be weighed with.
@@ -132,16 +136,34 @@ impl Known {
         let nanos = u64::try_from(nanos.div_ceil(u128::from(units))).unwrap_or(u64::MAX);
         let log = Log::new(burst, Duration::from_nanos(nanos));
         let configured = Some([quota.units(), burst]);
-        Self { name: Box::default(), configured, log: Some(log), told: None }
+        Self { configured, log: Some(log), ..Self::told("") }
     }
 
     pub(super) fn told(name: &str) -> Self {
-        Self { name: name.into(), configured: None, log: None, told: None }
+        Self {
+            name: name.into(),
+            configured: None,
+            log: None,
+            window: Duration::ZERO,
+            told: None,
+            last_told: Nanos::ZERO,
+        }
     }
 
     /// Whether it was configured with as many units as were told.
     pub(super) fn is_of(&self, limit: u64) -> bool {
         self.configured.is_some_and(|units| units.contains(&limit))
+    }
+
+    /// When an answer last told anything of it.
+    pub(super) fn last_told(&self) -> Nanos {
+        self.last_told
+    }
+
+    /// Whether nothing was told of it for two of its windows.
+    pub(super) fn is_over(&self, now: Nanos) -> bool {
+        let told = self.told.as_ref().map_or(Duration::ZERO, |told| told.window);
+        self.last_told.after(self.window.max(told).saturating_mul(2)) <= now
     }
 
     /// Brings the books up to now.
@@ -227,6 +249,7 @@ impl Known {
     }
 
     pub(super) fn learn(&mut self, told: &Told, of: &Answered) {
+        self.last_told = self.last_told.max(of.now);
         // A longer window is hearsay that would hold us for too long.
         let window = told.window.filter(|window| *window <= of.longest);
         if let (Some(n), Some(window)) = (told.limit.filter(|n| *n > 0), window) {
@@ -238,6 +261,7 @@ impl Known {
                 // What the old one had counts on.
                 let ended = self.log.take().map(|log| log.ended).unwrap_or_default();
                 self.log = Some(Log { ended, ..Log::new(n, window) });
+                self.window = window;
             }
         }
         // Where there is no reset, the last one holds.

@@ -177,7 +177,7 @@ impl State {
         let uncounted = self.count() + lost as u64;
         self.lost.retain(|number| *number > oldest);
         for told in advice.limits() {
-            let Some(at) = self.place(told) else { continue };
+            let Some(at) = self.place(told, now) else { continue };
             let reset = told.reset.unwrap_or_default();
             let more = settings.backoff.beside(reset, &mut self.jitter).saturating_sub(reset);
             let of = Answered {
@@ -193,11 +193,20 @@ impl State {
                 known.learn(told, &of);
             }
         }
+        if !advice.limits().is_empty() {
+            // A plan that was changed, or a limit of one endpoint that nobody calls any more.
+            let mut configured = self.configured;
+            self.known.retain(|known| {
+                let kept = configured > 0 || !known.is_over(now);
+                configured = configured.saturating_sub(1);
+                kept
+            });
+        }
     }
 
     /// Where what was told belongs. What has no name is a configured limit's if its size
     /// says so, and no other's: another one's log would free units that it never had.
-    fn place(&mut self, told: &Told) -> Option<usize> {
+    fn place(&mut self, told: &Told, now: Nanos) -> Option<usize> {
         let (configured, learned) = self.known.split_at(self.configured);
         if let Some(limit) = told.limit.filter(|_| told.name.is_empty()) {
             let mut of_size = (0..).zip(configured).filter(|(_, known)| known.is_of(limit));
@@ -209,7 +218,10 @@ impl State {
             return Some(self.configured + at);
         }
         if learned.len() >= MOST_KNOWN {
-            return None;
+            // Those of this very answer aside.
+            let oldest = (self.configured..).zip(learned).min_by_key(|(_, known)| known.last_told());
+            let (at, _) = oldest.filter(|(_, known)| known.last_told() < now)?;
+            self.known.swap_remove(at);
         }
         self.known.push(Known::told(&told.name));
         Some(self.known.len() - 1)
