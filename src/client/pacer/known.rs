@@ -163,7 +163,8 @@ impl Known {
     /// Whether nothing was told of it for two of its windows.
     pub(super) fn is_over(&self, now: Nanos) -> bool {
         let told = self.told.as_ref().map_or(Duration::ZERO, |told| told.window);
-        self.last_told.after(self.window.max(told).saturating_mul(2)) <= now
+        let windows = self.window.max(told).saturating_mul(2);
+        self.last_told < now && self.last_told.after(windows) <= now
     }
 
     /// Brings the books up to now.
