@@ -15,6 +15,9 @@ const MOST_BYTES: usize = 4096;
 /// Limits that are told by name.
 const MOST_LIMITS: usize = 8;
 
+/// Policies that are weighed against each other.
+const MOST_POLICIES: usize = 64;
+
 /// What is known of one limit from one answer. Spans count from when it came.
 ///
 /// ```
@@ -185,7 +188,8 @@ impl Read {
             let mut of_window = policies.iter_mut();
             match of_window.find(|old| (&old.name, old.window) == (&new.name, new.window)) {
                 Some(old) => old.quota = old.quota.min(new.quota),
-                None => policies.push(new.clone()),
+                None if policies.len() < MOST_POLICIES => policies.push(new.clone()),
+                None => {}
             }
         }
         let nameless = self.states.iter().filter(|state| state.name.is_empty());
