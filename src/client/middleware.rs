@@ -46,6 +46,10 @@ impl<C: Clock> Polite<C> {
 
     /// Whether it may be sent; else it has taken too long.
     async fn go(&self, call: &mut Call<C>) -> bool {
+        // Others go meanwhile.
+        while let Some(wait) = call.own_wait() {
+            tokio::time::sleep(wait).await;
+        }
         let patience = call.patience();
         let Ok(_turn) = tokio::time::timeout(patience, self.turn.lock()).await else {
             return false;

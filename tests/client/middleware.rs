@@ -251,3 +251,18 @@ async fn whoever_cannot_go_within_its_total_gets_its_denial() {
     assert!(at >= Duration::from_secs(4) && at <= Duration::from_secs(6), "{at:?}");
     assert_eq!((long.await.unwrap().0, next.await.unwrap().0), (200, 200));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_itself_holds_nobody_up() {
+    let client = scripted(
+        |body, before| if body == "a" && before == 0 { (429, "600", 0) } else { (200, "", 0) },
+        |pacer| pacer.longest_wait(Duration::from_secs(2)),
+    );
+    let [a, b] = [("a", 0), ("b", 1)]
+        .map(|(body, after)| sent(&client, http::Method::GET, body, after));
+    let (status, _, at) = b.await.unwrap();
+    assert_eq!(status, 200);
+    assert!(at < Duration::from_secs(3), "{at:?}");
+    let (status, _, at) = a.await.unwrap();
+    assert!(status == 200 && at >= Duration::from_secs(600), "{at:?}");
+}
