@@ -18,7 +18,9 @@ const POLL: Duration = Duration::from_millis(100);
 ///
 /// Callers go in the order in which they came; one that was denied waits as it was told, and
 /// then comes last. Whoever cannot be sent again within the total of its schedule gets its 429.
-/// So does a request whose body is a stream, as it cannot be sent twice. Sleeps are tokio's.
+/// So does a request whose body is a stream, as it cannot be sent twice; and after a 503 with
+/// `Retry-After`, which may come from a proxy while the server has done its work, whatever is
+/// not idempotent gets that. Sleeps are tokio's.
 ///
 /// ```
 /// use reqwest_middleware::ClientBuilder;
@@ -99,12 +101,13 @@ impl<C: Clock + 'static> Middleware for Polite<C> {
                 return Ok(denied);
             }
             let again = request.try_clone();
+            let twice = request.method().is_idempotent();
             let response = next.clone().run(request, extensions).await?;
             let status = response.status().as_u16();
             let answered = one.call.answered(status, response.headers(), SystemTime::now());
             self.ended.notify_one();
             match again {
-                Some(again) if answered == Answered::Again => {
+                Some(again) if answered == Answered::Again && (twice || status == 429) => {
                     (request, denied) = (again, Some(response));
                 }
                 _ => return Ok(response),

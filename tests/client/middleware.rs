@@ -266,3 +266,25 @@ async fn a_call_that_waits_for_itself_holds_nobody_up() {
     let (status, _, at) = a.await.unwrap();
     assert!(status == 200 && at >= Duration::from_secs(600), "{at:?}");
 }
+
+/// A 503 may come from something in front of the server, which did the work.
+#[tokio::test(start_paused = true)]
+async fn after_a_503_only_what_may_be_done_twice_is_sent_twice() {
+    for (method, status, expected) in [
+        (http::Method::GET, 503, 200),
+        (http::Method::PUT, 503, 200),
+        (http::Method::POST, 503, 503),
+        (http::Method::PATCH, 503, 503),
+        (http::Method::POST, 429, 200),
+    ] {
+        let client = scripted(
+            match status {
+                503 => |_, before| if before == 0 { (503, "1", 0) } else { (200, "", 0) },
+                _ => |_, before| if before == 0 { (429, "1", 0) } else { (200, "", 0) },
+            },
+            |pacer| pacer,
+        );
+        let answer = sent(&client, method.clone(), "a", 0).await.unwrap();
+        assert_eq!(answer.0, expected, "{method}, {status}");
+    }
+}
