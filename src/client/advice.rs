@@ -185,11 +185,11 @@ impl Read {
     fn policies(&self) -> Vec<PolicyItem> {
         let mut policies: Vec<PolicyItem> = Vec::new();
         for new in self.policies.iter().filter(|policy| policy.counts_requests) {
-            let mut of_window = policies.iter_mut();
-            match of_window.find(|old| (&old.name, old.window) == (&new.name, new.window)) {
-                Some(old) => old.quota = old.quota.min(new.quota),
-                None if policies.len() < MOST_POLICIES => policies.push(new.clone()),
-                None => {}
+            let same = |old: &PolicyItem| (&old.name, old.window) == (&new.name, new.window);
+            if let Some(at) = policies.iter().position(same) {
+                policies[at].quota = policies[at].quota.min(new.quota);
+            } else if policies.len() < MOST_POLICIES {
+                policies.push(new.clone());
             }
         }
         let nameless = self.states.iter().filter(|state| state.name.is_empty());

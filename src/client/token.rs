@@ -121,7 +121,13 @@ impl<T: Clone + PartialEq, C: Clock> TokenHolder<T, C> {
     /// The same, with how long before its end a token is renewed (five minutes unless
     /// given); at most a tenth of its life.
     pub fn renewing_early(early: Duration, clock: C) -> Self {
-        let state = State { token: None, renewing: false, not_before: Nanos::ZERO, refused: 0, refused_at: Nanos::ZERO };
+        let state = State {
+            token: None,
+            renewing: false,
+            not_before: Nanos::ZERO,
+            refused: 0,
+            refused_at: Nanos::ZERO,
+        };
         Self { shared: Arc::new(Shared { early, state: Mutex::new(state), clock }) }
     }
 

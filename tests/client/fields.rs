@@ -184,7 +184,8 @@ fn several_policies_of_one_name_are_never_one_of_them_all() {
         ]
     );
     // Of one window the fewest, as where each partition has its own.
-    let advice = read(&[("RateLimit-Policy", r#""a";q=10;w=60;pk=:YQ==:, "a";q=7;w=60;pk=:Yg==:"#)]);
+    let advice =
+        read(&[("RateLimit-Policy", r#""a";q=10;w=60;pk=:YQ==:, "a";q=7;w=60;pk=:Yg==:"#)]);
     assert_eq!(advice.limits(), [told("a", Some(7), None, (None, Some(60)))]);
 }
 

@@ -125,11 +125,8 @@ fn an_hours_limit_that_is_told_is_not_taken_for_a_seconds() {
     // The second's own is still known for what it is: its units leave.
     let (pacer, clock) = pacer(quotas);
     serially(&pacer, 9, SILENT);
-    let second: Fields = &[
-        ("X-RateLimit-Limit", "10"),
-        ("X-RateLimit-Remaining", "0"),
-        ("X-RateLimit-Reset", "60"),
-    ];
+    let second: Fields =
+        &[("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "60")];
     serially(&pacer, 1, second);
     clock.advance(Duration::from_secs(2));
     assert_eq!(pacer.call().step(), Step::Go);
@@ -185,11 +182,8 @@ fn a_unit_that_had_left_before_an_answer_is_not_counted_again_after_it() {
     // Served when the first one, served at once, had left the window.
     clock.set(Nanos::from_secs(61));
     let mut b = go(&pacer);
-    let fields: Fields = &[
-        ("X-RateLimit-Limit", "10"),
-        ("X-RateLimit-Remaining", "0"),
-        ("X-RateLimit-Reset", "30"),
-    ];
+    let fields: Fields =
+        &[("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "30")];
     assert_eq!(answer(&mut b, 200, fields), Answered::Done);
     clock.set(Nanos::from_secs(62));
     assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(29)));

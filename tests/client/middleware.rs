@@ -183,7 +183,8 @@ impl Middleware for Script {
         };
         tokio::time::sleep(Duration::from_secs(secs)).await;
         let response = http::Response::builder().status(status);
-        let response = if wait.is_empty() { response } else { response.header("Retry-After", wait) };
+        let response =
+            if wait.is_empty() { response } else { response.header("Retry-After", wait) };
         Ok(response.body(body).unwrap().into())
     }
 }
@@ -258,8 +259,8 @@ async fn a_call_that_waits_for_itself_holds_nobody_up() {
         |body, before| if body == "a" && before == 0 { (429, "600", 0) } else { (200, "", 0) },
         |pacer| pacer.longest_wait(Duration::from_secs(2)),
     );
-    let [a, b] = [("a", 0), ("b", 1)]
-        .map(|(body, after)| sent(&client, http::Method::GET, body, after));
+    let [a, b] =
+        [("a", 0), ("b", 1)].map(|(body, after)| sent(&client, http::Method::GET, body, after));
     let (status, _, at) = b.await.unwrap();
     assert_eq!(status, 200);
     assert!(at < Duration::from_secs(3), "{at:?}");

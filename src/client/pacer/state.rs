@@ -219,7 +219,8 @@ impl State {
         }
         if learned.len() >= MOST_KNOWN {
             // Those of this very answer aside.
-            let oldest = (self.configured..).zip(learned).min_by_key(|(_, known)| known.last_told());
+            let oldest =
+                (self.configured..).zip(learned).min_by_key(|(_, known)| known.last_told());
             let (at, _) = oldest.filter(|(_, known)| known.last_told() < now)?;
             self.known.swap_remove(at);
         }
