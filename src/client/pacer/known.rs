@@ -266,8 +266,8 @@ impl Known {
             }
         }
         // Where there is no reset, the last one holds.
-        let last = self.told.as_ref().map(|told| told.until.since(of.now));
-        let wait = told.reset.map(|reset| reset.saturating_add(of.more)).or(last);
+        let held = self.told.as_ref().map(|told| told.until.since(of.now));
+        let wait = told.reset.map(|reset| reset.saturating_add(of.more)).or(held);
         let (Some(remaining), Some(wait)) = (told.remaining, wait) else { return };
         let (window, mut seen) =
             self.told.take().map(|told| (told.window, told.seen)).unwrap_or_default();
