@@ -15,6 +15,9 @@ const MOST_BYTES: usize = 4096;
 /// Limits that are told by name.
 const MOST_LIMITS: usize = 8;
 
+/// Policies that are weighed against each other.
+const MOST_POLICIES: usize = 64;
+
 /// What is known of one limit from one answer. Spans count from when it came.
 ///
 /// ```
@@ -29,7 +32,8 @@ const MOST_LIMITS: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told {
-    /// What the IETF draft's fields call it; empty for the fields that have no names.
+    /// What the IETF draft's fields call it; empty for the fields that have no names. Several
+    /// policies of one name are told apart by what follows it, as in `10;w=1`.
     pub name: String,
     /// The most requests in a window.
     pub limit: Option<u64>,
@@ -46,7 +50,8 @@ pub struct Told {
 /// Understood are `Retry-After` (seconds or a date), `X-RateLimit-Limit`, `-Remaining` and
 /// `-Reset` (since 1970 or from now), the same as `X-Rate-Limit-` and `RateLimit-`,
 /// `X-RateLimit-Reset-After`, and the IETF draft's `RateLimit` and `RateLimit-Policy`, the
-/// forms of its earlier revisions included. What is malformed is as good as missing.
+/// forms of its earlier revisions included. What is malformed is as good as missing. Of one
+/// policy's partitions (`pk`), which are not told apart, the one with the fewest counts.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -175,6 +180,38 @@ impl Read {
         }
     }
 
+    /// The policies that count requests, each window's with a name of its own: a quota of one
+    /// and the window of another would be a limit that nobody has.
+    fn policies(&self) -> Vec<PolicyItem> {
+        let mut policies: Vec<PolicyItem> = Vec::new();
+        for new in self.policies.iter().filter(|policy| policy.counts_requests) {
+            let same = |old: &PolicyItem| (&old.name, old.window) == (&new.name, new.window);
+            if let Some(at) = policies.iter().position(same) {
+                policies[at].quota = policies[at].quota.min(new.quota);
+            } else if policies.len() < MOST_POLICIES {
+                policies.push(new.clone());
+            }
+        }
+        let nameless = self.states.iter().filter(|state| state.name.is_empty());
+        let limit = nameless.fold(self.limit, |limit, state| least(limit, state.limit));
+        let apart: Vec<bool> = policies
+            .iter()
+            .map(|policy| {
+                // It is this one that the fields without names tell of, or it may be.
+                let same = |other: &&PolicyItem| {
+                    let size = limit.filter(|_| policy.name.is_empty());
+                    other.name == policy.name && size.is_none_or(|size| size == other.quota)
+                };
+                let mut same = policies.iter().filter(same);
+                same.next().is_none_or(|only| only.window != policy.window) || same.next().is_some()
+            })
+            .collect();
+        for (policy, _) in policies.iter_mut().zip(apart).filter(|(_, apart)| *apart) {
+            policy.name = policy.name_apart();
+        }
+        policies
+    }
+
     fn advice(self, wall: SystemTime) -> Advice {
         let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix = self.date.unwrap_or(unix);
@@ -193,10 +230,10 @@ impl Read {
                 window: None,
             });
         }
-        for policy in self.policies.iter().filter(|policy| policy.counts_requests) {
+        for policy in self.policies() {
             if let Some(told) = entry(&mut limits, &policy.name) {
                 told.limit = least(told.limit, Some(policy.quota));
-                told.window = told.window.max(policy.window);
+                told.window = policy.window;
             }
         }
         let other_unit = |name: &str| {

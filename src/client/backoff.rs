@@ -96,7 +96,8 @@ impl Backoff {
         self
     }
 
-    /// The most time from the first denial of a call to its last try.
+    /// The most time from the first denial of a call to its last try, whatever it waits for:
+    /// what it was told, others that hold the pacer, or its turn.
     #[must_use]
     pub fn total(mut self, total: Duration) -> Self {
         self.total = total;
@@ -237,6 +238,11 @@ impl Retry {
             Some(told) => self.backoff.beside(told, &mut self.jitter),
             None => self.backoff.wait(self.denials.saturating_sub(1), &mut self.jitter),
         }
+    }
+
+    /// The last instant at which the total lets it be tried again, once it was denied.
+    pub(super) fn deadline(&self) -> Option<Nanos> {
+        (self.denials > 0).then(|| self.since.after(self.backoff.total))
     }
 
     /// How often it was denied.

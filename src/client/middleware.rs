@@ -16,8 +16,11 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Sends what `reqwest` is given as a [`Pacer`] says, and again after a 429.
 ///
-/// Callers go in the order in which they came. A request whose body is a stream cannot be
-/// sent twice, and so its 429 is the caller's. Sleeps are tokio's.
+/// Callers go in the order in which they came; one that was denied waits as it was told, and
+/// then comes last. Whoever cannot be sent again within the total of its schedule gets its 429.
+/// So does a request whose body is a stream, as it cannot be sent twice; and after a 503 with
+/// `Retry-After`, which may come from a proxy while the server has done its work, whatever is
+/// not idempotent gets that. Sleeps are tokio's.
 ///
 /// ```
 /// use reqwest_middleware::ClientBuilder;
@@ -43,15 +46,25 @@ impl<C: Clock> Polite<C> {
         Self { pacer, turn: Mutex::new(()), ended: Notify::new() }
     }
 
-    async fn go(&self, call: &mut Call<C>) {
-        let _turn = self.turn.lock().await;
+    /// Whether it may be sent; else it has taken too long.
+    async fn go(&self, call: &mut Call<C>) -> bool {
+        // Others go meanwhile.
+        while let Some(wait) = call.own_wait() {
+            tokio::time::sleep(wait).await;
+        }
+        let patience = call.patience();
+        let Ok(_turn) = tokio::time::timeout(patience, self.turn.lock()).await else {
+            return false;
+        };
         loop {
             match call.step() {
-                Step::Go => return,
+                Step::Go => return true,
+                Step::GiveUp => return false,
                 Step::Wait(time) => tokio::time::sleep(time).await,
                 // Another middleware's calls may end, which nobody tells us of.
                 Step::Busy => {
-                    _ = tokio::time::timeout(POLL, self.ended.notified()).await;
+                    let patience = call.patience().min(POLL);
+                    _ = tokio::time::timeout(patience, self.ended.notified()).await;
                 }
             }
         }
@@ -80,16 +93,23 @@ impl<C: Clock + 'static> Middleware for Polite<C> {
         next: Next<'_>,
     ) -> Result<Response> {
         let mut one = Ending { call: self.pacer.call(), ended: &self.ended };
-        let mut request = request;
+        let (mut request, mut denied) = (request, None);
         loop {
-            self.go(&mut one.call).await;
+            let goes = self.go(&mut one.call).await;
+            // There is none before a denial, and none is given up.
+            if let Some(denied) = denied.take().filter(|_| !goes) {
+                return Ok(denied);
+            }
             let again = request.try_clone();
+            let twice = request.method().is_idempotent();
             let response = next.clone().run(request, extensions).await?;
             let status = response.status().as_u16();
             let answered = one.call.answered(status, response.headers(), SystemTime::now());
             self.ended.notify_one();
             match again {
-                Some(again) if answered == Answered::Again => request = again,
+                Some(again) if answered == Answered::Again && (twice || status == 429) => {
+                    (request, denied) = (again, Some(response));
+                }
                 _ => return Ok(response),
             }
         }

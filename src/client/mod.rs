@@ -11,7 +11,8 @@
 //! let pacer = Pacer::builder().quota("10/s".parse()?).build(); // one for all threads
 //! let mut call = pacer.call();
 //! let answer = loop {
-//!     call.block(); // sleeps until it may go; `step` says how long instead
+//!     // Sleeps until it may go; `step` says how long instead.
+//!     if !call.block() { break 429 }
 //!     let (status, fields) = send(); // by whatever client there is
 //!     if call.answered(status, fields, SystemTime::now()) != Answered::Again { break status }
 //! };

@@ -10,6 +10,12 @@ const EARLY: Duration = Duration::from_secs(300);
 /// No login comes sooner after another.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// The longest time between two logins whose tokens are refused; it doubles up to that.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// After so long without one, refused tokens are counted anew.
+const FORGOTTEN: Duration = Duration::from_secs(900);
+
 /// What a caller that needs a token is to do.
 ///
 /// ```
@@ -79,12 +85,16 @@ struct Shared<T, C> {
 struct State<T> {
     token: Option<Token<T>>,
     renewing: bool,
-    /// After a login that failed.
+    /// After a login, whatever came of it.
     not_before: Nanos,
+    /// How many tokens were refused one after the other, and when the last one was.
+    refused: u32,
+    refused_at: Nanos,
 }
 
 struct Token<T> {
     value: T,
+    began: Nanos,
     renew: Nanos,
     end: Nanos,
 }
@@ -111,7 +121,13 @@ impl<T: Clone + PartialEq, C: Clock> TokenHolder<T, C> {
     /// The same, with how long before its end a token is renewed (five minutes unless
     /// given); at most a tenth of its life.
     pub fn renewing_early(early: Duration, clock: C) -> Self {
-        let state = State { token: None, renewing: false, not_before: Nanos::ZERO };
+        let state = State {
+            token: None,
+            renewing: false,
+            not_before: Nanos::ZERO,
+            refused: 0,
+            refused_at: Nanos::ZERO,
+        };
         Self { shared: Arc::new(Shared { early, state: Mutex::new(state), clock }) }
     }
 
@@ -143,11 +159,20 @@ impl<T: Clone + PartialEq, C: Clock> TokenHolder<T, C> {
 
     /// The API refused this token (401): it is not used any more. Of those that were
     /// refused together the first one is heard, and the others get the new one.
+    ///
+    /// Where the new ones are refused, too, the time from one login to the next doubles, from
+    /// a second to five minutes: at most eleven logins in a quarter of an hour.
     pub fn reject(&self, token: &T) {
+        let now = self.shared.clock.now();
         let mut state = self.shared.state.lock();
-        if state.token.as_ref().is_some_and(|held| held.value == *token) {
-            state.token = None;
+        let Some(held) = state.token.take_if(|held| held.value == *token) else { return };
+        if now.since(state.refused_at) >= FORGOTTEN {
+            state.refused = 0;
         }
+        let wait = SHORTEST.saturating_mul(2_u32.saturating_pow(state.refused)).min(LONGEST);
+        state.refused = state.refused.saturating_add(1);
+        state.refused_at = now;
+        state.not_before = state.not_before.max(held.began.after(wait));
     }
 }
 
@@ -169,7 +194,7 @@ impl<T, C: Clock> fmt::Debug for TokenHolder<T, C> {
 }
 
 /// The right to log in, held by one caller at a time. Dropped, it passes to whoever asks
-/// next.
+/// next, a second later: the login may have been sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -196,7 +221,7 @@ impl<T, C: Clock> Renewal<T, C> {
         let end = self.began.after(life);
         let renew = self.began.after(life.saturating_sub(early));
         let mut state = self.holder.shared.state.lock();
-        state.token = Some(Token { value: token, renew, end });
+        state.token = Some(Token { value: token, began: self.began, renew, end });
         // However short its life, or soon it is refused.
         state.not_before = self.began.after(SHORTEST);
         state.renewing = false;
@@ -215,7 +240,10 @@ impl<T, C: Clock> Renewal<T, C> {
 impl<T, C: Clock> Drop for Renewal<T, C> {
     fn drop(&mut self) {
         if !self.over {
-            self.holder.shared.state.lock().renewing = false;
+            let now = self.holder.shared.clock.now();
+            let mut state = self.holder.shared.state.lock();
+            state.not_before = state.not_before.max(now.after(SHORTEST));
+            state.renewing = false;
         }
     }
 }

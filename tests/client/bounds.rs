@@ -146,6 +146,7 @@ proptest! {
                         prop_assert!(waits < 10, "it never goes");
                     }
                     Step::Busy => prop_assert!(false, "nobody is in flight"),
+                    Step::GiveUp => prop_assert!(false, "it was not denied"),
                 }
             }
             prop_assert_eq!(pacer.in_flight(), 1);
@@ -189,4 +190,47 @@ fn the_same_seed_gives_the_same_waits_and_another_one_others() {
     };
     assert_eq!(waits(1), waits(1));
     assert_ne!(waits(1), waits(2));
+}
+
+/// However it waits: for its own time, for others, or for one of them to end.
+#[test]
+fn the_total_holds_through_a_pacer() {
+    let clock = Arc::new(ManualClock::new());
+    let total = Duration::from_secs(30);
+    let pacer = Pacer::builder()
+        .clock(Arc::clone(&clock))
+        .quota("1000/s".parse().unwrap())
+        .in_flight(2)
+        .backoff(Backoff::doubling().total(total))
+        .build();
+    let go = || {
+        let mut call = pacer.call();
+        assert_eq!(call.step(), Step::Go);
+        call
+    };
+    let told = |secs: &'static str| [("Retry-After", secs)];
+    // In flight are more than may be, until the total is over.
+    let (mut call, in_flight) = (go(), go());
+    assert_eq!(call.answered(429, told("1"), UNIX_EPOCH), Answered::Again);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(call.step(), Step::Busy);
+    let mut first = pacer.call();
+    assert_eq!(first.step(), Step::Busy);
+    clock.advance(total);
+    assert_eq!(call.step(), Step::GiveUp);
+    assert!(!call.block());
+    // One that was not denied has no total.
+    assert_eq!(first.step(), Step::Busy);
+    drop(in_flight);
+    assert_eq!(first.step(), Step::Go);
+    assert_eq!(first.answered(200, told("0"), UNIX_EPOCH), Answered::Done);
+
+    // Another one's denial holds everybody for longer: no sleep in vain.
+    let (mut call, mut other) = (go(), go());
+    assert_eq!(call.answered(429, told("1"), UNIX_EPOCH), Answered::Again);
+    assert!(matches!(other.answered(429, told("60"), UNIX_EPOCH), Answered::GiveUp(_)));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(call.step(), Step::GiveUp);
+    assert_eq!(pacer.in_flight(), 0);
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(59)));
 }

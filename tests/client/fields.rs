@@ -153,6 +153,43 @@ fn the_drafts_fields_and_their_former_forms() {
 }
 
 #[test]
+fn several_policies_of_one_name_are_never_one_of_them_all() {
+    let both = ("RateLimit-Policy", "10;w=1, 1000;w=3600");
+    let (fast, slow) = ("10;w=1", "1000;w=3600");
+    let fast = told(fast, Some(10), None, (None, Some(1)));
+    let slow = told(slow, Some(1000), None, (None, Some(3600)));
+    // Which of them it is that is left of is told by the limit, or by nothing.
+    assert_eq!(read(&[both]).limits(), [fast.clone(), slow.clone()]);
+    let state = ("RateLimit", "limit=1000, remaining=50, reset=30");
+    let whole = told("", Some(1000), Some(50), (Some(30), Some(3600)));
+    assert_eq!(read(&[both, state]).limits(), [fast.clone(), whole]);
+    let state = ("X-RateLimit-Remaining", "50");
+    let alone = told("", None, Some(50), (None, None));
+    assert_eq!(read(&[both, state]).limits(), [alone, fast, slow]);
+    // A limit of another size is another limit.
+    let advice = read(&[("X-RateLimit-Limit", "60"), ("RateLimit-Policy", "100;w=60")]);
+    let hundred = told("100;w=60", Some(100), None, (None, Some(60)));
+    assert_eq!(advice.limits(), [told("", Some(60), None, (None, None)), hundred]);
+
+    let advice = read(&[
+        ("RateLimit-Policy", r#""a";q=10;w=1, "a";q=1000;w=3600"#),
+        ("RateLimit", r#""a";r=0;t=1800"#),
+    ]);
+    assert_eq!(
+        advice.limits(),
+        [
+            told("a;10;w=1", Some(10), None, (None, Some(1))),
+            told("a;1000;w=3600", Some(1000), None, (None, Some(3600))),
+            told("a", None, Some(0), (Some(1800), None)),
+        ]
+    );
+    // Of one window the fewest, as where each partition has its own.
+    let advice =
+        read(&[("RateLimit-Policy", r#""a";q=10;w=60;pk=:YQ==:, "a";q=7;w=60;pk=:Yg==:"#)]);
+    assert_eq!(advice.limits(), [told("a", Some(7), None, (None, Some(60)))]);
+}
+
+#[test]
 fn what_counts_no_requests_is_not_heard() {
     let advice = read(&[
         ("RateLimit-Policy", r#""size";q=65535;qu="content-bytes";w=10, "n";q=9;qu="requests""#),

@@ -139,6 +139,7 @@ fn run(run: &Run, known: Option<Quota>) -> (usize, usize, Vec<u64>) {
                     todo.push((now + wait, caller, Event::Ask));
                 }
                 Step::Busy => busy.push_back(caller),
+                Step::GiveUp => panic!("the total is not over"),
             },
             Event::Arrives => {
                 sent += 1;

@@ -5,6 +5,7 @@
 mod bounds;
 mod fields;
 mod kept;
+mod learned;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 mod threads;

@@ -160,3 +160,132 @@ async fn a_task_that_is_cancelled_holds_nobody_up() {
     assert!(begun.elapsed() < Duration::from_millis(110), "{:?}", begun.elapsed());
     assert_eq!(denied(&server), 0);
 }
+
+/// Answers by the body of a request and how many came before it: status, `Retry-After`, and
+/// after how many seconds.
+struct Script(fn(&str, usize) -> (u16, &'static str, u64), Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Middleware for Script {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let (status, wait, secs) = {
+            let mut seen = self.1.lock().unwrap();
+            let before = seen.iter().filter(|other| **other == body).count();
+            seen.push(body.clone());
+            (self.0)(&body, before)
+        };
+        tokio::time::sleep(Duration::from_secs(secs)).await;
+        let response = http::Response::builder().status(status);
+        let response =
+            if wait.is_empty() { response } else { response.header("Retry-After", wait) };
+        Ok(response.body(body).unwrap().into())
+    }
+}
+
+fn scripted(
+    answers: fn(&str, usize) -> (u16, &'static str, u64),
+    built: impl FnOnce(PacerBuilder<TokioClock>) -> PacerBuilder<TokioClock>,
+) -> ClientWithMiddleware {
+    // So many at once from the start.
+    let quota = "1000/s".parse().unwrap();
+    let pacer = Pacer::builder().clock(TokioClock(Instant::now())).jitter(Jitter::seeded(1));
+    let polite = Polite::new(built(pacer.quota(quota).backoff(Backoff::doubling())).build());
+    let script = Script(answers, Mutex::default());
+    ClientBuilder::new(reqwest::Client::new()).with(polite).with(script).build()
+}
+
+/// Begins to send, `after` so many seconds: status, body, and when it came.
+fn sent(
+    client: &ClientWithMiddleware,
+    method: http::Method,
+    body: &'static str,
+    after: u64,
+) -> tokio::task::JoinHandle<(u16, String, Duration)> {
+    let (client, begun) = (client.clone(), Instant::now());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        let request = client.request(method, "http://localhost/").body(body).send();
+        let answer = tokio::time::timeout(Duration::from_secs(7200), request).await;
+        let answer = answer.expect("it hangs").unwrap();
+        let (at, status) = (begun.elapsed(), answer.status().as_u16());
+        (status, answer.text().await.unwrap(), at)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_go_within_its_total_gets_its_denial() {
+    let total = |pacer: PacerBuilder<_>| {
+        pacer.backoff(Backoff::doubling().total(Duration::from_secs(5))).in_flight(1)
+    };
+    // Another one's denial holds everybody for a minute.
+    let client = scripted(
+        |body, _| if body == "a" { (429, "3", 0) } else { (429, "60", 1) },
+        |pacer| total(pacer).in_flight(2),
+    );
+    let tasks = ["b", "a"].map(|body| sent(&client, http::Method::GET, body, 0));
+    let [b, a] = tasks;
+    let ((status, body, at), b) = (a.await.unwrap(), b.await.unwrap());
+    assert_eq!((status, body.as_str(), b.0), (429, "a", 429));
+    assert!(at <= Duration::from_secs(5), "{at:?}");
+
+    // One that takes long is in flight, and another one has the turn.
+    let client = scripted(
+        |body, before| match body {
+            "a" if before == 0 => (429, "2", 0),
+            "long" => (200, "", 60),
+            _ => (200, "", 0),
+        },
+        total,
+    );
+    let tasks = [("a", 0), ("long", 1), ("next", 1)];
+    let tasks = tasks.map(|(body, after)| sent(&client, http::Method::GET, body, after));
+    let [a, long, next] = tasks;
+    let (status, body, at) = a.await.unwrap();
+    assert_eq!((status, body.as_str()), (429, "a"));
+    assert!(at >= Duration::from_secs(4) && at <= Duration::from_secs(6), "{at:?}");
+    assert_eq!((long.await.unwrap().0, next.await.unwrap().0), (200, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_itself_holds_nobody_up() {
+    let client = scripted(
+        |body, before| if body == "a" && before == 0 { (429, "600", 0) } else { (200, "", 0) },
+        |pacer| pacer.longest_wait(Duration::from_secs(2)),
+    );
+    let [a, b] =
+        [("a", 0), ("b", 1)].map(|(body, after)| sent(&client, http::Method::GET, body, after));
+    let (status, _, at) = b.await.unwrap();
+    assert_eq!(status, 200);
+    assert!(at < Duration::from_secs(3), "{at:?}");
+    let (status, _, at) = a.await.unwrap();
+    assert!(status == 200 && at >= Duration::from_secs(600), "{at:?}");
+}
+
+/// A 503 may come from something in front of the server, which did the work.
+#[tokio::test(start_paused = true)]
+async fn after_a_503_only_what_may_be_done_twice_is_sent_twice() {
+    for (method, status, expected) in [
+        (http::Method::GET, 503, 200),
+        (http::Method::PUT, 503, 200),
+        (http::Method::POST, 503, 503),
+        (http::Method::PATCH, 503, 503),
+        (http::Method::POST, 429, 200),
+    ] {
+        let client = scripted(
+            match status {
+                503 => |_, before| if before == 0 { (503, "1", 0) } else { (200, "", 0) },
+                _ => |_, before| if before == 0 { (429, "1", 0) } else { (200, "", 0) },
+            },
+            |pacer| pacer,
+        );
+        let answer = sent(&client, method.clone(), "a", 0).await.unwrap();
+        assert_eq!(answer.0, expected, "{method}, {status}");
+    }
+}

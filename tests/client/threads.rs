@@ -28,6 +28,7 @@ fn no_more_are_in_flight_than_may_be_and_all_get_through() {
                             Step::Go => break,
                             Step::Wait(wait) => thread::sleep(wait),
                             Step::Busy => assert!(call.wait_for_an_end(PATIENCE)),
+                            Step::GiveUp => panic!("nothing was denied"),
                         }
                         assert!(begun.elapsed() < PATIENCE, "it hangs");
                     }
@@ -63,7 +64,7 @@ fn threads_that_share_a_pacer_keep_its_quota() {
             threads.spawn(|| {
                 for _ in 0..15 {
                     let mut call = pacer.call();
-                    call.block();
+                    assert!(call.block());
                     *denied.lock().unwrap() += u32::from(server.check().is_denied());
                     let _ = call.answered(200, [("", ""); 0], SystemTime::now());
                 }

@@ -69,10 +69,40 @@ fn a_renewal_that_failed_is_not_repeated_at_once() {
 
 #[test]
 fn a_renewal_that_is_dropped_passes_to_the_next() {
-    let (tokens, _) = holder();
+    let (tokens, clock) = holder();
     drop(tokens.ask());
+    // Its login may have been sent: not at once.
+    assert!(matches!(tokens.ask(), Access::Wait(Some(wait)) if wait == Duration::from_secs(1)));
+    clock.advance(Duration::from_secs(1));
     log_in(&tokens, 1);
     assert_eq!(used(&tokens), 1);
+}
+
+/// A server that refuses whatever token it gave: no more logins than APIs allow.
+#[test]
+fn tokens_that_are_refused_again_and_again_lead_to_fewer_and_fewer_logins() {
+    let (tokens, clock) = holder();
+    let (mut token, mut logins) = (0, Vec::new());
+    for second in 0..4 * 900 {
+        clock.set(Nanos::from_secs(second));
+        if let Access::Renew(renewal) = tokens.ask() {
+            logins.push(second);
+            token += 1;
+            renewal.done(token, LIFE);
+        }
+        tokens.reject(&token);
+    }
+    assert_eq!(logins[..5], [0, 1, 3, 7, 15]);
+    assert!(logins.windows(13).all(|some| some[12] - some[0] >= 900), "{logins:?}");
+    // It recovers: one that was good for long is replaced at once.
+    clock.advance(Duration::from_secs(300));
+    log_in(&tokens, token + 1);
+    clock.advance(Duration::from_secs(1000));
+    tokens.reject(&(token + 1));
+    log_in(&tokens, token + 2);
+    clock.advance(Duration::from_secs(2));
+    tokens.reject(&(token + 2));
+    log_in(&tokens, token + 3);
 }
 
 #[test]

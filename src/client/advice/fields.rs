@@ -11,12 +11,22 @@ const FIRST_EPOCH: u64 = 1_000_000_000;
 const FIRST_EPOCH_MS: u64 = 1_000_000_000_000;
 
 /// One of `RateLimit-Policy`.
+#[derive(Clone)]
 pub(super) struct PolicyItem {
     pub(super) name: String,
     pub(super) quota: u64,
     pub(super) window: Option<Duration>,
     /// Rather than bytes, or requests at a time.
     pub(super) counts_requests: bool,
+}
+
+impl PolicyItem {
+    /// A name that tells it from others of the same name.
+    pub(super) fn name_apart(&self) -> String {
+        let name = if self.name.is_empty() { String::new() } else { format!("{};", self.name) };
+        let window = self.window.map(|window| format!(";w={}", window.as_secs()));
+        format!("{name}{}{}", self.quota, window.unwrap_or_default())
+    }
 }
 
 /// One of `RateLimit`.

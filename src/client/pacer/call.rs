@@ -21,6 +21,7 @@ use std::{
 ///     Step::Go => { /* send it, and tell `answered` */ }
 ///     Step::Wait(time) => sleep(time),
 ///     Step::Busy => _ = call.wait_for_an_end(Duration::from_secs(1)),
+///     Step::GiveUp => { /* the last answer is the caller's */ }
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub enum Step {
     /// As many calls are in flight as may be: ask again when one has ended
     /// ([`Call::wait_for_an_end`]).
     Busy,
+    /// It was denied, and would not be sent again within the [total](crate::client::Backoff::total)
+    /// of its schedule: the last answer is the caller's. Never said of a call that was not
+    /// denied.
+    GiveUp,
 }
 
 /// What became of a call, by its answer.
@@ -72,7 +77,10 @@ pub enum Answered {
 /// fn polite(pacer: &Pacer, send: impl Fn() -> (u16, Vec<(String, String)>)) -> u16 {
 ///     let mut call = pacer.call();
 ///     loop {
-///         call.block(); // or step by step, in a runtime of one's own
+///         // Or step by step, in a runtime of one's own.
+///         if !call.block() {
+///             return 429;
+///         }
 ///         let (status, fields) = send();
 ///         if call.answered(status, fields, SystemTime::now()) != Answered::Again {
 ///             return status;
@@ -105,9 +113,19 @@ impl<C: Clock> Call<C> {
     /// The same at `now`, a reading of the pacer's clock.
     pub fn step_at(&mut self, now: Nanos) -> Step {
         self.lost(now);
-        if self.not_before > now {
-            return Step::Wait(self.not_before.since(now));
+        let deadline = self.retry.deadline().unwrap_or(Nanos::MAX);
+        if now > deadline {
+            return Step::GiveUp;
         }
+        let own = self.not_before.since(now);
+        match if own.is_zero() { self.ask(now) } else { Step::Wait(own) } {
+            // Not after a sleep in vain.
+            Step::Wait(wait) if now.after(wait) > deadline => Step::GiveUp,
+            step => step,
+        }
+    }
+
+    fn ask(&mut self, now: Nanos) -> Step {
         match self.pacer.ask(now) {
             Ask::Go(ticket) => {
                 self.ticket = Some(ticket);
@@ -122,7 +140,8 @@ impl<C: Clock> Call<C> {
     }
 
     /// Blocks this thread until some call has ended since [`Step::Busy`] was said, at most
-    /// so long. Whether one has; if none is in flight, at once.
+    /// so long, and no longer than its schedule's total. Whether one has; if none is in
+    /// flight, at once.
     ///
     /// ```
     /// use std::time::Duration;
@@ -139,24 +158,41 @@ impl<C: Clock> Call<C> {
     /// assert_eq!(second.step(), Step::Go);
     /// ```
     pub fn wait_for_an_end(&self, at_most: Duration) -> bool {
-        self.pacer.wait_for_an_end(self.ends, at_most)
+        self.pacer.wait_for_an_end(self.ends, at_most.min(self.patience()))
     }
 
-    /// Blocks this thread until the call is to be sent, by a clock that goes by itself.
+    /// How long it may wait before it gives up.
+    pub(in crate::client) fn patience(&self) -> Duration {
+        let now = self.pacer.now();
+        let left = |deadline: Nanos| deadline.since(now).saturating_add(Duration::from_nanos(1));
+        self.retry.deadline().map_or(Duration::MAX, left)
+    }
+
+    /// How long it waits after its own denial, whatever others do.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(in crate::client) fn own_wait(&self) -> Option<Duration> {
+        let wait = self.not_before.since(self.pacer.now());
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Blocks this thread until the call is to be sent, by a clock that goes by itself. Not
+    /// if it [is given up](Step::GiveUp): then it says false.
     ///
     /// ```
     /// use tollgate::client::Pacer;
     ///
     /// let pacer = Pacer::builder().quota("100/s".parse()?).build();
     /// let mut call = pacer.call();
-    /// call.block();
+    /// assert!(call.block());
     /// assert_eq!(pacer.in_flight(), 1);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn block(&mut self) {
+    #[must_use = "a call that is given up is not to be sent"]
+    pub fn block(&mut self) -> bool {
         loop {
             match self.step() {
-                Step::Go => return,
+                Step::Go => return true,
+                Step::GiveUp => return false,
                 Step::Wait(wait) => thread::sleep(wait),
                 Step::Busy => _ = self.wait_for_an_end(Duration::MAX),
             }

@@ -24,8 +24,8 @@ pub(super) enum Room {
 struct Log {
     n: u64,
     period: Duration,
-    /// Ends of calls within the last period, oldest first.
-    ended: VecDeque<Nanos>,
+    /// Start and end of calls that ended within the last period, by their ends.
+    ended: VecDeque<(Nanos, Nanos)>,
 }
 
 impl Log {
@@ -37,11 +37,25 @@ impl Log {
         Self { n, period, ended: VecDeque::new() }
     }
 
-    /// Lets go of what is over; how many those were.
-    fn expire(&mut self, now: Nanos) -> u64 {
-        let over = self.ended.iter().take_while(|end| end.after(self.period) <= now).count();
+    /// Whether what starts at `start` surely counts in a server's answer that comes at `told`,
+    /// and no more once it is let go of.
+    fn counted(&self, start: Nanos, told: Nanos) -> bool {
+        start.after(self.period) > told
+    }
+
+    /// Lets go of what is over; how many of those a server counted at `told`.
+    fn expire(&mut self, now: Nanos, told: Nanos) -> u64 {
+        let over = self.ended.partition_point(|(_, end)| end.after(self.period) <= now);
+        let freed = self.ended.iter().take(over).filter(|(start, _)| self.counted(*start, told));
+        let freed = freed.count() as u64;
         self.ended.drain(..over);
-        over as u64
+        freed
+    }
+
+    /// When the first unit that a server counted at `told` has left its window.
+    fn frees(&self, told: Nanos) -> Option<Nanos> {
+        let mut counted = self.ended.iter().filter(|(start, _)| self.counted(*start, told));
+        counted.next().map(|(_, end)| end.after(self.period))
     }
 
     fn left(&self, flying: u64) -> u64 {
@@ -51,15 +65,15 @@ impl Log {
     fn room(&self, flying: u64) -> Room {
         match self.ended.front() {
             _ if self.left(flying) > 0 => Room::Free,
-            Some(end) => Room::From(end.after(self.period)),
+            Some((_, end)) => Room::From(end.after(self.period)),
             None => Room::AfterAnEnd,
         }
     }
 
-    fn record(&mut self, now: Nanos) {
+    fn record(&mut self, start: Nanos, now: Nanos) {
         // Callers read their clocks before they take the lock.
-        let end = self.ended.back().map_or(now, |last| now.max(*last));
-        self.ended.push_back(end);
+        let end = self.ended.back().map_or(now, |(_, last)| now.max(*last));
+        self.ended.push_back((start, end));
         // More than n are there where a limit was learned while more were in flight.
         while self.ended.len() as u64 > self.n {
             self.ended.pop_front();
@@ -72,6 +86,9 @@ impl Log {
 struct Bound {
     /// At least so many are left, as far as it depends on us.
     left: u64,
+    /// When the answer came, and its number.
+    at: Nanos,
+    number: u64,
     until: Nanos,
     limit: Option<u64>,
     /// The longest reset that was told: as much as is known of the window.
@@ -82,11 +99,17 @@ struct Bound {
 
 #[derive(Debug)]
 pub(super) struct Known {
+    /// Empty for the fields that have no names.
     pub(super) name: Box<str>,
-    /// Its log came from the caller: what answers tell of windows does not replace it.
-    configured: bool,
+    /// Where its log came from the caller, its units, and those of a burst: what answers tell
+    /// of windows does not replace it.
+    configured: Option<[u64; 2]>,
     log: Option<Log>,
+    /// The window of a log that was told, whole.
+    window: Duration,
     told: Option<Bound>,
+    /// When an answer last told anything of it.
+    last_told: Nanos,
 }
 
 /// What an answer's `remaining` is to be weighed with.
@@ -106,22 +129,48 @@ pub(super) struct Answered {
 }
 
 impl Known {
-    pub(super) fn configured(name: &str, quota: &Quota) -> Self {
+    pub(super) fn configured(quota: &Quota) -> Self {
         // A burst b of n per period is b in b/n of the period.
         let (units, burst) = (quota.units().max(1), quota.burst_units().max(1));
         let nanos = quota.period().as_nanos().saturating_mul(u128::from(burst));
         let nanos = u64::try_from(nanos.div_ceil(u128::from(units))).unwrap_or(u64::MAX);
         let log = Log::new(burst, Duration::from_nanos(nanos));
-        Self { name: name.into(), configured: true, log: Some(log), told: None }
+        let configured = Some([quota.units(), burst]);
+        Self { configured, log: Some(log), ..Self::told("") }
     }
 
     pub(super) fn told(name: &str) -> Self {
-        Self { name: name.into(), configured: false, log: None, told: None }
+        Self {
+            name: name.into(),
+            configured: None,
+            log: None,
+            window: Duration::ZERO,
+            told: None,
+            last_told: Nanos::ZERO,
+        }
+    }
+
+    /// Whether it was configured with as many units as were told.
+    pub(super) fn is_of(&self, limit: u64) -> bool {
+        self.configured.is_some_and(|units| units.contains(&limit))
+    }
+
+    /// When an answer last told anything of it.
+    pub(super) fn last_told(&self) -> Nanos {
+        self.last_told
+    }
+
+    /// Whether nothing was told of it for two of its windows.
+    pub(super) fn is_over(&self, now: Nanos) -> bool {
+        let told = self.told.as_ref().map_or(Duration::ZERO, |told| told.window);
+        let windows = self.window.max(told).saturating_mul(2);
+        self.last_told < now && self.last_told.after(windows) <= now
     }
 
     /// Brings the books up to now.
     pub(super) fn settle(&mut self, now: Nanos) {
-        let over = self.log.as_mut().map_or(0, |log| log.expire(now));
+        let at = self.told.as_ref().map_or(Nanos::ZERO, |told| told.at);
+        let over = self.log.as_mut().map_or(0, |log| log.expire(now, at));
         if let Some(told) = &mut self.told {
             told.left = told.left.saturating_add(over).min(told.limit.unwrap_or(u64::MAX));
         }
@@ -132,10 +181,8 @@ impl Known {
         let theirs = match &self.told {
             Some(told) if told.left == 0 && now < told.until => {
                 // Our own units leave the server's window, too.
-                match self.log.as_ref().and_then(|log| log.ended.front().map(|end| (log, end))) {
-                    Some((log, end)) => Room::From(told.until.min(end.after(log.period))),
-                    None => Room::From(told.until),
-                }
+                let freed = self.log.as_ref().and_then(|log| log.frees(told.at));
+                Room::From(freed.map_or(told.until, |freed| freed.min(told.until)))
             }
             // The reset has come: one goes, and the others by what it is told.
             Some(told) if told.left == 0 && flying > 0 => Room::AfterAnEnd,
@@ -179,21 +226,31 @@ impl Known {
     }
 
     /// A call ended that may have been counted.
-    pub(super) fn record(&mut self, now: Nanos) {
+    pub(super) fn record(&mut self, start: Nanos, now: Nanos) {
         if let Some(log) = &mut self.log {
-            log.record(now);
+            log.record(start, now);
         }
     }
 
     /// A call ended without an answer: it may have taken the last unit.
-    pub(super) fn lost(&mut self, now: Nanos) {
-        self.record(now);
+    pub(super) fn lost(&mut self, start: Nanos, now: Nanos) {
+        self.record(start, now);
         if let Some(told) = self.told.as_mut().filter(|told| told.left == 0 && told.until <= now) {
             told.until = now.after(told.window);
         }
     }
 
+    /// An answer told nothing of what is left, after the reset that was told: whoever goes on
+    /// waiting for one does so for ever.
+    pub(super) fn untold(&mut self, number: u64, now: Nanos) {
+        let over = |told: &Bound| told.number < number && told.left == 0 && told.until <= now;
+        if self.told.as_ref().is_some_and(over) {
+            self.told = None;
+        }
+    }
+
     pub(super) fn learn(&mut self, told: &Told, of: &Answered) {
+        self.last_told = self.last_told.max(of.now);
         // A longer window is hearsay that would hold us for too long.
         let window = told.window.filter(|window| *window <= of.longest);
         if let (Some(n), Some(window)) = (told.limit.filter(|n| *n > 0), window) {
@@ -201,13 +258,17 @@ impl Known {
                 let new = Log::new(n, window);
                 (log.n, log.period) == (new.n, new.period)
             };
-            if !self.configured && !self.log.as_ref().is_some_and(same) {
+            if self.configured.is_none() && !self.log.as_ref().is_some_and(same) {
                 // What the old one had counts on.
                 let ended = self.log.take().map(|log| log.ended).unwrap_or_default();
                 self.log = Some(Log { ended, ..Log::new(n, window) });
+                self.window = window;
             }
         }
-        let (Some(remaining), Some(reset)) = (told.remaining, told.reset) else { return };
+        // Where there is no reset, the last one holds.
+        let held = self.told.as_ref().map(|told| told.until.since(of.now));
+        let wait = told.reset.map(|reset| reset.saturating_add(of.more)).or(held);
+        let (Some(remaining), Some(wait)) = (told.remaining, wait) else { return };
         let (window, mut seen) =
             self.told.take().map(|told| (told.window, told.seen)).unwrap_or_default();
         while seen.back().is_some_and(|(_, least)| *least >= remaining) {
@@ -221,10 +282,12 @@ impl Known {
         {
             seen.pop_front();
         }
-        let wait = reset.saturating_add(of.more).min(of.longest);
+        let reset = told.reset.unwrap_or_default();
         self.told = Some(Bound {
             left: least.saturating_sub(of.uncounted),
-            until: of.now.after(wait),
+            at: of.now,
+            number: of.number,
+            until: of.now.after(wait.min(of.longest)),
             limit: told.limit,
             window: window.max(reset.min(of.longest)),
             seen,

@@ -5,7 +5,7 @@ use super::{
     known::{Answered, Known, Room},
 };
 use crate::{
-    client::{Advice, Jitter, Retry},
+    client::{Advice, Jitter, Retry, Told},
     time::Nanos,
 };
 use std::{collections::VecDeque, time::Duration};
@@ -30,6 +30,7 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     id: u64,
+    start: Nanos,
     /// How many calls had ended when it started, with an answer or without.
     answers: u64,
 }
@@ -45,6 +46,8 @@ pub(super) struct State {
     lost: VecDeque<u64>,
     /// So many may fly for now: it shrinks to one where nothing is known, or after a denial.
     window: usize,
+    /// How many had started when the last denial came: their answers say nothing of after it.
+    before_denial: u64,
     /// Since a denial, until an answer that is none.
     held_until: Nanos,
     next_start: Nanos,
@@ -53,9 +56,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(settings: &Settings, jitter: Jitter) -> Self {
-        let name = |at: usize| if at == 0 { String::new() } else { format!("quota {at}") };
-        let quotas = settings.quotas.iter().enumerate();
-        let known: Vec<_> = quotas.map(|(at, quota)| Known::configured(&name(at), quota)).collect();
+        let known: Vec<_> = settings.quotas.iter().map(Known::configured).collect();
         Self {
             configured: known.len(),
             window: if known.is_empty() { 1 } else { settings.in_flight },
@@ -64,6 +65,7 @@ impl State {
             started: 0,
             answers: 0,
             lost: VecDeque::new(),
+            before_denial: 0,
             held_until: Nanos::ZERO,
             next_start: Nanos::ZERO,
             jitter,
@@ -102,7 +104,7 @@ impl State {
             return Ask::Busy(self.ends());
         }
         self.started += 1;
-        let ticket = Ticket { id: self.started, answers: self.answers };
+        let ticket = Ticket { id: self.started, start: now, answers: self.answers };
         self.flying.push(ticket);
         let flying = self.count();
         let mut gap = Duration::ZERO;
@@ -119,7 +121,7 @@ impl State {
         if !self.land(ticket) {
             return;
         }
-        self.known.iter_mut().for_each(|known| known.lost(now));
+        self.known.iter_mut().for_each(|known| known.lost(ticket.start, now));
         self.answers += 1;
         self.lost.push_back(self.answers);
         if self.lost.len() > MOST_LOST {
@@ -152,13 +154,20 @@ impl State {
             let wait = wait.min(settings.longest_wait);
             self.held_until = self.held_until.max(now.after(wait));
             self.window = 1;
+            self.before_denial = self.started;
             if advice.retry_after().is_some_and(|told| !told.is_zero()) {
                 let at = self.held_until;
                 self.known.iter_mut().for_each(|known| known.come_back(at));
             }
         } else {
-            self.known.iter_mut().for_each(|known| known.record(now));
-            self.window = self.window.saturating_mul(2).min(settings.in_flight);
+            self.known.iter_mut().for_each(|known| known.record(ticket.start, now));
+            if self.flying.is_empty() {
+                let number = self.answers;
+                self.known.iter_mut().for_each(|known| known.untold(number, now));
+            }
+            if ticket.id > self.before_denial {
+                self.window = self.window.saturating_mul(2).min(settings.in_flight);
+            }
         }
     }
 
@@ -168,14 +177,7 @@ impl State {
         let uncounted = self.count() + lost as u64;
         self.lost.retain(|number| *number > oldest);
         for told in advice.limits() {
-            let at = match self.known.iter().position(|known| *known.name == told.name) {
-                Some(at) => at,
-                None if self.known.len() < self.configured + MOST_KNOWN => {
-                    self.known.push(Known::told(&told.name));
-                    self.known.len() - 1
-                }
-                None => continue,
-            };
+            let Some(at) = self.place(told, now) else { continue };
             let reset = told.reset.unwrap_or_default();
             let more = settings.backoff.beside(reset, &mut self.jitter).saturating_sub(reset);
             let of = Answered {
@@ -191,5 +193,38 @@ impl State {
                 known.learn(told, &of);
             }
         }
+        if !advice.limits().is_empty() {
+            // A plan that was changed, or a limit of one endpoint that nobody calls any more.
+            let mut configured = self.configured;
+            self.known.retain(|known| {
+                let kept = configured > 0 || !known.is_over(now);
+                configured = configured.saturating_sub(1);
+                kept
+            });
+        }
+    }
+
+    /// Where what was told belongs. What has no name is a configured limit's if its size
+    /// says so, and no other's: another one's log would free units that it never had.
+    fn place(&mut self, told: &Told, now: Nanos) -> Option<usize> {
+        let (configured, learned) = self.known.split_at(self.configured);
+        if let Some(limit) = told.limit.filter(|_| told.name.is_empty()) {
+            let mut of_size = (0..).zip(configured).filter(|(_, known)| known.is_of(limit));
+            if let (Some((at, _)), None) = (of_size.next(), of_size.next()) {
+                return Some(at);
+            }
+        }
+        if let Some(at) = learned.iter().position(|known| *known.name == told.name) {
+            return Some(self.configured + at);
+        }
+        if learned.len() >= MOST_KNOWN {
+            // Those of this very answer aside.
+            let oldest =
+                (self.configured..).zip(learned).min_by_key(|(_, known)| known.last_told());
+            let (at, _) = oldest.filter(|(_, known)| known.last_told() < now)?;
+            self.known.swap_remove(at);
+        }
+        self.known.push(Known::told(&told.name));
+        Some(self.known.len() - 1)
     }
 }
