@@ -225,19 +225,19 @@ impl<'w, Q: Question> Turn<'w, Q> {
         }
         let now = self.question.now();
         let deadline = self.within.map_or(Nanos::MAX, |within| now.after(within));
-        let mut due = Nanos::ZERO;
+        let mut told = None;
         // Nobody passes those who wait.
-        if self.lines.is_empty(line) {
+        if let Some(seen) = self.lines.if_empty(line) {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never => return self.end(Err(WaitError::Never)),
                 Said::Later(wait) => match self.again(now, wait, deadline) {
-                    Ok(again) => due = again,
+                    Ok(due) => told = Some((due, seen)),
                     Err(late) => return self.end(Err(late)),
                 },
             }
         }
-        match self.lines.stand(line, due, deadline) {
+        match self.lines.stand(line, told, deadline) {
             Some(number) => {
                 self.stage = Stage::Queued(number, deadline);
                 self.queued(number, deadline, waker)
@@ -264,15 +264,20 @@ impl<'w, Q: Question> Turn<'w, Q> {
             until => Step::Sleep(until.since(now).max(Duration::from_nanos(1))),
         };
         match standing {
-            Standing::First(due) if now < due => sleep(due),
-            Standing::First(_) => match self.question.ask() {
+            Standing::First(due, _) if now < due => sleep(due),
+            Standing::First(_, seen) => match self.question.ask() {
                 Said::Yes(answer) => self.leave(Ok(answer)),
                 Said::Never => self.leave(Err(WaitError::Never)),
                 Said::Later(wait) => match self.again(now, wait, deadline) {
                     Ok(due) => {
                         let due = due.after(self.chance(number ^ due.as_u64(), self.jitter));
                         let due = due.min(deadline);
-                        self.lines.ask_again(line, number, due);
+                        let due = self.lines.ask_again(line, number, due, seen);
+                        if due == Nanos::ZERO {
+                            // Once more, but not before others of its thread had theirs.
+                            waker.wake_by_ref();
+                            return Step::Park;
+                        }
                         sleep(due)
                     }
                     Err(late) => self.leave(Err(late)),

@@ -186,6 +186,32 @@ async fn a_policy_with_leases() {
     assert!((60_000..60_007).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
 
+/// What it was told is out of date when it goes to sleep: whether it came anew or waits
+/// already.
+#[tokio::test(start_paused = true)]
+async fn who_is_nudged_while_it_asks_asks_again() {
+    let limiter = Limiter::sliding_log("1/h".parse().unwrap()).clock(TokioClock::new());
+    let limiter = limiter.try_build().unwrap();
+    for nudged_at in 1..=2 {
+        let held = limiter.check().charge().unwrap();
+        let queue = Queue::with_clock(TokioClock::new());
+        let (begun, asked) = (Instant::now(), Cell::new(0));
+        let ask = || {
+            let said = limiter.check();
+            asked.set(asked.get() + 1);
+            if asked.get() == nudged_at {
+                let _ = limiter.refund(held);
+                queue.nudge("");
+            }
+            said
+        };
+        let turn = queue.until_allowed("", ask).every(ms(5)).within(ms(100));
+        let decision = turn.await.unwrap();
+        assert_eq!((asked.get(), begun.elapsed()), (nudged_at + 1, ms(5 * (nudged_at - 1))));
+        let _ = limiter.refund(decision.charge().unwrap());
+    }
+}
+
 #[test]
 fn a_question_that_panics_leaves_the_line() {
     let queue = Queue::new();
