@@ -299,7 +299,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
         if now.after(wait) > deadline && (!asks_sooner || now >= deadline) {
             return Err(WaitError::TooLong { retry_after: Some(wait) });
         }
-        Ok(now.after(self.every.map_or(wait, |every| every.min(wait))))
+        let again = now.after(self.every.map_or(wait, |every| every.min(wait)));
+        Ok(again.min(deadline))
     }
 
     /// A part of `most`, by chance: the same whenever it is asked for.

@@ -114,6 +114,25 @@ async fn deadlines() {
     assert_eq!(waiters.waiting(), 0);
 }
 
+/// Whoever asks again more seldom than its deadline is near asks once more at that, and is
+/// not kept longer.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_kept_whenever_it_asks_again() {
+    let limiter = Limiter::sliding_log("1/h".parse().unwrap()).clock(TokioClock::new());
+    let waiters = Waiters::new(limiter.try_build().unwrap());
+    let charge = waiters.limiter().check().charge().unwrap();
+    for (every, within) in [(20, 10), (7, 10), (10, 10), (1, 10)] {
+        let begun = Instant::now();
+        let said = waiters.until_ready().every(ms(every)).within(ms(within)).await;
+        assert!(matches!(said, Err(WaitError::TooLong { .. })));
+        assert_eq!(begun.elapsed(), ms(within), "every {every} ms");
+    }
+    let mut turn = waiters.until_ready().every(ms(20)).within(ms(10)).into_future();
+    assert!(poll_once(&mut turn).await.is_none());
+    let _ = waiters.limiter().refund(charge);
+    assert!(turn.await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_too_many_is_told_so() {
     let waiters = two_in_ten_ms().at_most(1);
