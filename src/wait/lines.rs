@@ -152,6 +152,24 @@ impl Lines {
         woken.into_iter().for_each(Waker::wake);
     }
 
+    /// Lowers what a line's limiter is owed by what came before all who wait there, and
+    /// moves them up by as much as it fell, which `lower` tells.
+    pub(super) fn move_up<T>(&self, line: u64, lower: impl FnOnce() -> (T, Duration)) -> T {
+        let mut woken = Vec::new();
+        let value = {
+            let mut state = self.state.lock();
+            let (value, by) = lower();
+            for place in state.lines.get_mut(&line).into_iter().flatten() {
+                place.due = place.due.before(by);
+                place.returnable = place.returnable.before(by);
+                woken.extend(place.waker.take());
+            }
+            value
+        };
+        woken.into_iter().for_each(Waker::wake);
+        value
+    }
+
     /// Whether nobody stands in that line, so that whoever comes may ask.
     pub(super) fn if_empty(&self, line: u64) -> Option<Seen> {
         let state = self.state.lock();

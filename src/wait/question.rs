@@ -51,7 +51,7 @@ pub(super) trait Asked {
 /// assert_eq!(admitted.decision().remaining(), 4);
 /// // The work failed, and is not to be paid for.
 /// let charge = admitted.charge().unwrap();
-/// assert_eq!(waiters.limiter().refund(charge).remaining(), 5);
+/// assert_eq!(waiters.refund(charge).remaining(), 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,9 @@ impl Admitted {
         self.0
     }
 
-    /// What was charged, for a refund or to be settled: `None` for 0 units, and for a key
-    /// that found no slot.
+    /// What was charged, for a refund or to be settled, by the [`Waiters`](super::Waiters):
+    /// given back to the limiter itself, it is not those who wait that have it. `None` for 0
+    /// units, and for a key that found no slot.
     pub fn charge(&self) -> Option<Charge> {
         self.0.charge()
     }

@@ -199,7 +199,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
     fn begin(&mut self, waker: &Waker) -> Step<Q::Answer> {
         let line = self.question.line();
         if self.question.reserves() {
-            // While anybody waits for what was reserved, this lets nobody pass.
+            // While anybody waits for what was reserved, this lets nobody pass, unless
+            // something was given back past the lines.
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never => return self.end(Err(WaitError::Never)),
