@@ -2,8 +2,9 @@
 //!
 //! One lock over all lines of a set. Whoever is not to wait does not take it, or for as
 //! long as a look at a map; whoever waits takes it when coming, at each wake-up, and when
-//! leaving. Nothing of the caller's runs under it: questions that are not a limiter's own
-//! are asked outside, and tasks are woken after.
+//! leaving. Nothing of the caller's runs under it, since that might come back here: questions
+//! that are not a limiter's own are asked outside, clocks are read and wakers cloned before,
+//! and tasks are woken, and wakers dropped, after.
 //!
 //! No wake-up is lost, because a place is looked at and its waker noted under one lock,
 //! and whoever moves a place takes the waker under the same. No nudge is lost either: what
@@ -120,14 +121,18 @@ impl Lines {
         (now, later): (Nanos, Duration),
         waker: &Waker,
     ) -> Option<Duration> {
-        let mut state = self.state.lock();
-        let place = state.find(line, number)?;
-        let due = place.due.after(later);
-        if due > now {
-            place.wake_by(waker);
-            return Some(due.since(now));
-        }
-        state.remove(line, number);
+        let mut waker = Some(waker.clone());
+        let gone = {
+            let mut state = self.state.lock();
+            let place = state.find(line, number)?;
+            let due = place.due.after(later);
+            if due > now {
+                place.wake_by(&mut waker);
+                return Some(due.since(now));
+            }
+            state.remove(line, number)
+        };
+        drop(gone);
         None
     }
 
@@ -136,19 +141,20 @@ impl Lines {
     /// limiter are then as if it had never come.
     pub(super) fn cancel(&self, line: u64, number: u64, now: Nanos, give_back: impl FnOnce()) {
         let mut woken = Vec::new();
-        {
+        let gone = {
             let mut state = self.state.lock();
-            let Some(gone) = state.remove(line, number) else { return };
-            if now > gone.returnable {
-                return;
+            let gone = state.remove(line, number);
+            if let Some(gone) = gone.as_ref().filter(|gone| now <= gone.returnable) {
+                give_back();
+                for behind in state.behind(line, number) {
+                    behind.due = behind.due.before(gone.weight);
+                    behind.returnable = behind.returnable.before(gone.weight);
+                    woken.extend(behind.waker.take());
+                }
             }
-            give_back();
-            for behind in state.behind(line, number) {
-                behind.due = behind.due.before(gone.weight);
-                behind.returnable = behind.returnable.before(gone.weight);
-                woken.extend(behind.waker.take());
-            }
-        }
+            gone
+        };
+        drop(gone);
         woken.into_iter().for_each(Waker::wake);
     }
 
@@ -195,9 +201,10 @@ impl Lines {
     }
 
     pub(super) fn standing(&self, line: u64, number: u64, waker: &Waker) -> Standing {
+        let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         if let Some(place) = state.find(line, number) {
-            place.wake_by(waker);
+            place.wake_by(&mut waker);
         }
         match state.lines.get(&line).and_then(VecDeque::front) {
             Some(first) if first.number != number => Standing::Behind(first.due),
@@ -226,12 +233,13 @@ impl Lines {
 
     /// Leaves a queue; who stands first then asks.
     pub(super) fn leave(&self, line: u64, number: u64) {
-        let first = {
+        let (gone, first) = {
             let mut state = self.state.lock();
             let was_first = state.first(line).is_some_and(|first| first.number == number);
-            state.remove(line, number);
-            state.first(line).filter(|_| was_first).and_then(|first| first.waker.take())
+            let gone = state.remove(line, number);
+            (gone, state.first(line).filter(|_| was_first).and_then(|first| first.waker.take()))
         };
+        drop(gone);
         first.into_iter().for_each(Waker::wake);
     }
 
@@ -295,11 +303,9 @@ impl State {
 }
 
 impl Place {
-    fn wake_by(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+    /// Takes the waker, and leaves what it had: to be dropped when nothing is locked.
+    fn wake_by(&mut self, waker: &mut Option<Waker>) {
+        std::mem::swap(&mut self.waker, waker);
     }
 }
 

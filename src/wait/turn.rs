@@ -207,9 +207,10 @@ impl<'w, Q: Question> Turn<'w, Q> {
                 Said::Later(_) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
+            let now = self.question.now();
             let reserved = self.lines.reserve(line, |may_wait| {
                 let longest = if may_wait { longest } else { Duration::ZERO };
-                self.question.reserve(longest).unwrap_or(Decision::NOTHING)
+                self.question.reserve(longest, now).unwrap_or(Decision::NOTHING)
             });
             return match reserved {
                 Reserved::Now(decision) => self.pass(decision),
@@ -250,7 +251,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
     fn reserved(&mut self, number: u64, decision: Decision, waker: &Waker) -> Step<Q::Answer> {
         let line = self.question.line();
         let later = self.chance(number, self.jitter);
-        match self.lines.until_due(line, number, (self.question.now(), later), waker) {
+        let now = self.question.now();
+        match self.lines.until_due(line, number, (now, later), waker) {
             Some(wait) => Step::Sleep(wait),
             None => self.pass(decision),
         }
