@@ -49,9 +49,10 @@ pub(super) trait Held: Send {
     fn settle(&mut self, dimension: &str, units: u64);
 }
 
-type Cost = Box<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync>;
+pub(super) type Cost = Arc<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync>;
 
 /// A policy before a service: see [`LimitLayer::policy`](super::LimitLayer::policy).
+#[derive(Clone)]
 pub struct PolicyGate {
     pub(super) policy: Arc<LivePolicy>,
     pub(super) attributes: Vec<(Box<str>, Extractor)>,
@@ -179,6 +180,14 @@ pub struct LimiterGate<A, C> {
 pub(super) struct Told {
     pub(super) name: Box<str>,
     pub(super) dialect: Dialect,
+}
+
+// Derived, it would want clones of what it shares.
+impl<A, C> Clone for LimiterGate<A, C> {
+    fn clone(&self) -> Self {
+        let (limiter, told) = (self.limiter.clone(), self.told.clone());
+        Self { limiter, key: self.key.clone(), told, cost: self.cost.clone() }
+    }
 }
 
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> Gate for LimiterGate<A, C> {}
