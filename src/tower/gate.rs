@@ -44,6 +44,7 @@ pub(super) struct Denial {
 pub(super) trait Held: Send {
     /// The header fields of its answer.
     fn fields(&mut self, into: &mut HeaderMap);
+    /// Gives back what was charged; what it holds while it lasts it holds on.
     fn refund(&mut self);
     fn release(&mut self);
     fn settle(&mut self, dimension: &str, units: u64);
@@ -141,9 +142,7 @@ impl Held for KeptDecision {
     }
 
     fn refund(&mut self) {
-        self.with(|decision| {
-            decision.refund();
-        });
+        self.with(|decision| decision.refund_charges());
     }
 
     fn release(&mut self) {

@@ -238,7 +238,8 @@ impl<G> LimitLayer<G> {
     }
 
     /// Gives back what a request was charged if the service's answer is one of these: not
-    /// modified, or not found, say. Before its body; header fields tell of it.
+    /// modified, or not found, say. Before its body; header fields tell of it. Leases it
+    /// holds until the body has ended all the same.
     ///
     /// ```
     /// # use http::StatusCode;

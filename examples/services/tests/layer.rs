@@ -565,3 +565,29 @@ fn a_used_layer_can_be_told_more() {
     assert_eq!(ask(&mut one, request("/")).status(), StatusCode::OK);
     assert_eq!(ask(&mut five, request("/")).status(), StatusCode::TOO_MANY_REQUESTS);
 }
+
+/// Leases go with the body, whether or not what else was charged came back before.
+#[test]
+fn what_is_refunded_is_held_to_the_end() {
+    let refunds = |status: StatusCode| {
+        let answer = move |_: Request<()>| {
+            let mut answer = fine();
+            *answer.status_mut() = status;
+            ready(Ok(answer))
+        };
+        let layer = layer().refund_errors(true).refund_if(|a| a.status == StatusCode::NOT_FOUND);
+        layer.layer(By(answer))
+    };
+    for status in [StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY] {
+        let mut service = refunds(status);
+        for _ in 0..5 {
+            let answer = ask(&mut service, request("/calls"));
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["x-ratelimit-remaining"], "2");
+            let second = ask(&mut service, request("/calls"));
+            assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+            drop(second);
+            drain(answer.into_body());
+        }
+    }
+}
