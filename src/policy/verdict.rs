@@ -229,6 +229,15 @@ impl<'p> PolicyDecision<'p> {
         }
     }
 
+    /// Gives back what the request was charged, and keeps its leases: it goes on for a while.
+    #[cfg(feature = "tower")]
+    pub(crate) fn refund_charges(&mut self) {
+        let (policy, moment) = (self.policy, self.policy.present());
+        for asked in self.asked.iter_mut().filter(|asked| !matches!(asked.held, Held::Lease(_))) {
+            policy.give_back(asked, moment);
+        }
+    }
+
     /// Corrects an estimate: what the request cost in a dimension (`tokens`), once it is
     /// known. Every limit that counts the dimension is corrected, beyond its quota if
     /// need be, as by [`Key::settle`](crate::Key::settle).

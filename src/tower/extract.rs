@@ -6,6 +6,7 @@ use std::{
     borrow::Cow,
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 /// A request without its body.
@@ -61,13 +62,14 @@ type Find = dyn for<'r> Fn(&Head<'r>) -> Option<Cow<'r, [u8]>> + Send + Sync;
 /// Takes a text from a request, if it is there: what an attribute or a key is.
 ///
 /// An empty text is as good as none.
-pub struct Extractor(Box<Find>);
+#[derive(Clone)]
+pub struct Extractor(Arc<Find>);
 
 impl Extractor {
     fn new(
         find: impl for<'r> Fn(&Head<'r>) -> Option<Cow<'r, [u8]>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Box::new(find))
+        Self(Arc::new(find))
     }
 
     /// What it finds.

@@ -44,14 +44,16 @@ pub(super) struct Denial {
 pub(super) trait Held: Send {
     /// The header fields of its answer.
     fn fields(&mut self, into: &mut HeaderMap);
+    /// Gives back what was charged; what it holds while it lasts it holds on.
     fn refund(&mut self);
     fn release(&mut self);
     fn settle(&mut self, dimension: &str, units: u64);
 }
 
-type Cost = Box<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync>;
+pub(super) type Cost = Arc<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync>;
 
 /// A policy before a service: see [`LimitLayer::policy`](super::LimitLayer::policy).
+#[derive(Clone)]
 pub struct PolicyGate {
     pub(super) policy: Arc<LivePolicy>,
     pub(super) attributes: Vec<(Box<str>, Extractor)>,
@@ -140,9 +142,7 @@ impl Held for KeptDecision {
     }
 
     fn refund(&mut self) {
-        self.with(|decision| {
-            decision.refund();
-        });
+        self.with(|decision| decision.refund_charges());
     }
 
     fn release(&mut self) {
@@ -179,6 +179,14 @@ pub struct LimiterGate<A, C> {
 pub(super) struct Told {
     pub(super) name: Box<str>,
     pub(super) dialect: Dialect,
+}
+
+// Derived, it would want clones of what it shares.
+impl<A, C> Clone for LimiterGate<A, C> {
+    fn clone(&self) -> Self {
+        let (limiter, told) = (self.limiter.clone(), self.told.clone());
+        Self { limiter, key: self.key.clone(), told, cost: self.cost.clone() }
+    }
 }
 
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> Gate for LimiterGate<A, C> {}

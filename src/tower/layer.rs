@@ -16,12 +16,12 @@ use http::response::Parts;
 use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
-pub(super) type Hook = Box<dyn Fn(&Decided<'_>) + Send + Sync>;
-type Judge = Box<dyn Fn(&Parts) -> bool + Send + Sync>;
-type Measure = Box<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
+pub(super) type Hook = Arc<dyn Fn(&Decided<'_>) + Send + Sync>;
+type Judge = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+type Measure = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
 /// What does not depend on what decides.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) shadow: bool,
     pub(super) fail_open: bool,
@@ -34,7 +34,8 @@ pub(super) struct Options {
 
 /// Puts a [policy](Self::policy) or a [limiter](Self::limiter) before a service.
 ///
-/// One layer may be put before any number of services: they share its limits.
+/// One layer may be put before any number of services: they share its limits. So do its
+/// clones, whatever else each of them is told; services keep what it was told before.
 ///
 /// ```
 /// use tollgate::{policy::Policy, tower::{LimitLayer, header}};
@@ -58,7 +59,7 @@ pub(super) struct Options {
 /// ```
 #[must_use = "a layer limits nothing until it is before a service"]
 pub struct LimitLayer<G> {
-    // Told one by one while it is built; shared by its services from then on.
+    // Shared by its services and clones; copied if it is told more after that.
     gate: Arc<G>,
     options: Arc<Options>,
 }
@@ -113,9 +114,7 @@ impl LimitLayer<PolicyGate> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attribute(mut self, name: &str, from: Extractor) -> Self {
-        if let Some(gate) = Arc::get_mut(&mut self.gate) {
-            gate.attributes.push((name.into(), from));
-        }
+        Arc::make_mut(&mut self.gate).attributes.push((name.into(), from));
         self
     }
 
@@ -134,9 +133,7 @@ impl LimitLayer<PolicyGate> {
     where
         F: for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync + 'static,
     {
-        if let Some(gate) = Arc::get_mut(&mut self.gate) {
-            gate.costs.push((dimension.into(), Box::new(units)));
-        }
+        Arc::make_mut(&mut self.gate).costs.push((dimension.into(), Arc::new(units)));
         self
     }
 }
@@ -174,9 +171,7 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn dialect(mut self, name: &str, dialect: Dialect) -> Self {
-        if let Some(gate) = Arc::get_mut(&mut self.gate) {
-            gate.told = Arc::new(Told { name: name.into(), dialect });
-        }
+        Arc::make_mut(&mut self.gate).told = Arc::new(Told { name: name.into(), dialect });
         self
     }
 
@@ -194,9 +189,7 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
     where
         F: for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync + 'static,
     {
-        if let Some(gate) = Arc::get_mut(&mut self.gate) {
-            gate.cost = Some(Box::new(units));
-        }
+        Arc::make_mut(&mut self.gate).cost = Some(Arc::new(units));
         self
     }
 }
@@ -206,11 +199,8 @@ impl<G> LimitLayer<G> {
         Self { gate: Arc::new(gate), options: Arc::default() }
     }
 
-    /// A layer that was cloned is told nothing any more: its services have it already.
     fn with(mut self, tell: impl FnOnce(&mut Options)) -> Self {
-        if let Some(options) = Arc::get_mut(&mut self.options) {
-            tell(options);
-        }
+        tell(Arc::make_mut(&mut self.options));
         self
     }
 
@@ -248,7 +238,8 @@ impl<G> LimitLayer<G> {
     }
 
     /// Gives back what a request was charged if the service's answer is one of these: not
-    /// modified, or not found, say. Before its body; header fields tell of it.
+    /// modified, or not found, say. Before its body; header fields tell of it. Leases it
+    /// holds until the body has ended all the same.
     ///
     /// ```
     /// # use http::StatusCode;
@@ -260,7 +251,7 @@ impl<G> LimitLayer<G> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn refund_if(self, judge: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|options| options.refund = Some(Box::new(judge)))
+        self.with(|options| options.refund = Some(Arc::new(judge)))
     }
 
     /// Gives back what a request was charged if the service fails: by a status of 500 and
@@ -294,7 +285,7 @@ impl<G> LimitLayer<G> {
     where
         F: Fn(&Parts) -> Option<u64> + Send + Sync + 'static,
     {
-        self.with(|options| options.settle.push((dimension.into(), Box::new(measure))))
+        self.with(|options| options.settle.push((dimension.into(), Arc::new(measure))))
     }
 
     /// Corrects an estimate by the bytes of the answer's body that were sent, when it
@@ -326,7 +317,7 @@ impl<G> LimitLayer<G> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn observe(self, hook: impl Fn(&Decided<'_>) + Send + Sync + 'static) -> Self {
-        self.with(|options| options.hooks.push(Box::new(hook)))
+        self.with(|options| options.hooks.push(Arc::new(hook)))
     }
 }
 

@@ -49,6 +49,17 @@
 //!    something panics: leases are given back, and [bytes](LimitLayer::settle_bytes) are
 //!    settled for. A request that was dropped stays charged.
 //!
+//! # What it does not do
+//!
+//! - An upgrade (101) and a tunnel (200 to a CONNECT) have no body that lasts: leases end
+//!   when they begin. Hold a lease of the policy's own for as long as those go on.
+//! - Leases are not renewed: a body that outlives their time to live is held no more.
+//! - Who can make the service fail is not limited by what is given back for failures.
+//! - Any client that says it speaks gRPC is answered denials by status 200.
+//! - Addresses of IPv6 are keys as they are with a limiter: who has a /64 has as many keys. A
+//!   policy takes prefixes.
+//! - A hook that panics leaves the leases of its request until their time has run out.
+//!
 //! # Where in the stack
 //!
 //! Outside of what costs (before parsing and databases), inside of what knows who asks:

@@ -2,11 +2,13 @@
 //!
 //! One lock over all lines of a set. Whoever is not to wait does not take it, or for as
 //! long as a look at a map; whoever waits takes it when coming, at each wake-up, and when
-//! leaving. Nothing of the caller's runs under it: questions that are not a limiter's own
-//! are asked outside, and tasks are woken after.
+//! leaving. Nothing of the caller's runs under it, since that might come back here: questions
+//! that are not a limiter's own are asked outside, clocks are read and wakers cloned before,
+//! and tasks are woken, and wakers dropped, after.
 //!
 //! No wake-up is lost, because a place is looked at and its waker noted under one lock,
-//! and whoever moves a place takes the waker under the same (`wait_*` in `tests/loom`).
+//! and whoever moves a place takes the waker under the same. No nudge is lost either: what
+//! was asked outside counts only if nobody was nudged between (`wait_*` in `tests/loom`).
 
 use crate::{decision::Decision, sync::Mutex, time::Nanos};
 use std::{
@@ -27,6 +29,8 @@ pub(super) struct Lines {
 struct State {
     waiting: usize,
     next: u64,
+    /// How often anybody was nudged.
+    nudges: u64,
     lines: HashMap<u64, VecDeque<Place>, ahash::RandomState>,
 }
 
@@ -56,10 +60,15 @@ pub(super) enum Reserved {
     Full,
 }
 
+/// What was nudged before a question was asked. Where more was since, the answer may be
+/// out of date, and is as good as none.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen(u64);
+
 /// Where a place in a queue is.
 pub(super) enum Standing {
     /// First; it is to ask again then.
-    First(Nanos),
+    First(Nanos, Seen),
     /// Behind one that asks again then.
     Behind(Nanos),
 }
@@ -68,7 +77,7 @@ impl Lines {
     pub(super) fn new(most: usize) -> Self {
         let random = ahash::RandomState::new();
         let lines = HashMap::with_hasher(random.clone());
-        Self { most, state: Mutex::new(State { waiting: 0, next: 0, lines }), random }
+        Self { most, state: Mutex::new(State { waiting: 0, next: 0, nudges: 0, lines }), random }
     }
 
     pub(super) fn at_most(&mut self, most: usize) {
@@ -112,14 +121,18 @@ impl Lines {
         (now, later): (Nanos, Duration),
         waker: &Waker,
     ) -> Option<Duration> {
-        let mut state = self.state.lock();
-        let place = state.find(line, number)?;
-        let due = place.due.after(later);
-        if due > now {
-            place.wake_by(waker);
-            return Some(due.since(now));
-        }
-        state.remove(line, number);
+        let mut waker = Some(waker.clone());
+        let gone = {
+            let mut state = self.state.lock();
+            let place = state.find(line, number)?;
+            let due = place.due.after(later);
+            if due > now {
+                place.wake_by(&mut waker);
+                return Some(due.since(now));
+            }
+            state.remove(line, number)
+        };
+        drop(gone);
         None
     }
 
@@ -128,82 +141,118 @@ impl Lines {
     /// limiter are then as if it had never come.
     pub(super) fn cancel(&self, line: u64, number: u64, now: Nanos, give_back: impl FnOnce()) {
         let mut woken = Vec::new();
-        {
+        let gone = {
             let mut state = self.state.lock();
-            let Some(gone) = state.remove(line, number) else { return };
-            if now > gone.returnable {
-                return;
+            let gone = state.remove(line, number);
+            if let Some(gone) = gone.as_ref().filter(|gone| now <= gone.returnable) {
+                give_back();
+                for behind in state.behind(line, number) {
+                    behind.due = behind.due.before(gone.weight);
+                    behind.returnable = behind.returnable.before(gone.weight);
+                    woken.extend(behind.waker.take());
+                }
             }
-            give_back();
-            for behind in state.behind(line, number) {
-                behind.due = behind.due.before(gone.weight);
-                behind.returnable = behind.returnable.before(gone.weight);
-                woken.extend(behind.waker.take());
-            }
-        }
+            gone
+        };
+        drop(gone);
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether nobody stands in that line.
-    pub(super) fn is_empty(&self, line: u64) -> bool {
-        !self.state.lock().lines.contains_key(&line)
+    /// Lowers what a line's limiter is owed by what came before all who wait there, and
+    /// moves them up by as much as it fell, which `lower` tells.
+    pub(super) fn move_up<T>(&self, line: u64, lower: impl FnOnce() -> (T, Duration)) -> T {
+        let mut woken = Vec::new();
+        let value = {
+            let mut state = self.state.lock();
+            let (value, by) = lower();
+            for place in state.lines.get_mut(&line).into_iter().flatten() {
+                place.due = place.due.before(by);
+                place.returnable = place.returnable.before(by);
+                woken.extend(place.waker.take());
+            }
+            value
+        };
+        woken.into_iter().for_each(Waker::wake);
+        value
     }
 
-    /// Stands last in that line; `None` if as many wait as may.
-    pub(super) fn stand(&self, line: u64, due: Nanos, deadline: Nanos) -> Option<u64> {
+    /// Whether nobody stands in that line, so that whoever comes may ask.
+    pub(super) fn if_empty(&self, line: u64) -> Option<Seen> {
+        let state = self.state.lock();
+        (!state.lines.contains_key(&line)).then_some(Seen(state.nudges))
+    }
+
+    /// Stands last in that line, to ask again as it was told; `None` if as many wait as may.
+    pub(super) fn stand(
+        &self,
+        line: u64,
+        told: Option<(Nanos, Seen)>,
+        deadline: Nanos,
+    ) -> Option<u64> {
         let mut state = self.state.lock();
         if state.waiting >= self.most {
             return None;
         }
         // Only the first asks.
-        let due = if state.lines.contains_key(&line) { Nanos::ZERO } else { due };
+        let told = told.filter(|_| !state.lines.contains_key(&line));
+        let due = told.map_or(Nanos::ZERO, |(due, seen)| state.unless_nudged(due, seen));
         let (returnable, weight) = (Nanos::ZERO, Duration::ZERO);
         Some(state.push(line, Place { number: 0, due, returnable, weight, deadline, waker: None }))
     }
 
     pub(super) fn standing(&self, line: u64, number: u64, waker: &Waker) -> Standing {
+        let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         if let Some(place) = state.find(line, number) {
-            place.wake_by(waker);
+            place.wake_by(&mut waker);
         }
         match state.lines.get(&line).and_then(VecDeque::front) {
             Some(first) if first.number != number => Standing::Behind(first.due),
-            Some(first) => Standing::First(first.due),
-            None => Standing::First(Nanos::ZERO),
+            Some(first) => Standing::First(first.due, Seen(state.nudges)),
+            None => Standing::First(Nanos::ZERO, Seen(state.nudges)),
         }
     }
 
-    /// The first of a line will ask again then: nobody behind has a turn before.
-    pub(super) fn ask_again(&self, line: u64, number: u64, due: Nanos) {
+    /// The first of a line will ask again then: nobody behind has a turn before. Or at
+    /// once, if it was nudged since it asked. Tells when.
+    pub(super) fn ask_again(&self, line: u64, number: u64, due: Nanos, seen: Seen) -> Nanos {
         let mut woken = Vec::new();
-        {
+        let due = {
             let mut state = self.state.lock();
-            let Some(place) = state.find(line, number) else { return };
+            let due = state.unless_nudged(due, seen);
+            let Some(place) = state.find(line, number) else { return due };
             place.due = due;
             for behind in state.behind(line, number).filter(|behind| behind.deadline < due) {
                 woken.extend(behind.waker.take());
             }
-        }
+            due
+        };
         woken.into_iter().for_each(Waker::wake);
+        due
     }
 
     /// Leaves a queue; who stands first then asks.
     pub(super) fn leave(&self, line: u64, number: u64) {
-        let first = {
+        let (gone, first) = {
             let mut state = self.state.lock();
             let was_first = state.first(line).is_some_and(|first| first.number == number);
-            state.remove(line, number);
-            state.first(line).filter(|_| was_first).and_then(|first| first.waker.take())
+            let gone = state.remove(line, number);
+            (gone, state.first(line).filter(|_| was_first).and_then(|first| first.waker.take()))
         };
+        drop(gone);
         first.into_iter().for_each(Waker::wake);
     }
 
-    /// Lets the first of a line ask at once.
+    /// Lets the first of a line ask at once, and whoever asks just now ask again.
     pub(super) fn nudge(&self, line: u64) {
-        let first = self.state.lock().first(line).and_then(|first| {
-            first.due = Nanos::ZERO;
-            first.waker.take()
-        });
+        let first = {
+            let mut state = self.state.lock();
+            state.nudges = state.nudges.wrapping_add(1);
+            state.first(line).and_then(|first| {
+                first.due = Nanos::ZERO;
+                first.waker.take()
+            })
+        };
         first.into_iter().for_each(Waker::wake);
     }
 }
@@ -230,6 +279,11 @@ impl State {
         self.lines.get_mut(&line)?.front_mut()
     }
 
+    /// When to ask again of who was told `due` by an answer to what it asked then.
+    fn unless_nudged(&self, due: Nanos, seen: Seen) -> Nanos {
+        if seen == Seen(self.nudges) { due } else { Nanos::ZERO }
+    }
+
     /// Those who came after that number.
     fn behind(&mut self, line: u64, number: u64) -> impl Iterator<Item = &mut Place> {
         let places = self.lines.get_mut(&line);
@@ -249,11 +303,9 @@ impl State {
 }
 
 impl Place {
-    fn wake_by(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+    /// Takes the waker, and leaves what it had: to be dropped when nothing is locked.
+    fn wake_by(&mut self, waker: &mut Option<Waker>) {
+        std::mem::swap(&mut self.waker, waker);
     }
 }
 

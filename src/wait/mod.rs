@@ -20,7 +20,7 @@
 //!
 //! | | who waits | in which order |
 //! |---|---|---|
-//! | [`Waiters`] of GCRA | has *reserved*: a place in time, known at once | of the reservations; nobody passes, not even who does not wait |
+//! | [`Waiters`] of GCRA | has *reserved*: a place in time, known at once | of the reservations; nobody passes, not even who does not wait ([refunds](#refunds) past the set apart) |
 //! | [`Waiters`] of a log or a counter | stands in its key's line | as they came; only those who do not wait may pass |
 //! | [`Queue`] | stands in the line that the caller names | as they came; only those who ask elsewhere may pass |
 //!
@@ -33,6 +33,12 @@
 //! others may have been let in who would not have been, and what was charged stays
 //! charged. In the line of a log or of a [`Queue`] nothing was charged, and nothing need
 //! come back.
+//!
+//! # Refunds
+//!
+//! Give back a charge, or settle for less, by the [`Waiters`]: then all who wait move up.
+//! Given back to the limiter itself, past them, it lets those pass who do not wait, up to so
+//! many units; and as many more may come back than should when somebody gives up after it.
 //!
 //! # Bounds
 //!

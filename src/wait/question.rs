@@ -33,8 +33,8 @@ pub(super) trait Asked {
     fn set_units(&mut self, units: u64);
     /// Asks to pass now.
     fn ask(&mut self) -> Said<Self::Yes>;
-    /// Asks to pass within so long. `None`: nothing can be reserved here.
-    fn reserve(&self, longest: Duration) -> Option<Decision>;
+    /// Asks to pass within so long of `now`. `None`: nothing can be reserved here.
+    fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision>;
     fn reserved(&self, decision: Decision) -> Option<Self::Yes>;
     fn give_back(&self, charge: Charge, now: Nanos);
     /// Whether it [reserves](Self::reserve).
@@ -51,7 +51,7 @@ pub(super) trait Asked {
 /// assert_eq!(admitted.decision().remaining(), 4);
 /// // The work failed, and is not to be paid for.
 /// let charge = admitted.charge().unwrap();
-/// assert_eq!(waiters.limiter().refund(charge).remaining(), 5);
+/// assert_eq!(waiters.refund(charge).remaining(), 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,9 @@ impl Admitted {
         self.0
     }
 
-    /// What was charged, for a refund or to be settled: `None` for 0 units, and for a key
-    /// that found no slot.
+    /// What was charged, for a refund or to be settled, by the [`Waiters`](super::Waiters):
+    /// given back to the limiter itself, it is not those who wait that have it. `None` for 0
+    /// units, and for a key that found no slot.
     pub fn charge(&self) -> Option<Charge> {
         self.0.charge()
     }
@@ -115,9 +116,9 @@ impl<A: Algorithm, C: Clock> Asked for OfLimiter<'_, A, C> {
         }
     }
 
-    fn reserve(&self, longest: Duration) -> Option<Decision> {
+    fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision> {
         let ask = Ask::Reserve(ticks_of(longest));
-        A::RESERVES.then(|| self.limiter.ask(ask, self.units, self.now()))
+        A::RESERVES.then(|| self.limiter.ask(ask, self.units, now))
     }
 
     fn reserved(&self, decision: Decision) -> Option<Admitted> {
@@ -172,9 +173,9 @@ impl<A: Algorithm, C: Clock> Asked for OfKey<'_, A, C> {
         }
     }
 
-    fn reserve(&self, longest: Duration) -> Option<Decision> {
+    fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision> {
         let ask = Ask::Reserve(ticks_of(longest));
-        A::RESERVES.then(|| self.key.ask(ask, self.units, self.now()))
+        A::RESERVES.then(|| self.key.ask(ask, self.units, now))
     }
 
     fn reserved(&self, decision: Decision) -> Option<Admitted> {
@@ -267,7 +268,7 @@ impl<F: FnMut() -> V, V: Verdict, C: Clock> Asked for OfAnswer<'_, F, C> {
         }
     }
 
-    fn reserve(&self, _: Duration) -> Option<Decision> {
+    fn reserve(&self, _: Duration, _: Nanos) -> Option<Decision> {
         None
     }
 

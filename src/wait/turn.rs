@@ -199,16 +199,18 @@ impl<'w, Q: Question> Turn<'w, Q> {
     fn begin(&mut self, waker: &Waker) -> Step<Q::Answer> {
         let line = self.question.line();
         if self.question.reserves() {
-            // While anybody waits for what was reserved, this lets nobody pass.
+            // While anybody waits for what was reserved, this lets nobody pass, unless
+            // something was given back past the lines.
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never => return self.end(Err(WaitError::Never)),
                 Said::Later(_) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
+            let now = self.question.now();
             let reserved = self.lines.reserve(line, |may_wait| {
                 let longest = if may_wait { longest } else { Duration::ZERO };
-                self.question.reserve(longest).unwrap_or(Decision::NOTHING)
+                self.question.reserve(longest, now).unwrap_or(Decision::NOTHING)
             });
             return match reserved {
                 Reserved::Now(decision) => self.pass(decision),
@@ -225,19 +227,19 @@ impl<'w, Q: Question> Turn<'w, Q> {
         }
         let now = self.question.now();
         let deadline = self.within.map_or(Nanos::MAX, |within| now.after(within));
-        let mut due = Nanos::ZERO;
+        let mut told = None;
         // Nobody passes those who wait.
-        if self.lines.is_empty(line) {
+        if let Some(seen) = self.lines.if_empty(line) {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never => return self.end(Err(WaitError::Never)),
                 Said::Later(wait) => match self.again(now, wait, deadline) {
-                    Ok(again) => due = again,
+                    Ok(due) => told = Some((due, seen)),
                     Err(late) => return self.end(Err(late)),
                 },
             }
         }
-        match self.lines.stand(line, due, deadline) {
+        match self.lines.stand(line, told, deadline) {
             Some(number) => {
                 self.stage = Stage::Queued(number, deadline);
                 self.queued(number, deadline, waker)
@@ -249,7 +251,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
     fn reserved(&mut self, number: u64, decision: Decision, waker: &Waker) -> Step<Q::Answer> {
         let line = self.question.line();
         let later = self.chance(number, self.jitter);
-        match self.lines.until_due(line, number, (self.question.now(), later), waker) {
+        let now = self.question.now();
+        match self.lines.until_due(line, number, (now, later), waker) {
             Some(wait) => Step::Sleep(wait),
             None => self.pass(decision),
         }
@@ -264,15 +267,20 @@ impl<'w, Q: Question> Turn<'w, Q> {
             until => Step::Sleep(until.since(now).max(Duration::from_nanos(1))),
         };
         match standing {
-            Standing::First(due) if now < due => sleep(due),
-            Standing::First(_) => match self.question.ask() {
+            Standing::First(due, _) if now < due => sleep(due),
+            Standing::First(_, seen) => match self.question.ask() {
                 Said::Yes(answer) => self.leave(Ok(answer)),
                 Said::Never => self.leave(Err(WaitError::Never)),
                 Said::Later(wait) => match self.again(now, wait, deadline) {
                     Ok(due) => {
                         let due = due.after(self.chance(number ^ due.as_u64(), self.jitter));
                         let due = due.min(deadline);
-                        self.lines.ask_again(line, number, due);
+                        let due = self.lines.ask_again(line, number, due, seen);
+                        if due == Nanos::ZERO {
+                            // Once more, but not before others of its thread had theirs.
+                            waker.wake_by_ref();
+                            return Step::Park;
+                        }
                         sleep(due)
                     }
                     Err(late) => self.leave(Err(late)),
@@ -294,7 +302,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
         if now.after(wait) > deadline && (!asks_sooner || now >= deadline) {
             return Err(WaitError::TooLong { retry_after: Some(wait) });
         }
-        Ok(now.after(self.every.map_or(wait, |every| every.min(wait))))
+        let again = now.after(self.every.map_or(wait, |every| every.min(wait)));
+        Ok(again.min(deadline))
     }
 
     /// A part of `most`, by chance: the same whenever it is asked for.

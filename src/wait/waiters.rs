@@ -6,10 +6,12 @@ use super::{
     turn::Turn,
 };
 use crate::{
+    decision::{Charge, Decision},
     limiter::{Algorithm, KeyedLimiter, Limiter},
-    time::{Clock, MonotonicClock},
+    table::rule::Ask,
+    time::{Clock, MonotonicClock, TICKS_PER_NANO},
 };
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// How many may wait, unless it is said.
 const MOST: usize = 1024;
@@ -18,7 +20,8 @@ const MOST: usize = 1024;
 /// which has a line of its own.
 ///
 /// Share it by reference or in an `Arc`. One set knows its own waiters: make one per
-/// limiter, and check those who do not wait by [`limiter`](Self::limiter).
+/// limiter, and check those who do not wait by [`limiter`](Self::limiter). Give back what
+/// was charged here, not there, so that those who wait gain by it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,6 +102,39 @@ impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
     pub fn until_ready(&self) -> Turn<'_, OfLimiter<'_, A, C>> {
         Turn::new(&self.lines, OfLimiter { limiter: &self.limiter, units: 1 })
     }
+
+    /// Gives back a charge, as [`Limiter::refund`] does; and whoever waits gains by it: all
+    /// move up. Given back to the [limiter](Self::limiter) alone, it would be had by who comes
+    /// next, before those who wait.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("5/min".parse()?).try_build()?);
+    /// let charge = waiters.until_ready().units(5).block()?.charge().unwrap();
+    /// assert_eq!(waiters.refund(charge).remaining(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refund(&self, charge: Charge) -> Decision {
+        let now = self.limiter.clock().now();
+        let look = || self.limiter.ask(Ask::Look, 0, now);
+        self.lines.lower::<A>(0, charge, look, || self.limiter.refund_at(charge, now))
+    }
+
+    /// Corrects a charge, as [`Limiter::settle`] does; if there is less of it then, all who
+    /// wait move up, as by [`refund`](Self::refund).
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("5/min".parse()?).try_build()?);
+    /// let mut charge = waiters.until_ready().units(5).block()?.charge().unwrap();
+    /// assert_eq!(waiters.settle(&mut charge, 2).remaining(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle(&self, charge: &mut Charge, units: u64) -> Decision {
+        let (now, before) = (self.limiter.clock().now(), *charge);
+        let look = || self.limiter.ask(Ask::Look, 0, now);
+        self.lines.lower::<A>(0, before, look, || self.limiter.settle_at(charge, units, now))
+    }
 }
 
 impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
@@ -115,6 +151,73 @@ impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
         key: &'k K,
     ) -> Turn<'k, OfKey<'k, A, C>> {
         Turn::new(&self.lines, OfKey { key: self.limiter.key(key), units: 1 })
+    }
+
+    /// Gives back a charge of that key, as [`Key::refund`](crate::Key::refund) does; and
+    /// whoever waits for it gains by it: all move up. Given back to the
+    /// [limiter](Self::limiter) alone, it would be had by who comes next, before those who
+    /// wait.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let waiters = Waiters::new(KeyedLimiter::gcra("5/min".parse()?).try_build()?);
+    /// let charge = waiters.until_key_ready("alice").block()?.charge().unwrap();
+    /// assert_eq!(waiters.refund_key("alice", charge).remaining(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refund_key<K: AsRef<[u8]> + ?Sized>(&self, key: &K, charge: Charge) -> Decision {
+        let key = self.limiter.key(key);
+        let now = key.now();
+        let look = || key.ask(Ask::Look, 0, now);
+        self.lines.lower::<A>(key.line(), charge, look, || key.refund_at(charge, now))
+    }
+
+    /// Corrects a charge of that key, as [`Key::settle`](crate::Key::settle) does; if there
+    /// is less of it then, all who wait for it move up, as by [`refund_key`](Self::refund_key).
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let waiters = Waiters::new(KeyedLimiter::gcra("5/min".parse()?).try_build()?);
+    /// let mut charge = waiters.until_key_ready("alice").units(5).block()?.charge().unwrap();
+    /// assert_eq!(waiters.settle_key("alice", &mut charge, 2).remaining(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle_key<K>(&self, key: &K, charge: &mut Charge, units: u64) -> Decision
+    where
+        K: AsRef<[u8]> + ?Sized,
+    {
+        let key = self.limiter.key(key);
+        let (now, before) = (key.now(), *charge);
+        let look = || key.ask(Ask::Look, 0, now);
+        self.lines.lower::<A>(key.line(), before, look, || key.settle_at(charge, units, now))
+    }
+}
+
+impl Lines {
+    /// Lowers a charge by `lower`; whoever waits in that line then moves up, or asks again.
+    /// `look` tells how the limiter stands.
+    fn lower<A: Algorithm>(
+        &self,
+        line: u64,
+        charge: Charge,
+        look: impl FnOnce() -> Decision,
+        lower: impl FnOnce() -> Decision,
+    ) -> Decision {
+        if !A::RESERVES {
+            let decision = lower();
+            self.nudge(line);
+            return decision;
+        }
+        self.move_up(line, || {
+            let before = look().full_after();
+            let decision = lower();
+            // Times are rounded, what was charged need not be: rather later than sooner.
+            let most = match charge.weight_of(charge.units()) / TICKS_PER_NANO {
+                0 => before.saturating_sub(Duration::from_nanos(1)),
+                weight => Duration::from_nanos(weight),
+            };
+            (decision, before.saturating_sub(decision.full_after()).min(most))
+        })
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! 1. nobody sleeps on when it is first in line, nor when its turn has moved up;
 //! 2. places are in the order of the reservations, so that all of them are used, and none
-//!    is used twice.
+//!    is used twice;
+//! 3. who is nudged asks after what it was nudged for.
 
-use super::{Turn, Waiters, turn::Step};
+use super::{Queue, Turn, Verdict, Waiters, turn::Step};
 use crate::{
-    Limiter, ManualClock, Nanos, Quota, SlidingLog,
+    Limiter, ManualClock, Nanos, Outcome, Quota, SlidingLog,
     algorithm::Gcra,
     sync::{model::LOADS_CONFLICT, thread},
-    wait::{Admitted, Question},
+    wait::Question,
 };
 use loom::sync::{
     Notify,
@@ -48,7 +49,7 @@ fn bell() -> (Arc<Bell>, Waker) {
 
 /// Waits until somebody wakes it or it is done. What there is no time for is not waited
 /// for: models have no time that passes.
-fn wait<Q: Question<Answer = Admitted>>(mut turn: Turn<'_, Q>) -> Admitted {
+fn wait<Q: Question>(mut turn: Turn<'_, Q>) -> Q::Answer {
     let (bell, waker) = bell();
     loop {
         match turn.step(&waker) {
@@ -147,5 +148,36 @@ fn wait_places_are_in_order() {
         waits.sort_unstable();
         assert_eq!(waits, [10, 20]);
         assert_eq!(waiters.limiter().peek().full_after(), Duration::from_nanos(30));
+    });
+}
+
+/// Room, or none for an hour.
+struct Room(bool);
+
+impl Verdict for Room {
+    fn outcome(&self) -> Outcome {
+        if self.0 { Outcome::Allowed } else { Outcome::Later }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        (!self.0).then_some(Duration::from_secs(3600))
+    }
+}
+
+/// Room comes back, and is told of, at any time: before the other asks, while it takes its
+/// place after the answer, or while it sleeps.
+#[test]
+fn wait_is_nudged() {
+    model(|| {
+        let queue = Arc::new(Queue::with_clock(ManualClock::new()));
+        let room = Arc::new(AtomicBool::new(false));
+        let (line, look) = (queue.clone(), room.clone());
+        let waits = thread::spawn(move || {
+            wait(line.until_allowed("", || Room(look.load(Ordering::Acquire))));
+        });
+        room.store(true, Ordering::Release);
+        queue.nudge("");
+        waits.join().unwrap();
+        assert_eq!(queue.waiting(), 0);
     });
 }

@@ -2,12 +2,14 @@
 
 use crate::ms;
 use std::{
-    sync::{Mutex, mpsc},
+    future::Future,
+    sync::{Arc, Mutex, OnceLock, mpsc},
+    task::{Context, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
 use tollgate::{
-    KeyedLimiter, Limiter, ManualClock, Quota,
+    Clock, KeyedLimiter, Limiter, ManualClock, Nanos, Quota,
     wait::{WaitError, Waiters},
 };
 
@@ -99,5 +101,84 @@ fn by_the_limiters_clock_and_not_the_systems() {
             clock.advance(ms(20));
             heard.recv_timeout(Duration::from_secs(30)).unwrap();
         });
+    });
+}
+
+type Set = Waiters<Limiter<tollgate::Gcra, ManualClock>>;
+
+/// A task that is woken, and holds a place in the same set: it is given up with the task.
+struct Holds(#[allow(dead_code)] Mutex<Option<Box<dyn Send>>>);
+
+impl Wake for Holds {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Wakers that go, and take places with them, do so when nothing is locked.
+#[test]
+fn wakers_may_own_places() {
+    within_a_minute(|| {
+        let limiter = Limiter::gcra(Quota::new(1, ms(10)).unwrap()).clock(ManualClock::new());
+        let limiter = limiter.longest_wait(ms(1000)).try_build().unwrap();
+        let waiters: &'static Set = Box::leak(Box::new(Waiters::new(limiter)));
+        let place = |waker: &Waker| {
+            let sleep = |_| std::future::pending::<()>();
+            let mut turn = Box::pin(waiters.until_ready().by(sleep));
+            assert!(turn.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+            turn
+        };
+        let owner =
+            || Waker::from(Arc::new(Holds(Mutex::new(Some(Box::new(place(Waker::noop())))))));
+        let _ = waiters.limiter().check();
+        // Another waker comes in its stead,
+        let mut turn = place(&owner());
+        assert!(turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(waiters.waiting(), 1);
+        // or its place is given up,
+        drop(place(&owner()));
+        assert_eq!(waiters.waiting(), 1);
+        // or its turn comes,
+        let mut last = place(&owner());
+        waiters.limiter().clock().advance(ms(100));
+        assert!(last.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(waiters.waiting(), 1);
+        // or it is woken.
+        let _ = waiters.limiter().check();
+        let first = place(Waker::noop());
+        let behind = place(&owner());
+        drop(first);
+        assert_eq!(waiters.waiting(), 2);
+        drop(turn);
+        drop(behind);
+        assert_eq!(waiters.waiting(), 0);
+    });
+}
+
+/// Asks how many wait, whenever it is read.
+#[derive(Clone, Copy)]
+struct Curious;
+
+static WATCHED: OnceLock<Waiters<Limiter<tollgate::Gcra, Curious>>> = OnceLock::new();
+
+impl Clock for Curious {
+    fn now(&self) -> Nanos {
+        let waiting = WATCHED.get().map_or(0, Waiters::waiting);
+        Nanos::new(u64::try_from(waiting).unwrap())
+    }
+}
+
+/// Clocks are read when nothing is locked.
+#[test]
+fn a_clock_may_look_at_the_line() {
+    within_a_minute(|| {
+        let limiter = Limiter::gcra(Quota::new(1, ms(10)).unwrap()).clock(Curious);
+        let limiter = limiter.longest_wait(ms(1000)).epoch(Nanos::ZERO).try_build().unwrap();
+        let waiters = WATCHED.get_or_init(|| Waiters::new(limiter));
+        let admitted = waiters.until_ready().block().unwrap();
+        let sleep = |_| std::future::pending::<()>();
+        let mut turn = Box::pin(waiters.until_ready().by(sleep));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(turn.as_mut().poll(&mut cx).is_pending());
+        let _ = waiters.refund(admitted.charge().unwrap());
+        assert!(turn.as_mut().poll(&mut cx).is_ready());
     });
 }

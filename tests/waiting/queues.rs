@@ -114,6 +114,25 @@ async fn deadlines() {
     assert_eq!(waiters.waiting(), 0);
 }
 
+/// Whoever asks again more seldom than its deadline is near asks once more at that, and is
+/// not kept longer.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_kept_whenever_it_asks_again() {
+    let limiter = Limiter::sliding_log("1/h".parse().unwrap()).clock(TokioClock::new());
+    let waiters = Waiters::new(limiter.try_build().unwrap());
+    let charge = waiters.limiter().check().charge().unwrap();
+    for (every, within) in [(20, 10), (7, 10), (10, 10), (1, 10)] {
+        let begun = Instant::now();
+        let said = waiters.until_ready().every(ms(every)).within(ms(within)).await;
+        assert!(matches!(said, Err(WaitError::TooLong { .. })));
+        assert_eq!(begun.elapsed(), ms(within), "every {every} ms");
+    }
+    let mut turn = waiters.until_ready().every(ms(20)).within(ms(10)).into_future();
+    assert!(poll_once(&mut turn).await.is_none());
+    let _ = waiters.limiter().refund(charge);
+    assert!(turn.await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_too_many_is_told_so() {
     let waiters = two_in_ten_ms().at_most(1);
@@ -184,6 +203,32 @@ async fn a_policy_with_leases() {
     let turn = queue.until_allowed("ann", || served.check("ann")).every(ms(7)).await.unwrap();
     assert!(turn.is_allowed());
     assert!((60_000..60_007).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+}
+
+/// What it was told is out of date when it goes to sleep: whether it came anew or waits
+/// already.
+#[tokio::test(start_paused = true)]
+async fn who_is_nudged_while_it_asks_asks_again() {
+    let limiter = Limiter::sliding_log("1/h".parse().unwrap()).clock(TokioClock::new());
+    let limiter = limiter.try_build().unwrap();
+    for nudged_at in 1..=2 {
+        let held = limiter.check().charge().unwrap();
+        let queue = Queue::with_clock(TokioClock::new());
+        let (begun, asked) = (Instant::now(), Cell::new(0));
+        let ask = || {
+            let said = limiter.check();
+            asked.set(asked.get() + 1);
+            if asked.get() == nudged_at {
+                let _ = limiter.refund(held);
+                queue.nudge("");
+            }
+            said
+        };
+        let turn = queue.until_allowed("", ask).every(ms(5)).within(ms(100));
+        let decision = turn.await.unwrap();
+        assert_eq!((asked.get(), begun.elapsed()), (nudged_at + 1, ms(5 * (nudged_at - 1))));
+        let _ = limiter.refund(decision.charge().unwrap());
+    }
 }
 
 #[test]

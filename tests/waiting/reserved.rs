@@ -230,6 +230,71 @@ async fn large_costs_keep_their_place() {
     }
 }
 
+/// What is given back is theirs who wait, in their order: nobody passes.
+#[tokio::test(start_paused = true)]
+async fn who_waits_gains_by_refunds() {
+    let waiters = Waiters::new(every_ten_ms(5));
+    let begun = Instant::now();
+    let mut charge = waiters.until_ready().units(5).await.unwrap().charge().unwrap();
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        let mut turn = waiters.until_ready().into_future();
+        assert!(poll_once(&mut turn).await.is_none());
+        turns.push(turn);
+    }
+    sleep(ms(5)).await;
+    // Two less: due are 0 (for -10), 0, 10, 20, 30 and 40.
+    assert_eq!(waiters.settle(&mut charge, 3).remaining(), 0);
+    let mut due = [5, 5, 10, 20, 30, 40].into_iter().map(ms);
+    let last = turns.split_off(3);
+    for turn in turns {
+        turn.await.unwrap();
+        assert!(waiters.limiter().check().is_denied());
+        assert_eq!(Some(begun.elapsed()), due.next());
+    }
+    // The rest too: due are -10, 0 and 10.
+    let _ = waiters.refund(charge);
+    for turn in last {
+        turn.await.unwrap();
+        assert_eq!(begun.elapsed(), ms(10));
+    }
+    // Six in all, and 10 ms are over: as much is owed as is when nobody ever gave back.
+    assert_eq!(waiters.limiter().peek().full_after(), ms(50));
+    assert_eq!(waiters.limiter().peek().remaining(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_gains_by_refunds_of_its_key() {
+    let quota = Quota::new(1, ms(10)).unwrap().burst(4).unwrap();
+    let limiter = KeyedLimiter::gcra(quota).longest_wait(ms(100)).clock(TokioClock::new());
+    let waiters = Waiters::new(limiter.try_build().unwrap());
+    let begun = Instant::now();
+    let admit = async |key: &'static str| waiters.until_key_ready(key).units(4).await.unwrap();
+    let (mut a, b) = (admit("a").await.charge().unwrap(), admit("b").await.charge().unwrap());
+    let mut turn = Box::pin(async { waiters.until_key_ready("a").units(3).await });
+    assert!(poll_once(&mut turn).await.is_none());
+    // Another's is nothing to it.
+    let _ = waiters.refund_key("b", b);
+    assert!(poll_once(&mut turn).await.is_none());
+    let _ = waiters.settle_key("a", &mut a, 3);
+    turn.await.unwrap();
+    assert_eq!(begun.elapsed(), ms(20));
+}
+
+/// Where the first asks, it does so at once.
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_gains_by_refunds() {
+    let limiter = tollgate::Limiter::sliding_log("2/h".parse().unwrap()).clock(TokioClock::new());
+    let waiters = Waiters::new(limiter.try_build().unwrap());
+    let begun = Instant::now();
+    let charge = waiters.until_ready().units(2).await.unwrap().charge().unwrap();
+    let mut turn = waiters.until_ready().into_future();
+    assert!(poll_once(&mut turn).await.is_none());
+    let _ = waiters.refund(charge);
+    turn.await.unwrap();
+    assert_eq!(begun.elapsed(), ms(0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn jitter_comes_later_and_never_sooner() {
     let waiters = Waiters::new(every_ten_ms(1));
@@ -243,7 +308,9 @@ async fn jitter_comes_later_and_never_sooner() {
         begun = Instant::now();
     }
     assert!(some);
-    let _ = waiters.limiter().check();
+    // The last may have come late, and the next be due sooner for it.
+    sleep(ms(20)).await;
+    assert!(waiters.limiter().check().is_allowed());
     // It would not be sure to be in time.
     let late = waiters.until_ready().jitter(ms(8)).within(ms(11)).await;
     assert!(late.is_err());

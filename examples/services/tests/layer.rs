@@ -538,3 +538,56 @@ fn why_is_told_of_every_kind() {
     );
     assert_eq!(Why::Blocked("out").labels(), ("blocked", "out"));
 }
+
+/// What a layer is told after it was cloned, or put before a service, it does too; and its
+/// clone does not.
+#[test]
+fn a_used_layer_can_be_told_more() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    let first = LimitLayer::policy(Policy::from_toml(POLICY).unwrap());
+    let mut before = first.layer(By(|_| ready(Ok(fine()))));
+    let layer = first.clone().attribute("user", header("x-user")).observe(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let mut after = layer.layer(By(|_| ready(Ok(fine()))));
+    assert_eq!(ask(&mut before, request("/calls")).status(), StatusCode::FORBIDDEN);
+    assert_eq!(told.load(Ordering::Relaxed), 0);
+    assert_eq!(ask(&mut after, request("/calls")).status(), StatusCode::OK);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+
+    let limiter = KeyedLimiter::gcra("5/h".parse().unwrap()).try_build().unwrap();
+    let one = LimitLayer::limiter(limiter, header("x-user"));
+    let five = one.clone().units(|_| Some(5)).shadow(false);
+    let (mut one, mut five) =
+        (one.layer(By(|_| ready(Ok(fine())))), five.layer(By(|_| ready(Ok(fine())))));
+    // They share the limiter, and not the cost.
+    assert_eq!(ask(&mut one, request("/")).status(), StatusCode::OK);
+    assert_eq!(ask(&mut five, request("/")).status(), StatusCode::TOO_MANY_REQUESTS);
+}
+
+/// Leases go with the body, whether or not what else was charged came back before.
+#[test]
+fn what_is_refunded_is_held_to_the_end() {
+    let refunds = |status: StatusCode| {
+        let answer = move |_: Request<()>| {
+            let mut answer = fine();
+            *answer.status_mut() = status;
+            ready(Ok(answer))
+        };
+        let layer = layer().refund_errors(true).refund_if(|a| a.status == StatusCode::NOT_FOUND);
+        layer.layer(By(answer))
+    };
+    for status in [StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY] {
+        let mut service = refunds(status);
+        for _ in 0..5 {
+            let answer = ask(&mut service, request("/calls"));
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["x-ratelimit-remaining"], "2");
+            let second = ask(&mut service, request("/calls"));
+            assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+            drop(second);
+            drain(answer.into_body());
+        }
+    }
+}
