@@ -360,3 +360,38 @@ def test_starlette_with_streams_and_background_tasks() -> None:
     for nth in range(3):
         answer = ask(limited, scope_of(query_string=b"", extensions={}))
         assert (answer.status, answer.body) == (200, b"abc") and len(done) == nth + 1
+
+
+def test_coroutine_functions_are_awaited(clock: ManualClock) -> None:
+    asked: list[object] = []
+
+    async def exempt(scope: Any) -> bool:
+        await asyncio.sleep(0)
+        asked.append(scope["path"])
+        return bool(scope["path"] == "/health")
+
+    async def refund_when(status: int) -> bool:
+        await asyncio.sleep(0)
+        asked.append(status)
+        return status >= 500
+
+    class Refunds:
+        async def __call__(self, status: int) -> bool:
+            return await refund_when(status)
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/raise":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 502})
+        await send({"type": "http.response.body"})
+
+    limiter = Limiter("2/h", clock=clock)
+    good = RateLimitMiddleware(hello, limiter=limiter, exempt=exempt, refund_when=refund_when)
+    bad = RateLimitMiddleware(broken, limiter=limiter, exempt=exempt, refund_when=Refunds())
+    assert [ask(good, scope_of("/health")).status for _ in range(4)] == [200] * 4
+    assert ask(bad, scope_of()).status == 502
+    with pytest.raises(RuntimeError):
+        ask(bad, scope_of("/raise"))
+    # What was not exempt was asked about, and what went well was paid for.
+    assert [ask(good, scope_of()).status for _ in range(3)] == [200, 200, 429]
+    assert asked == ["/health"] * 4 + ["/", 502, "/raise", 500, "/", 200, "/", 200, "/"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -180,3 +181,29 @@ def test_flask() -> None:
             assert response.data == b"2"
             assert limiter.peek("k").remaining == 2
     assert limiter.peek("k").remaining == 3
+
+
+def test_coroutine_functions_are_refused(clock: ManualClock) -> None:
+    async def coroutine(given: Any) -> Any:
+        raise AssertionError("nobody awaits it")
+
+    class Called:
+        async def __call__(self, given: Any) -> Any:
+            return await coroutine(given)
+
+    keyed = KeyedLimiter("1/h", clock=clock)
+    for function in (coroutine, Called(), functools.partial(coroutine)):
+        for option in ("key", "cost", "exempt", "refund_when", "on_denied"):
+            options: dict[str, Any] = {option: function}
+            with pytest.raises(TypeError, match=f"`{option}` is a coroutine function"):
+                RateLimitMiddleware(hello, limiter=keyed, **options)
+        with pytest.raises(TypeError, match="`attributes` is a coroutine function"):
+            told: Any = function
+            RateLimitMiddleware(hello, policy=Policy.from_text(POLICY), attributes=told)
+
+    # One that only returns an awaitable is found out when it is called, and nobody passes.
+    for option in ("exempt", "refund_when"):
+        hidden: dict[str, Any] = {option: lambda given: coroutine(given)}
+        app = RateLimitMiddleware(hello, limiter=KeyedLimiter("9/h"), **hidden)
+        with pytest.raises(TypeError, match=f"nobody awaits what `{option}` returns"):
+            ask(app, environ_of())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http
+import inspect
 import ipaddress
 import re
 import urllib.parse
@@ -199,13 +200,23 @@ class Gate:
             self.limiter.refund(key, charge)
 
 
-def exemption(exempt: Container[str] | Callable[[Any], bool] | None) -> Callable[[Any, str], bool]:
-    """Whether a request, of such a path, is not to be asked about."""
+def is_coroutine_function(function: object) -> bool:
+    """Whether a call makes a coroutine, also of an object that is called like one."""
+    return inspect.iscoroutinefunction(function) or (
+        not inspect.isroutine(function)
+        and not inspect.isclass(function)
+        and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    )
+
+
+def exemption(exempt: Container[str] | Callable[[Any], Any] | None) -> Callable[[Any, str], Any]:
+    """Whether a request, of such a path, is not to be asked about: as the function said it,
+    which may be an awaitable."""
     if exempt is None:
         return lambda request, path: False
     if callable(exempt):
         asked = exempt
-        return lambda request, path: bool(asked(request))
+        return lambda request, path: asked(request)
     if isinstance(exempt, str):
         raise TypeError("`exempt` is a collection of paths: write {...} around it")
     paths = exempt

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from tollgate._http import (
     address_key,
     checked,
     exemption,
+    is_coroutine_function,
     quoted,
     reason,
 )
@@ -39,6 +41,15 @@ def client_key(environ: WSGIEnvironment, trusted_hops: int = 0) -> bytes | str:
     """The client's address as a key: an IPv4 address, or the /64 of an IPv6 one."""
     forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if trusted_hops else ""
     return address_key(environ.get("REMOTE_ADDR"), forwarded, trusted_hops)
+
+
+def _told(value: Any, what: str) -> bool:
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        # It would be true whatever it comes to.
+        raise TypeError(f"nobody awaits what `{what}` returns: WSGI takes plain functions")
+    return bool(value)
 
 
 class _Body:
@@ -121,6 +132,17 @@ class RateLimitMiddleware:
             content_type=content_type,
         )
         checked(self._gate, key, attributes, headers, trusted_hops)
+        functions = {
+            "key": key,
+            "cost": cost,
+            "attributes": attributes,
+            "exempt": exempt,
+            "refund_when": refund_when,
+            "on_denied": on_denied,
+        }
+        for what, function in functions.items():
+            if is_coroutine_function(function):
+                raise TypeError(f"`{what}` is a coroutine function: WSGI takes plain ones")
         self._key, self._cost = key, cost
         self._attributes, self._headers = attributes, dict(headers or {})
         self._trusted_hops = trusted_hops
@@ -156,7 +178,7 @@ class RateLimitMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if self._exempt(environ, path):
+        if _told(self._exempt(environ, path), "exempt"):
             return self.app(environ, start_response)
         verdict = self._ask(environ, path)
         environ["tollgate.decision"] = verdict.decision
@@ -170,7 +192,9 @@ class RateLimitMiddleware:
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
             nonlocal started
-            if refund_when is not None and not started and refund_when(int(status[:3])):
+            if refund_when is not None and not started and _told(
+                refund_when(int(status[:3])), "refund_when"
+            ):
                 verdict.refund()
             started = True
             told = [*headers, *fields]
@@ -181,7 +205,9 @@ class RateLimitMiddleware:
         try:
             return _Body(self.app(environ, starting), verdict)
         except BaseException:
-            if refund_when is not None and not started and refund_when(500):
+            if refund_when is not None and not started and _told(
+                refund_when(500), "refund_when"
+            ):
                 verdict.refund()
             verdict.over()
             raise
