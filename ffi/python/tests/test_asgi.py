@@ -395,3 +395,32 @@ def test_coroutine_functions_are_awaited(clock: ManualClock) -> None:
     # What was not exempt was asked about, and what went well was paid for.
     assert [ask(good, scope_of()).status for _ in range(3)] == [200, 200, 429]
     assert asked == ["/health"] * 4 + ["/", 502, "/raise", 500, "/", 200, "/", 200, "/"]
+
+
+def test_who_hangs_up_pays(clock: ManualClock) -> None:
+    limiter, leases = Limiter("2/h", clock=clock), LeaseLimiter(1, 60)
+
+    async def cancelled(app: App) -> None:
+        running = asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            running.set()
+            await asyncio.sleep(60)
+
+        async def nothing(*given: Any) -> Any:
+            raise AssertionError("neither received nor sent")
+
+        app.app = slow  # type: ignore[attr-defined]
+        task = asyncio.ensure_future(app(scope_of(), nothing, nothing))
+        await asyncio.wait_for(running.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    failed = lambda status: status >= 500  # noqa: E731
+    asyncio.run(cancelled(RateLimitMiddleware(hello, limiter=limiter, refund_when=failed)))
+    assert limiter.peek().remaining == 1
+    asyncio.run(
+        cancelled(RateLimitMiddleware(hello, limiter=leases, key=lambda scope: "k"))
+    )
+    assert leases.peek("k").remaining == 1

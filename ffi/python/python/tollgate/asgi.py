@@ -194,7 +194,8 @@ class RateLimitMiddleware:
 
         try:
             await self.app(scope, receiving, sending)
-        except BaseException:
+        except Exception:
+            # Not where a client hung up: what was begun for it was worth its units.
             if not started and refund_when is not None and await _told(refund_when(500)):
                 verdict.refund()
             raise
