@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import sys
@@ -207,3 +208,70 @@ def test_coroutine_functions_are_refused(clock: ManualClock) -> None:
         app = RateLimitMiddleware(hello, limiter=KeyedLimiter("9/h"), **hidden)
         with pytest.raises(TypeError, match=f"nobody awaits what `{option}` returns"):
             ask(app, environ_of())
+
+
+def test_who_pays_is_the_status_that_is_sent(clock: ManualClock) -> None:
+    def at_first_step(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        raise RuntimeError
+        yield b""  # which makes it a generator
+
+    def after_its_status(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        yield b""
+        raise RuntimeError
+
+    def replaced(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        try:
+            raise RuntimeError
+        except RuntimeError:
+            start("500 Oh", [], sys.exc_info())
+        return [b"sorry"]
+
+    def healed(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("500 Oh", [])
+        start("200 OK", [], (RuntimeError, RuntimeError(), None))
+        return [b"here"]
+
+    def in_the_middle(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        yield b"1"
+        raise RuntimeError
+
+    def written(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])(b"1")
+        raise RuntimeError
+
+    def stopped(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        raise KeyboardInterrupt
+
+    def empty(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("503 Not now", [])
+        return []
+
+    pays = {
+        at_first_step: False,
+        after_its_status: False,
+        replaced: False,
+        healed: True,
+        in_the_middle: True,
+        written: True,
+        stopped: True,
+        empty: False,
+    }
+    for app, paid in pays.items():
+        limiter, leases = Limiter("2/h", clock=clock), LeaseLimiter(1, 60, clock=clock)
+        limited = RateLimitMiddleware(app, limiter=limiter, refund_when=lambda status: status >= 500)
+        held = RateLimitMiddleware(limited, limiter=leases, key=lambda environ: "k")
+        with contextlib.suppress(RuntimeError, KeyboardInterrupt):
+            ask(held, environ_of())
+        assert limiter.peek().remaining == 2 - paid, app.__name__
+        assert leases.peek("k").remaining == 1, app.__name__
+
+    # Whose body the server does not ask for.
+    limiter = Limiter("2/h", clock=clock)
+    app_ = RateLimitMiddleware(empty, limiter=limiter, refund_when=lambda status: status == 503)
+    body = app_(environ_of(method="HEAD"), lambda *given: lambda data: None)
+    assert limiter.peek().remaining == 1
+    body.close()  # type: ignore[attr-defined]
+    assert limiter.peek().remaining == 2

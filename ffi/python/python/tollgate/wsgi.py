@@ -52,18 +52,77 @@ def _told(value: Any, what: str) -> bool:
     return bool(value)
 
 
+class _Request:
+    """What becomes of one request: whether it is to be paid for, and when it is over."""
+
+    __slots__ = ("_gone", "_refund_when", "_status", "verdict")
+
+    def __init__(self, verdict: Verdict, refund_when: Callable[[int], bool] | None) -> None:
+        self.verdict, self._refund_when = verdict, refund_when
+        self._status: str | None = None
+        # Whether the header is on its way: until then the status may be replaced.
+        self._gone = False
+
+    def starting(self, start_response: StartResponse) -> StartResponse:
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+        ) -> Callable[[bytes], object]:
+            told = [*headers, *self.verdict.headers]
+            if exc_info is None:
+                write = start_response(status, told)
+            else:
+                write = start_response(status, told, exc_info)
+            self._status = status
+            if self._refund_when is None:
+                return write
+
+            def writing(data: bytes) -> object:
+                self.sent()
+                return write(data)
+
+            return writing
+
+        return start
+
+    def sent(self) -> None:
+        """Something of the body is sent, or all of it: so the status is the last one."""
+        if not self._gone and self._status is not None:
+            self._ended(int(self._status[:3]))
+
+    def failed(self) -> None:
+        """The application raised: before anything was sent, the server answers 500."""
+        self._ended(500)
+
+    def _ended(self, status: int) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        if self._refund_when is not None and _told(self._refund_when(status), "refund_when"):
+            self.verdict.refund()
+
+
 class _Body:
     """A response's body, which tells when it is over."""
 
-    def __init__(self, body: Iterable[bytes], verdict: Verdict) -> None:
-        self._body, self._verdict = body, verdict
+    def __init__(self, body: Iterable[bytes], request: _Request) -> None:
+        self._body, self._request = body, request
         self._chunks = iter(body)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._chunks)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            self._request.sent()
+            raise
+        except Exception:
+            self._request.failed()
+            raise
+        if chunk:
+            self._request.sent()
+        return chunk
 
     def close(self) -> None:
         try:
@@ -71,7 +130,11 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            self._verdict.over()
+            try:
+                # Servers do not ask for the body of an answer to HEAD.
+                self._request.sent()
+            finally:
+                self._request.verdict.over()
 
 
 class RateLimitMiddleware:
@@ -185,31 +248,15 @@ class RateLimitMiddleware:
         if not verdict.allowed:
             return self._deny(verdict, environ, start_response)
 
-        refund_when, fields = self._refund_when, verdict.headers
-        started = False
-
-        def starting(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
-        ) -> Callable[[bytes], object]:
-            nonlocal started
-            if refund_when is not None and not started and _told(
-                refund_when(int(status[:3])), "refund_when"
-            ):
-                verdict.refund()
-            started = True
-            told = [*headers, *fields]
-            if exc_info is None:
-                return start_response(status, told)
-            return start_response(status, told, exc_info)
-
+        request = _Request(verdict, self._refund_when)
         try:
-            return _Body(self.app(environ, starting), verdict)
-        except BaseException:
-            if refund_when is not None and not started and _told(
-                refund_when(500), "refund_when"
-            ):
-                verdict.refund()
-            verdict.over()
+            return _Body(self.app(environ, request.starting(start_response)), request)
+        except BaseException as error:
+            try:
+                if isinstance(error, Exception):
+                    request.failed()
+            finally:
+                verdict.over()
             raise
 
     def _deny(
