@@ -275,3 +275,22 @@ def test_who_pays_is_the_status_that_is_sent(clock: ManualClock) -> None:
     assert limiter.peek().remaining == 1
     body.close()  # type: ignore[attr-defined]
     assert limiter.peek().remaining == 2
+
+
+def test_a_server_sees_how_many_chunks_there_are() -> None:
+    from wsgiref.handlers import SimpleHandler
+
+    def plain(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello"]
+
+    def streams(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [("Content-Type", "text/plain")])
+        yield b"hello"
+
+    for app, told in ((plain, True), (streams, False)):
+        limited = RateLimitMiddleware(app, limiter=Limiter("9/h"))
+        out = io.BytesIO()
+        SimpleHandler(io.BytesIO(), out, sys.stderr, environ_of()).run(limited)
+        assert (b"Content-Length: 5\r\n" in out.getvalue()) == told, out.getvalue()
+        assert out.getvalue().endswith(b"hello")

@@ -137,6 +137,13 @@ class _Body:
                 self._request.verdict.over()
 
 
+class _SizedBody(_Body):
+    """One that knows how many chunks it has: of a single one, servers tell the length."""
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
+
+
 class RateLimitMiddleware:
     """Asks about each request, and tells the client how it stands.
 
@@ -250,7 +257,9 @@ class RateLimitMiddleware:
 
         request = _Request(verdict, self._refund_when)
         try:
-            return _Body(self.app(environ, request.starting(start_response)), request)
+            body = self.app(environ, request.starting(start_response))
+            kind = _SizedBody if hasattr(body, "__len__") else _Body
+            return kind(body, request)
         except BaseException as error:
             try:
                 if isinstance(error, Exception):
