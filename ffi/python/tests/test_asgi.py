@@ -424,3 +424,19 @@ def test_who_hangs_up_pays(clock: ManualClock) -> None:
         cancelled(RateLimitMiddleware(hello, limiter=leases, key=lambda scope: "k"))
     )
     assert leases.peek("k").remaining == 1
+
+
+def test_what_is_said_already_is_not_said_twice(clock: ManualClock) -> None:
+    def names(sent: Answer) -> list[bytes]:
+        return sorted(name.lower() for name, _ in sent.sent[0]["headers"])
+
+    inner = RateLimitMiddleware(hello, limiter=KeyedLimiter("1/h", clock=clock))
+    outer = RateLimitMiddleware(inner, limiter=KeyedLimiter("9/h", clock=clock))
+    for status, remaining in ((200, "0"), (429, "0")):
+        answer = ask(outer, scope_of())
+        assert (answer.status, answer.fields["x-ratelimit-remaining"]) == (status, remaining)
+        assert len(names(answer)) == len(set(names(answer))), names(answer)
+    # The draft's are lists, of which each limit is an entry.
+    inner = RateLimitMiddleware(hello, limiter=Limiter("1/h"), dialect="ratelimit", name="a")
+    outer = RateLimitMiddleware(inner, limiter=Limiter("1/h"), dialect="ratelimit", name="b")
+    assert names(ask(outer, scope_of())).count(b"ratelimit") == 2

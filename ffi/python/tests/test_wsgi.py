@@ -294,3 +294,19 @@ def test_a_server_sees_how_many_chunks_there_are() -> None:
         SimpleHandler(io.BytesIO(), out, sys.stderr, environ_of()).run(limited)
         assert (b"Content-Length: 5\r\n" in out.getvalue()) == told, out.getvalue()
         assert out.getvalue().endswith(b"hello")
+
+
+def test_what_is_said_already_is_not_said_twice(clock: ManualClock) -> None:
+    inner = RateLimitMiddleware(hello, limiter=KeyedLimiter("1/h", clock=clock))
+    outer = RateLimitMiddleware(inner, limiter=KeyedLimiter("9/h", clock=clock))
+    for expected in ("200", "429"):
+        starts: list[Any] = []
+
+        def start(*given: Any, starts: list[Any] = starts) -> Any:
+            starts.append(given)
+
+        outer(environ_of(), start)
+        ((status, fields),) = starts
+        names = [name.lower() for name, _ in fields]
+        assert status.startswith(expected) and len(names) == len(set(names)), names
+        assert ("X-RateLimit-Remaining", "0") in fields

@@ -9,7 +9,7 @@ import ipaddress
 import re
 import urllib.parse
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tollgate._tollgate import (
     Decision,
@@ -235,6 +235,27 @@ def checked(gate: Gate, key: Any, attributes: Any, headers: Any, trusted_hops: i
         raise TypeError("a Limiter has no keys: leave `key` and `trusted_hops` out")
     if trusted_hops < 0:
         raise ValueError("`trusted_hops` is 0 or more")
+
+
+# Lists, of which each middleware has an entry.
+_LISTS = (b"ratelimit", b"ratelimit-policy", "ratelimit", "ratelimit-policy")
+
+Word = TypeVar("Word", str, bytes)
+
+
+def added(
+    present: Iterable[tuple[Word, Word]], fields: Iterable[tuple[Word, Word]]
+) -> list[tuple[Word, Word]]:
+    """A response's fields and ours. What was said already, by a middleware within or by the
+    application, is not said twice."""
+    told = list(present)
+    names = {name.lower() for name, _ in told}
+    told += [
+        (name, value)
+        for name, value in fields
+        if name.lower() in _LISTS or name.lower() not in names
+    ]
+    return told
 
 
 def joined(values: Iterable[bytes]) -> bytes:

@@ -17,6 +17,7 @@ from tollgate._http import (
     Gate,
     Reset,
     Verdict,
+    added,
     address_key,
     checked,
     exemption,
@@ -179,7 +180,7 @@ class RateLimitMiddleware:
                     refund_when(message.get("status", 101))
                 ):
                     verdict.refund()
-                message = {**message, "headers": [*(message.get("headers") or ()), *fields]}
+                message = {**message, "headers": added(message.get("headers") or (), fields)}
             await send(message)
             if kind == "websocket.close" or (
                 kind == "http.response.body" and not message.get("more_body", False)
@@ -217,7 +218,7 @@ class RateLimitMiddleware:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*(message.get("headers") or ()), *own]}
+                message = {**message, "headers": added(message.get("headers") or (), own)}
             await send(message)
 
         await self._on_denied(scope, receive, sending)

@@ -14,6 +14,7 @@ from tollgate._http import (
     Gate,
     Reset,
     Verdict,
+    added,
     address_key,
     checked,
     exemption,
@@ -67,7 +68,7 @@ class _Request:
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
-            told = [*headers, *self.verdict.headers]
+            told = added(headers, self.verdict.headers)
             if exc_info is None:
                 write = start_response(status, told)
             else:
@@ -282,7 +283,7 @@ class RateLimitMiddleware:
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
             if exc_info is None:
-                return start_response(status, [*headers, *own])
-            return start_response(status, [*headers, *own], exc_info)
+                return start_response(status, added(headers, own))
+            return start_response(status, added(headers, own), exc_info)
 
         return self._on_denied(environ, starting)
