@@ -387,3 +387,18 @@ def test_the_decorator_limits_functions_and_coroutines(clock: ManualClock) -> No
         once()
     with pytest.raises(TypeError):
         tollgate.limited(mails)
+
+
+def test_the_decorator_awaits_what_is_called_like_a_coroutine_function() -> None:
+    import asyncio
+
+    jobs = LeaseLimiter(1, 60)
+
+    class Job:
+        async def __call__(self, name: str) -> int:
+            await asyncio.sleep(0)
+            return jobs.peek(name).remaining
+
+    # The lease is held until it is done, not until there is a coroutine.
+    assert asyncio.run(tollgate.limited(jobs, key=lambda name: name)(Job())("a")) == 0
+    assert jobs.peek("a").remaining == 1

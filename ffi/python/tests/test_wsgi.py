@@ -310,3 +310,11 @@ def test_what_is_said_already_is_not_said_twice(clock: ManualClock) -> None:
         names = [name.lower() for name, _ in fields]
         assert status.startswith(expected) and len(names) == len(set(names)), names
         assert ("X-RateLimit-Remaining", "0") in fields
+
+
+def test_exempt_paths_are_written_as_people_write_them() -> None:
+    app = RateLimitMiddleware(hello, limiter=Limiter("1/h"), exempt={"/ä", "/\xff"})
+    as_servers_tell = "/ä".encode().decode("latin-1")
+    for path in (as_servers_tell, as_servers_tell, "/\xff", "/\xff"):
+        assert "x-ratelimit-limit" not in ask(app, environ_of(path))[1]
+    assert "x-ratelimit-limit" in ask(app, environ_of("/a"))[1]

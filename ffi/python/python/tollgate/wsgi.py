@@ -44,6 +44,16 @@ def client_key(environ: WSGIEnvironment, trusted_hops: int = 0) -> bytes | str:
     return address_key(environ.get("REMOTE_ADDR"), forwarded, trusted_hops)
 
 
+def _decoded(path: str) -> str:
+    """The path as people write it: its bytes come in latin-1, and are UTF-8."""
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeError:
+        return path
+
+
 def _told(value: Any, what: str) -> bool:
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
@@ -249,7 +259,7 @@ class RateLimitMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if _told(self._exempt(environ, path), "exempt"):
+        if _told(self._exempt(environ, _decoded(path)), "exempt"):
             return self.app(environ, start_response)
         verdict = self._ask(environ, path)
         environ["tollgate.decision"] = verdict.decision
