@@ -288,7 +288,7 @@ impl LimitDecision {
     /// Its own decision: limit, remaining, resets, wait.
     #[getter]
     fn decision(&self) -> Decision {
-        Decision(self.decided)
+        Decision::new(self.decided)
     }
 
     /// How much of it is left.

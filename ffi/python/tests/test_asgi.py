@@ -440,3 +440,20 @@ def test_what_is_said_already_is_not_said_twice(clock: ManualClock) -> None:
     inner = RateLimitMiddleware(hello, limiter=Limiter("1/h"), dialect="ratelimit", name="a")
     outer = RateLimitMiddleware(inner, limiter=Limiter("1/h"), dialect="ratelimit", name="b")
     assert names(ask(outer, scope_of())).count(b"ratelimit") == 2
+
+
+def test_what_the_application_gave_back_is_not_given_back_again(clock: ManualClock) -> None:
+    limiter = KeyedLimiter("10/h", clock=clock)
+    assert limiter.allow("k", 5)
+
+    async def gives(scope: Any, receive: Any, send: Any) -> None:
+        charge = scope["tollgate.decision"].charge
+        limiter.refund("k", charge)
+        await send({"type": "http.response.start", "status": 500})
+        await send({"type": "http.response.body"})
+
+    app = RateLimitMiddleware(
+        gives, limiter=limiter, key=lambda scope: "k", refund_when=lambda status: status == 500
+    )
+    assert ask(app, scope_of()).status == 500
+    assert limiter.peek("k").remaining == 5

@@ -402,3 +402,37 @@ def test_the_decorator_awaits_what_is_called_like_a_coroutine_function() -> None
     # The lease is held until it is done, not until there is a coroutine.
     assert asyncio.run(tollgate.limited(jobs, key=lambda name: name)(Job())("a")) == 0
     assert jobs.peek("a").remaining == 1
+
+
+def test_a_decision_has_one_charge(clock: ManualClock) -> None:
+    def limiter() -> KeyedLimiter:
+        limiter = KeyedLimiter("10/h", clock=clock)
+        assert limiter.allow("a", 5)
+        return limiter
+
+    keyed = limiter()
+    decision = keyed.check("a", 2)
+    assert decision.charge is decision.charge and decision.charge is not None
+    for _ in range(2):
+        assert keyed.refund("a", decision.charge).remaining == 5
+    # What is settled by one is settled for the other.
+    decision = keyed.check("a", 2)
+    assert decision.charge is not None and keyed.settle("a", decision.charge, 1).remaining == 4
+    assert decision.charge.units == 1
+
+    keyed = limiter()
+    with pytest.raises(KeyError), keyed.spend("a", 2) as spend:
+        assert spend.decision is spend.decision and spend.decision.charge is not None
+        assert keyed.refund("a", spend.decision.charge).remaining == 5
+        raise KeyError
+    assert keyed.peek("a").remaining == 5 and spend.units == 0
+
+    with pytest.raises(tollgate.Denied) as raised, keyed.spend("a", 9) as spend:
+        pass
+    assert raised.value.decision.denied and raised.value.decision.charge is None
+
+    one = Limiter("10/h", clock=clock)
+    assert one.allow(5)
+    charge = one.check(2).charge
+    assert charge is not None
+    assert one.refund(charge).remaining == one.refund(charge).remaining == 5
