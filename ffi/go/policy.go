@@ -266,9 +266,13 @@ func (p *Policy) Unblock(penalty string, request Request) (bool, error) {
 	if given {
 		when = &moment
 	}
-	code := C.tg_policy_unblock(h.c, chars(penalty), C.size_t(len(penalty)), told.text(), &told.lengths[0],
-		told.parts(), C.size_t(len(told.attributes)), when)
-	return code == C.TOLLGATE_OK, check(code)
+	var code C.int32_t
+	err = made(func() C.int32_t {
+		code = C.tg_policy_unblock(h.c, chars(penalty), C.size_t(len(penalty)), told.text(), &told.lengths[0],
+			told.parts(), C.size_t(len(told.attributes)), when)
+		return code
+	})
+	return code == C.TOLLGATE_OK, err
 }
 
 // ReleaseLease ends a lease that a limit of the policy gave ([LimitDecision]), for who ends
@@ -285,9 +289,13 @@ func (p *Policy) ReleaseLease(limit string, id LeaseID) (bool, error) {
 		when = &moment
 	}
 	lease := id.forC()
-	code := C.tollgate_policy_release(h.c, chars(limit), C.size_t(len(limit)), &lease, when)
+	var code C.int32_t
+	err := made(func() C.int32_t {
+		code = C.tollgate_policy_release(h.c, chars(limit), C.size_t(len(limit)), &lease, when)
+		return code
+	})
 	runtime.KeepAlive(h)
-	return code == C.TOLLGATE_OK, check(code)
+	return code == C.TOLLGATE_OK, err
 }
 
 // Explain says which limits apply to a request and why the others do not, for people.
