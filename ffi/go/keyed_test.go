@@ -76,6 +76,27 @@ func TestEverythingOfAKey(t *testing.T) {
 	fails(t, err, tollgate.ErrUnsupported)
 }
 
+func TestAHashIsAKeyLikeOthers(t *testing.T) {
+	k := keyed(t, "600/min burst 100", tollgate.WithClock(still))
+	estimate := k.CheckHash(7, 20)
+	want(t, "CheckHash", estimate.Remaining, 80)
+	want(t, "PeekHash", k.PeekHash(7).Remaining, 80)
+	settled := k.SettleHash(7, estimate.Charge, 35)
+	want(t, "SettleHash", settled.Remaining, 65)
+	want(t, "the charge then", settled.Charge.Units, 35)
+	want(t, "RefundHash", k.RefundHash(7, settled.Charge).Remaining, 100)
+	want(t, "all of it", k.CheckHash(7, 100).Outcome, tollgate.Allowed)
+	want(t, "ReserveHash", k.ReserveHash(7, 10, time.Second).Wait, time.Second)
+	want(t, "too soon", k.ReserveHash(7, 10, time.Second).Outcome, tollgate.Later)
+	want(t, "another hash", k.PeekHash(8).Remaining, 100)
+	want(t, "ResetHash", k.ResetHash(7).Remaining, 100)
+	k.Close()
+	for _, d := range []tollgate.Decision{k.CheckHash(7, 1), k.PeekHash(7), k.SettleHash(7, estimate.Charge, 1),
+		k.RefundHash(7, estimate.Charge), k.ReserveHash(7, 1, 0), k.ResetHash(7)} {
+		fails(t, d.Err(), tollgate.ErrClosed)
+	}
+}
+
 func TestALimiterIsOfOneThing(t *testing.T) {
 	l, err := tollgate.NewLimiter("3/h", tollgate.WithCounts())
 	fails(t, err, nil)

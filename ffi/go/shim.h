@@ -118,6 +118,37 @@ static inline int32_t tg_check_hash(tg_handle limiter, uint64_t hash, uint64_t u
     return tollgate_limiter_check_hash((tollgate_limiter *)limiter, hash, units, now_ns, decision);
 }
 
+static inline int32_t tg_peek_hash(tg_handle limiter, uint64_t hash, uint64_t now_ns,
+                                   tollgate_decision *decision) {
+    return tollgate_limiter_peek_hash((tollgate_limiter *)limiter, hash, now_ns, decision);
+}
+
+static inline int32_t tg_refund_hash(tg_handle limiter, uint64_t hash,
+                                     const tollgate_charge *charge, uint64_t now_ns,
+                                     tollgate_decision *decision) {
+    return tollgate_limiter_refund_hash((tollgate_limiter *)limiter, hash, charge, now_ns,
+                                        decision);
+}
+
+static inline int32_t tg_settle_hash(tg_handle limiter, uint64_t hash, tollgate_charge *charge,
+                                     uint64_t units, uint64_t now_ns,
+                                     tollgate_decision *decision) {
+    return tollgate_limiter_settle_hash((tollgate_limiter *)limiter, hash, charge, units, now_ns,
+                                        decision);
+}
+
+static inline int32_t tg_reserve_hash(tg_handle limiter, uint64_t hash, uint64_t units,
+                                      uint64_t longest_ns, uint64_t now_ns,
+                                      tollgate_decision *decision) {
+    return tollgate_limiter_reserve_hash((tollgate_limiter *)limiter, hash, units, longest_ns,
+                                         now_ns, decision);
+}
+
+static inline int32_t tg_reset_hash(tg_handle limiter, uint64_t hash, uint64_t now_ns,
+                                    tollgate_decision *decision) {
+    return tollgate_limiter_reset_hash((tollgate_limiter *)limiter, hash, now_ns, decision);
+}
+
 static inline uint64_t tg_now(tg_handle limiter) {
     return tollgate_limiter_now((tollgate_limiter *)limiter);
 }
