@@ -39,6 +39,10 @@ func TestWhatIsWrongIsAnError(t *testing.T) {
 	if err == nil {
 		t.Error("there is room for all keys")
 	}
+	_, err = tollgate.NewKeyed("1/s", tollgate.WithCapacity(0))
+	fails(t, err, tollgate.ErrBuild)
+	_, err = tollgate.NewLeases(1, time.Second, tollgate.WithCapacity(0))
+	fails(t, err, tollgate.ErrBuild)
 	_, err = tollgate.NewKeyed("1/s", tollgate.WithAlgorithm(7))
 	fails(t, err, tollgate.ErrUnknown)
 	_, err = tollgate.NewLeases(1, time.Second, tollgate.WithCounts())

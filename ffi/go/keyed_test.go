@@ -97,6 +97,18 @@ func TestAHashIsAKeyLikeOthers(t *testing.T) {
 	}
 }
 
+func TestNoWaitIsNoWait(t *testing.T) {
+	for _, none := range []time.Duration{0, -time.Second} {
+		k := keyed(t, "1/s burst 1", tollgate.WithClock(still), tollgate.WithLongestWait(none))
+		want(t, "what need not wait", k.Reserve("a", 1, time.Minute).Outcome, tollgate.Allowed)
+		want(t, "what must", k.Reserve("a", 1, time.Minute).Outcome, tollgate.Never)
+		fails(t, k.Wait(t.Context(), "a"), tollgate.ErrNever)
+	}
+	k := keyed(t, "1/s burst 1", tollgate.WithClock(still))
+	k.Check("a")
+	want(t, "by default", k.Reserve("a", 1, time.Minute).Wait, time.Second)
+}
+
 func TestALimiterIsOfOneThing(t *testing.T) {
 	l, err := tollgate.NewLimiter("3/h", tollgate.WithCounts())
 	fails(t, err, nil)
