@@ -92,8 +92,6 @@ func TestAReasonIsOfItsOwnFailure(t *testing.T) {
 			t.Errorf("of %s: %q", limit, said)
 		}
 	}
-	_, err := p.Unblock("nothing", tollgate.Request{})
-	fails(t, err, tollgate.ErrName)
 
 	region, err := tollgate.OpenRegion(filepath.Join(t.TempDir(), "region"))
 	fails(t, err, nil)
