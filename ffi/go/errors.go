@@ -20,7 +20,8 @@ const (
 	ErrUnknown Code = C.TOLLGATE_ERROR_UNKNOWN
 	// ErrID is an attribute or a dimension that the policy does not have.
 	ErrID Code = C.TOLLGATE_ERROR_ID
-	// ErrName is a limit that the policy does not have, or a name that no region takes.
+	// ErrName is a limit that the policy does not have, or not of that kind, or a name that
+	// no region takes.
 	ErrName Code = C.TOLLGATE_ERROR_NAME
 	// ErrLength is a request of more than a gigabyte.
 	ErrLength Code = C.TOLLGATE_ERROR_LENGTH

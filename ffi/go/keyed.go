@@ -36,8 +36,9 @@ type Keyed struct {
 }
 
 type limiterHandle struct {
-	c     *C.tollgate_limiter
-	clock func() time.Time
+	c          *C.tollgate_limiter
+	clock      func() time.Time
+	deniedMost int
 }
 
 // NewKeyed makes a limiter of a quota such as "10/min" or "100/s burst 20". Errors:
@@ -74,7 +75,7 @@ func NewKeyedOf(quota Quota, options ...Option) (*Keyed, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &limiterHandle{c: c, clock: s.clock}
+	h := &limiterHandle{c: c, clock: s.clock, deniedMost: s.deniedMost}
 	live.Add(1)
 	runtime.AddCleanup(h, func(c *C.tollgate_limiter) {
 		C.tollgate_limiter_free(c)

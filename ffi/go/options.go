@@ -52,6 +52,7 @@ type settings struct {
 	clock       func() time.Time
 	epoch       Instant
 	counts      bool
+	deniedMost  int
 	longestWait time.Duration
 	roomFor     []Quota
 	region      *Region
@@ -93,6 +94,12 @@ func WithClock(now func() time.Time) Option {
 // WithCounts counts decisions, for Counts.
 func WithCounts() Option {
 	return Option{"WithCounts", limiters, func(s *settings) { s.counts = true }}
+}
+
+// WithDeniedMost remembers so many of the keys that are denied most, for DeniedMost: 1024 at
+// most, also where more are asked for. Each denial then takes a little longer.
+func WithDeniedMost(keys int) Option {
+	return Option{"WithDeniedMost", limiters, func(s *settings) { s.deniedMost = max(keys, 0) }}
 }
 
 // WithLongestWait is the longest that a reservation may wait; else as long as a spent
@@ -144,6 +151,7 @@ func (s *settings) forC() C.tg_options {
 		algorithm:       C.int32_t(s.algorithm),
 		when_full:       C.TOLLGATE_WHEN_FULL_ALLOW,
 		longest_wait_ns: nanoseconds(s.longestWait),
+		remember_denied: C.size_t(s.deniedMost),
 	}
 	if s.denyFull {
 		given.when_full = C.TOLLGATE_WHEN_FULL_DENY

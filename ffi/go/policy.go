@@ -208,6 +208,10 @@ func (p *Policy) Limits() []string {
 	if h == nil {
 		return nil
 	}
+	return p.limits(h)
+}
+
+func (*Policy) limits(h *policyHandle) []string {
 	defer runtime.KeepAlive(h)
 	names := make([]string, 0, C.tollgate_policy_limit_count(h.c))
 	for {
@@ -222,7 +226,8 @@ func (p *Policy) Limits() []string {
 }
 
 // SetOverride gives a value of the attribute that a limit's `overrides` go by a quota of
-// its own, as the file would write it, from the next check on. Errors: [ErrName], [ErrQuota].
+// its own, as the file would write it, from the next check on. Errors: [ErrName], [ErrQuota];
+// [ErrRoom] if the file makes no room for it (`largest`).
 func (p *Policy) SetOverride(limit, value, quota string) error {
 	return p.override(limit, value, chars(quota), C.size_t(len(quota)), quota == "")
 }
@@ -277,7 +282,7 @@ func (p *Policy) Unblock(penalty string, request Request) (bool, error) {
 
 // ReleaseLease ends a lease that a limit of the policy gave ([LimitDecision]), for who ends
 // it elsewhere than where its verdict is. It says whether it was still held. Errors:
-// [ErrName].
+// [ErrName] if there is no such limit of leases.
 func (p *Policy) ReleaseLease(limit string, id LeaseID) (bool, error) {
 	h := p.handle.Load()
 	if h == nil {
