@@ -28,11 +28,7 @@ pub(crate) struct Spend {
 }
 
 impl Spend {
-    pub(crate) fn new(
-        py: Python<'_>,
-        purse: Purse,
-        decided: tollgate::Decision,
-    ) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, purse: Purse, decided: tollgate::Decision) -> PyResult<Self> {
         let decision = Bound::new(py, Decision::new(decided))?;
         let charge = decision.get().charge(py)?.map(Bound::unbind);
         Ok(Self { purse, decision: decision.unbind(), charge, settled: Mutex::new(false) })

@@ -429,10 +429,26 @@ def test_a_decision_has_one_charge(clock: ManualClock) -> None:
 
     with pytest.raises(tollgate.Denied) as raised, keyed.spend("a", 9) as spend:
         pass
-    assert raised.value.decision.denied and raised.value.decision.charge is None
+    assert raised.value.decision.denied and not raised.value.decision
 
     one = Limiter("10/h", clock=clock)
     assert one.allow(5)
     charge = one.check(2).charge
     assert charge is not None
     assert one.refund(charge).remaining == one.refund(charge).remaining == 5
+
+
+def test_no_two_keys_are_the_same_bytes() -> None:
+    large = 2**80
+    length = large.bit_length() // 8 + 1
+    inner = b"i" + length.to_bytes(8, "little") + large.to_bytes(length, "little", signed=True)
+    keys: list[Any] = [large, (large,), (), (1,), 1, -1, (-1,), "", b"\xff", b"\xffn" + bytes(8)]
+    # Whatever a tuple or a large int is put together as, these bytes are not it.
+    for begin in (b"\xff", b"\xff\xfetg"):
+        keys += [begin + kind + inner for kind in (b"", b"t", b"i", b"b")]
+        keys += [begin + inner[9:], begin + b"i" + inner[9:], begin + b"t", begin + b"b"]
+    keys += [b"\xff\xfetg", b"\xff\xfetgb\xff\xfetg"]
+    limiter = KeyedLimiter("1/h", capacity=1000)
+    assert [limiter.allow(key) for key in keys] == [True] * len(keys)
+    assert [limiter.allow(key) for key in keys] == [False] * len(keys)
+    assert not limiter.allow(bytearray(b"\xff\xfetg"))
