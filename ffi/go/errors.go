@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"runtime"
+	"strings"
 )
 
 // A Code is what went wrong, to be compared with errors.Is. Its text is the library's.
@@ -19,7 +20,8 @@ const (
 	ErrUnknown Code = C.TOLLGATE_ERROR_UNKNOWN
 	// ErrID is an attribute or a dimension that the policy does not have.
 	ErrID Code = C.TOLLGATE_ERROR_ID
-	// ErrName is a limit that the policy does not have, or a name that no region takes.
+	// ErrName is a limit that the policy does not have, or not of that kind, or a name that
+	// no region takes.
 	ErrName Code = C.TOLLGATE_ERROR_NAME
 	// ErrLength is a request of more than a gigabyte.
 	ErrLength Code = C.TOLLGATE_ERROR_LENGTH
@@ -58,9 +60,9 @@ var (
 )
 
 // Error is what the code means.
-func (c Code) Error() string {
-	return "tollgate: " + C.GoString(C.tollgate_status_text(C.int32_t(c)))
-}
+func (c Code) Error() string { return "tollgate: " + c.meaning() }
+
+func (c Code) meaning() string { return C.GoString(C.tollgate_status_text(C.int32_t(c))) }
 
 // An Error is a code with what was wrong in this case.
 type Error struct {
@@ -89,16 +91,15 @@ func made(call func() C.int32_t) error {
 }
 
 func failed(code C.int32_t) error {
-	// Others leave the reason of an earlier failure in place.
-	switch Code(code) {
-	case ErrQuota, ErrBuild, ErrRoom, ErrMemory, ErrFile, ErrPolicy, ErrRegion, ErrName:
-	default:
+	// Who asks by a buffer that is too small asks again, and nobody is told of it.
+	if code == C.TOLLGATE_ERROR_BUFFER {
 		return Code(code)
 	}
 	detail, _ := text(func(buffer *C.char, size C.size_t, needed *C.size_t) C.int32_t {
 		return C.tollgate_last_error(buffer, size, needed)
 	})
-	if detail == "" {
+	// Where the library knows nothing better, it says the function and what the code means.
+	if _, said, ok := strings.Cut(detail, ": "); detail == "" || ok && said == Code(code).meaning() {
 		return Code(code)
 	}
 	return &Error{Code: Code(code), Detail: detail}

@@ -1,6 +1,7 @@
 package tollgate_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -38,6 +39,10 @@ func TestWhatIsWrongIsAnError(t *testing.T) {
 	if err == nil {
 		t.Error("there is room for all keys")
 	}
+	_, err = tollgate.NewKeyed("1/s", tollgate.WithCapacity(0))
+	fails(t, err, tollgate.ErrBuild)
+	_, err = tollgate.NewLeases(1, time.Second, tollgate.WithCapacity(0))
+	fails(t, err, tollgate.ErrBuild)
 	_, err = tollgate.NewKeyed("1/s", tollgate.WithAlgorithm(7))
 	fails(t, err, tollgate.ErrUnknown)
 	_, err = tollgate.NewLeases(1, time.Second, tollgate.WithCounts())
@@ -71,6 +76,32 @@ func TestWhatIsWrongIsAnError(t *testing.T) {
 	fails(t, err, tollgate.ErrRegion)
 	_, err = tollgate.RestoreRegion(filepath.Join(t.TempDir(), "restored"), nil)
 	fails(t, err, tollgate.ErrRegion)
+}
+
+// What says no more than the code is not said twice, and nothing is of an earlier failure.
+func TestAReasonIsOfItsOwnFailure(t *testing.T) {
+	p := policy(t, several)
+	for _, limit := range []string{"each", "nothing"} {
+		if _, err := tollgate.NewPolicy("[[limit]]\nname = 1\n"); err == nil {
+			t.Fatal("that is a policy")
+		}
+		_, err := p.ReleaseLease(limit, tollgate.LeaseID{})
+		fails(t, err, tollgate.ErrName)
+		said := err.Error()
+		if strings.Count(said, "no such name") != 1 || strings.Contains(said, "line") || strings.Contains(said, ":2:") {
+			t.Errorf("of %s: %q", limit, said)
+		}
+	}
+
+	region, err := tollgate.OpenRegion(filepath.Join(t.TempDir(), "region"))
+	fails(t, err, nil)
+	defer region.Close()
+	_, err = tollgate.NewKeyed("1/s", tollgate.InRegion(region, "seeded"), tollgate.WithSeed(1))
+	fails(t, err, tollgate.ErrUnsupported)
+	var told *tollgate.Error
+	if !errors.As(err, &told) || told.Detail == "" {
+		t.Errorf("%v does not say why", err)
+	}
 }
 
 // Reasons are kept for each thread by the library: none may reach another goroutine. Texts

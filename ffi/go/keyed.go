@@ -15,8 +15,6 @@ package tollgate
 // #cgo nocallback tg_reserve
 // #cgo noescape tg_reset
 // #cgo nocallback tg_reset
-// #cgo noescape tg_check_hash
-// #cgo nocallback tg_check_hash
 // #cgo noescape tg_now
 // #cgo nocallback tg_now
 import "C"
@@ -38,8 +36,9 @@ type Keyed struct {
 }
 
 type limiterHandle struct {
-	c     *C.tollgate_limiter
-	clock func() time.Time
+	c          *C.tollgate_limiter
+	clock      func() time.Time
+	deniedMost int
 }
 
 // NewKeyed makes a limiter of a quota such as "10/min" or "100/s burst 20". Errors:
@@ -76,7 +75,7 @@ func NewKeyedOf(quota Quota, options ...Option) (*Keyed, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &limiterHandle{c: c, clock: s.clock}
+	h := &limiterHandle{c: c, clock: s.clock, deniedMost: s.deniedMost}
 	live.Add(1)
 	runtime.AddCleanup(h, func(c *C.tollgate_limiter) {
 		C.tollgate_limiter_free(c)
@@ -154,20 +153,6 @@ func (h *limiterHandle) check(key string, n uint64, now C.uint64_t) Decision {
 	return decided(code, &said)
 }
 
-// CheckHash is CheckN for a key that the caller has hashed: by a good hash of 64 bits, with
-// a seed that clients do not know, such as hash/maphash. It is another key than the text
-// was.
-func (k *Keyed) CheckHash(hash, n uint64) Decision {
-	h := k.handle.Load()
-	if h == nil {
-		return Decision{}
-	}
-	said := numbers()
-	code := C.tg_check_hash(h.at(), C.uint64_t(hash), C.uint64_t(n), h.now(), &said)
-	runtime.KeepAlive(h)
-	return decided(code, &said)
-}
-
 // Peek is how a key stands; nothing is charged or written.
 func (k *Keyed) Peek(key string) Decision {
 	h := k.handle.Load()
@@ -204,7 +189,12 @@ func (k *Keyed) Settle(key string, charge Charge, units uint64) Decision {
 	said, given := numbers(), charge.forC()
 	code := C.tg_settle(h.at(), chars(key), C.size_t(len(key)), &given, C.uint64_t(units), h.now(), &said)
 	runtime.KeepAlive(h)
-	d := decided(code, &said)
+	return settled(code, &said, &given)
+}
+
+// settled is a decision whose charge is what is charged then.
+func settled(code C.int32_t, said *C.tollgate_decision, given *C.tollgate_charge) Decision {
+	d := decided(code, said)
 	if code >= 0 {
 		d.Charge = Charge{Units: uint64(given.units), At: Instant(given.at_ns), weight: uint64(given.weight)}
 	}

@@ -76,6 +76,88 @@ func TestEverythingOfAKey(t *testing.T) {
 	fails(t, err, tollgate.ErrUnsupported)
 }
 
+func TestAHashIsAKeyLikeOthers(t *testing.T) {
+	k := keyed(t, "600/min burst 100", tollgate.WithClock(still))
+	estimate := k.CheckHash(7, 20)
+	want(t, "CheckHash", estimate.Remaining, 80)
+	want(t, "PeekHash", k.PeekHash(7).Remaining, 80)
+	settled := k.SettleHash(7, estimate.Charge, 35)
+	want(t, "SettleHash", settled.Remaining, 65)
+	want(t, "the charge then", settled.Charge.Units, 35)
+	want(t, "RefundHash", k.RefundHash(7, settled.Charge).Remaining, 100)
+	want(t, "all of it", k.CheckHash(7, 100).Outcome, tollgate.Allowed)
+	want(t, "ReserveHash", k.ReserveHash(7, 10, time.Second).Wait, time.Second)
+	want(t, "too soon", k.ReserveHash(7, 10, time.Second).Outcome, tollgate.Later)
+	want(t, "another hash", k.PeekHash(8).Remaining, 100)
+	want(t, "ResetHash", k.ResetHash(7).Remaining, 100)
+	k.Close()
+	for _, d := range []tollgate.Decision{k.CheckHash(7, 1), k.PeekHash(7), k.SettleHash(7, estimate.Charge, 1),
+		k.RefundHash(7, estimate.Charge), k.ReserveHash(7, 1, 0), k.ResetHash(7)} {
+		fails(t, d.Err(), tollgate.ErrClosed)
+	}
+}
+
+func TestNoWaitIsNoWait(t *testing.T) {
+	for _, none := range []time.Duration{0, -time.Second} {
+		k := keyed(t, "1/s burst 1", tollgate.WithClock(still), tollgate.WithLongestWait(none))
+		want(t, "what need not wait", k.Reserve("a", 1, time.Minute).Outcome, tollgate.Allowed)
+		want(t, "what must", k.Reserve("a", 1, time.Minute).Outcome, tollgate.Later)
+		fails(t, k.Wait(t.Context(), "a"), tollgate.ErrTooLong)
+	}
+	k := keyed(t, "1/s burst 1", tollgate.WithClock(still))
+	k.Check("a")
+	want(t, "by default", k.Reserve("a", 1, time.Minute).Wait, time.Second)
+}
+
+func TestWhoIsDeniedMost(t *testing.T) {
+	k := keyed(t, "1/h", tollgate.WithClock(still), tollgate.WithDeniedMost(10))
+	for range 6 {
+		k.Check("often")
+		k.CheckHash(7, 1)
+	}
+	k.CheckHash(7, 1)
+	k.Check("once")
+	k.Check("once")
+	k.Check("never")
+	keys, err := k.DeniedMost()
+	fails(t, err, nil)
+	want(t, "how many", len(keys), 3)
+	want(t, "the first", keys[0], tollgate.DeniedKey{Hash: 7, Hashed: true, Denials: 6})
+	want(t, "the second", keys[1], tollgate.DeniedKey{Name: "often", Denials: 5})
+	want(t, "the third", keys[2], tollgate.DeniedKey{Name: "once", Denials: 1})
+	none, err := keyed(t, "1/h").DeniedMost()
+	fails(t, err, nil)
+	want(t, "none", len(none), 0)
+	_, err = keyed(t, "1/h", tollgate.WithDeniedMost(1_000_000)).DeniedMost()
+	fails(t, err, nil)
+	k.Close()
+	_, err = k.DeniedMost()
+	fails(t, err, tollgate.ErrClosed)
+}
+
+func TestLeasesOfHashes(t *testing.T) {
+	l, err := tollgate.NewLeases(2, time.Minute, tollgate.WithClock(still))
+	fails(t, err, nil)
+	first, d := l.AcquireHash(7)
+	want(t, "the first", d.Remaining, 1)
+	_, d = l.AcquireHash(7)
+	want(t, "the second", d.Allowed(), true)
+	third, d := l.AcquireHash(7)
+	want(t, "the third", d.Allowed() || third.Release(), false)
+	want(t, "Release", first.Release(), true)
+	want(t, "PeekHash", l.PeekHash(7).Remaining, 1)
+	want(t, "another", l.PeekHash(8).Remaining, 2)
+	count, err := l.ReleaseAllHash(7)
+	fails(t, err, nil)
+	want(t, "ReleaseAllHash", count, 1)
+	l.Close()
+	_, d = l.AcquireHash(7)
+	fails(t, d.Err(), tollgate.ErrClosed)
+	fails(t, l.PeekHash(7).Err(), tollgate.ErrClosed)
+	_, err = l.ReleaseAllHash(7)
+	fails(t, err, tollgate.ErrClosed)
+}
+
 func TestALimiterIsOfOneThing(t *testing.T) {
 	l, err := tollgate.NewLimiter("3/h", tollgate.WithCounts())
 	fails(t, err, nil)

@@ -3,6 +3,8 @@ package tollgate
 // #include "shim.h"
 // #cgo noescape tg_acquire
 // #cgo nocallback tg_acquire
+// #cgo noescape tg_acquire_hash
+// #cgo nocallback tg_acquire_hash
 // #cgo noescape tg_release
 // #cgo nocallback tg_release
 import "C"
@@ -89,7 +91,25 @@ func (l *Leases) Acquire(key string) (Lease, Decision) {
 	var lease C.tollgate_lease
 	code := C.tg_acquire(h.at(), chars(key), C.size_t(len(key)), h.now(), &lease, &said)
 	runtime.KeepAlive(h)
-	d := decided(code, &said)
+	return l.acquired(code, lease, &said)
+}
+
+// AcquireHash is [Leases.Acquire] for a key that the caller has hashed, as for
+// [Keyed.CheckHash].
+func (l *Leases) AcquireHash(hash uint64) (Lease, Decision) {
+	h := l.handle.Load()
+	if h == nil {
+		return Lease{}, Decision{}
+	}
+	said := numbers()
+	var lease C.tollgate_lease
+	code := C.tg_acquire_hash(h.at(), C.uint64_t(hash), h.now(), &lease, &said)
+	runtime.KeepAlive(h)
+	return l.acquired(code, lease, &said)
+}
+
+func (l *Leases) acquired(code C.int32_t, lease C.tollgate_lease, said *C.tollgate_decision) (Lease, Decision) {
+	d := decided(code, said)
 	if !d.Allowed() {
 		return Lease{}, d
 	}
@@ -109,6 +129,30 @@ func (l *Leases) Peek(key string) Decision {
 	code := C.tg_leases_peek(h.at(), chars(key), C.size_t(len(key)), h.now(), &said)
 	runtime.KeepAlive(h)
 	return decided(code, &said)
+}
+
+// PeekHash is [Leases.Peek] for a key that the caller has hashed.
+func (l *Leases) PeekHash(hash uint64) Decision {
+	h := l.handle.Load()
+	if h == nil {
+		return Decision{}
+	}
+	said := numbers()
+	code := C.tg_leases_peek_hash(h.at(), C.uint64_t(hash), h.now(), &said)
+	runtime.KeepAlive(h)
+	return decided(code, &said)
+}
+
+// ReleaseAllHash is [Leases.ReleaseAll] for a key that the caller has hashed.
+func (l *Leases) ReleaseAllHash(hash uint64) (uint64, error) {
+	h := l.handle.Load()
+	if h == nil {
+		return 0, ErrClosed
+	}
+	var count C.uint64_t
+	code := C.tg_release_all_hash(h.at(), C.uint64_t(hash), h.now(), &count)
+	runtime.KeepAlive(h)
+	return uint64(count), check(code)
 }
 
 // ReleaseAll ends all leases of a key, and says how many.

@@ -46,12 +46,13 @@ type Option struct {
 
 type settings struct {
 	algorithm   Algorithm
-	capacity    uint64
+	capacity    *uint64
 	denyFull    bool
 	seed        *uint64
 	clock       func() time.Time
 	epoch       Instant
 	counts      bool
+	deniedMost  int
 	longestWait time.Duration
 	roomFor     []Quota
 	region      *Region
@@ -65,9 +66,10 @@ func WithAlgorithm(algorithm Algorithm) Option {
 }
 
 // WithCapacity is for how many live keys there is room; else 10,000. Memory is taken when
-// the limiter is made, 24 bytes a key and for a log 8 more a unit, and never again.
+// the limiter is made, 24 bytes a key and for a log 8 more a unit, and never again. Room for
+// none is an error ([ErrBuild]).
 func WithCapacity(keys uint64) Option {
-	return Option{"WithCapacity", limiters | leases, func(s *settings) { s.capacity = keys }}
+	return Option{"WithCapacity", limiters | leases, func(s *settings) { s.capacity = &keys }}
 }
 
 // DenyWhenFull denies a new key when the limiter is full of live ones; else it passes,
@@ -94,10 +96,17 @@ func WithCounts() Option {
 	return Option{"WithCounts", limiters, func(s *settings) { s.counts = true }}
 }
 
+// WithDeniedMost remembers so many of the keys that are denied most, for DeniedMost: 1024 at
+// most, also where more are asked for. Each denial then takes a little longer.
+func WithDeniedMost(keys int) Option {
+	return Option{"WithDeniedMost", limiters, func(s *settings) { s.deniedMost = max(keys, 0) }}
+}
+
 // WithLongestWait is the longest that a reservation may wait; else as long as a spent
-// burst takes to come back. For [GCRA].
+// burst takes to come back. With 0 only what need not wait can be reserved. For [GCRA].
 func WithLongestWait(wait time.Duration) Option {
-	return Option{"WithLongestWait", limiters, func(s *settings) { s.longestWait = wait }}
+	// The library takes 0 for its default: a nanosecond is the shortest that there is.
+	return Option{"WithLongestWait", limiters, func(s *settings) { s.longestWait = max(wait, 1) }}
 }
 
 // WithRoomFor makes room for quotas that SetQuota is to set.
@@ -122,6 +131,9 @@ func chosen(what kind, options []Option) (*settings, error) {
 		}
 		option.apply(s)
 	}
+	if s.capacity != nil && *s.capacity == 0 {
+		return nil, &Error{ErrBuild, "WithCapacity was given room for no keys"}
+	}
 	if s.shared && s.region == nil {
 		return nil, &Error{ErrRegion, "InRegion was given none"}
 	}
@@ -138,11 +150,14 @@ func (s *settings) forC() C.tg_options {
 	given := C.tg_options{
 		algorithm:       C.int32_t(s.algorithm),
 		when_full:       C.TOLLGATE_WHEN_FULL_ALLOW,
-		capacity:        C.uint64_t(s.capacity),
 		longest_wait_ns: nanoseconds(s.longestWait),
+		remember_denied: C.size_t(s.deniedMost),
 	}
 	if s.denyFull {
 		given.when_full = C.TOLLGATE_WHEN_FULL_DENY
+	}
+	if s.capacity != nil {
+		given.capacity = C.uint64_t(*s.capacity)
 	}
 	if s.seed != nil {
 		given.seed = C.uint64_t(*s.seed)

@@ -208,6 +208,10 @@ func (p *Policy) Limits() []string {
 	if h == nil {
 		return nil
 	}
+	return p.limits(h)
+}
+
+func (*Policy) limits(h *policyHandle) []string {
 	defer runtime.KeepAlive(h)
 	names := make([]string, 0, C.tollgate_policy_limit_count(h.c))
 	for {
@@ -222,7 +226,8 @@ func (p *Policy) Limits() []string {
 }
 
 // SetOverride gives a value of the attribute that a limit's `overrides` go by a quota of
-// its own, as the file would write it, from the next check on. Errors: [ErrName], [ErrQuota].
+// its own, as the file would write it, from the next check on. Errors: [ErrName], [ErrQuota];
+// [ErrRoom] if the file makes no room for it (`largest`).
 func (p *Policy) SetOverride(limit, value, quota string) error {
 	return p.override(limit, value, chars(quota), C.size_t(len(quota)), quota == "")
 }
@@ -266,14 +271,18 @@ func (p *Policy) Unblock(penalty string, request Request) (bool, error) {
 	if given {
 		when = &moment
 	}
-	code := C.tg_policy_unblock(h.c, chars(penalty), C.size_t(len(penalty)), told.text(), &told.lengths[0],
-		told.parts(), C.size_t(len(told.attributes)), when)
-	return code == C.TOLLGATE_OK, check(code)
+	var code C.int32_t
+	err = made(func() C.int32_t {
+		code = C.tg_policy_unblock(h.c, chars(penalty), C.size_t(len(penalty)), told.text(), &told.lengths[0],
+			told.parts(), C.size_t(len(told.attributes)), when)
+		return code
+	})
+	return code == C.TOLLGATE_OK, err
 }
 
 // ReleaseLease ends a lease that a limit of the policy gave ([LimitDecision]), for who ends
 // it elsewhere than where its verdict is. It says whether it was still held. Errors:
-// [ErrName].
+// [ErrName] if there is no such limit of leases.
 func (p *Policy) ReleaseLease(limit string, id LeaseID) (bool, error) {
 	h := p.handle.Load()
 	if h == nil {
@@ -285,9 +294,13 @@ func (p *Policy) ReleaseLease(limit string, id LeaseID) (bool, error) {
 		when = &moment
 	}
 	lease := id.forC()
-	code := C.tollgate_policy_release(h.c, chars(limit), C.size_t(len(limit)), &lease, when)
+	var code C.int32_t
+	err := made(func() C.int32_t {
+		code = C.tollgate_policy_release(h.c, chars(limit), C.size_t(len(limit)), &lease, when)
+		return code
+	})
 	runtime.KeepAlive(h)
-	return code == C.TOLLGATE_OK, check(code)
+	return code == C.TOLLGATE_OK, err
 }
 
 // Explain says which limits apply to a request and why the others do not, for people.

@@ -275,3 +275,53 @@ func TestTheStarter(t *testing.T) {
 	want(t, "what denies", binding.Name, "login")
 	want(t, "the type", fields(t, v)["content-type"], "application/json")
 }
+
+func TestHowFullEachLimitIs(t *testing.T) {
+	now := begin
+	p := policy(t, `
+[attribute.user]
+[[limit]]
+name = "each"
+key = ["user"]
+quota = "5/min"
+capacity = 8
+[[limit]]
+name = "large"
+key = []
+algorithm = "size"
+quota = "1 MB"
+cost = "bytes"
+unit = "bytes"
+missing = "skip"
+`, tollgate.WithClock(func() time.Time { return now }))
+	unaccounted := 0
+	for nth := range 200 {
+		v := p.Check(tollgate.Request{Method: "GET", Path: "/",
+			Attributes: []tollgate.Attribute{tollgate.Attr("user", fmt.Sprint(nth))}})
+		for _, limit := range v.Limits() {
+			if limit.Unaccounted {
+				unaccounted++
+			}
+		}
+		v.Release()
+	}
+	said, err := p.Gauges()
+	fails(t, err, nil)
+	want(t, "how many", len(said), 2)
+	each := said[0]
+	if each.Name != "each" || !each.Keeps || each.Capacity != 8 || each.LiveKeys < 8 || each.Memory == 0 {
+		t.Fatalf("%+v", each)
+	}
+	if unaccounted == 0 || each.Saturated != uint64(unaccounted) {
+		t.Fatalf("%d were not accounted, of %+v", unaccounted, each)
+	}
+	want(t, "a size", said[1], tollgate.LimitGauges{Name: "large"})
+	// By the policy's own clock.
+	now = now.Add(time.Hour)
+	said, err = p.Gauges()
+	fails(t, err, nil)
+	want(t, "an hour later", said[0].LiveKeys, 0)
+	p.Close()
+	_, err = p.Gauges()
+	fails(t, err, tollgate.ErrClosed)
+}

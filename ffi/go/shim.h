@@ -31,6 +31,7 @@ typedef struct tg_options {
     int32_t algorithm, when_full;
     uint64_t capacity, seed, epoch_ns, longest_wait_ns;
     uint32_t flags;
+    size_t remember_denied;
 } tg_options;
 
 static inline int32_t tg_limiter_new(const tollgate_quota *quota, const tg_options *given,
@@ -49,6 +50,7 @@ static inline int32_t tg_limiter_new(const tollgate_quota *quota, const tg_optio
     options.longest_wait_ns = given->longest_wait_ns;
     options.room_for = rooms == 0 ? NULL : room_for;
     options.room_for_count = rooms;
+    options.remember_denied = given->remember_denied;
     options.region = region;
     options.name = tg_bytes(name, length);
     return tollgate_limiter_new_of(quota, &options, limiter);
@@ -118,6 +120,37 @@ static inline int32_t tg_check_hash(tg_handle limiter, uint64_t hash, uint64_t u
     return tollgate_limiter_check_hash((tollgate_limiter *)limiter, hash, units, now_ns, decision);
 }
 
+static inline int32_t tg_peek_hash(tg_handle limiter, uint64_t hash, uint64_t now_ns,
+                                   tollgate_decision *decision) {
+    return tollgate_limiter_peek_hash((tollgate_limiter *)limiter, hash, now_ns, decision);
+}
+
+static inline int32_t tg_refund_hash(tg_handle limiter, uint64_t hash,
+                                     const tollgate_charge *charge, uint64_t now_ns,
+                                     tollgate_decision *decision) {
+    return tollgate_limiter_refund_hash((tollgate_limiter *)limiter, hash, charge, now_ns,
+                                        decision);
+}
+
+static inline int32_t tg_settle_hash(tg_handle limiter, uint64_t hash, tollgate_charge *charge,
+                                     uint64_t units, uint64_t now_ns,
+                                     tollgate_decision *decision) {
+    return tollgate_limiter_settle_hash((tollgate_limiter *)limiter, hash, charge, units, now_ns,
+                                        decision);
+}
+
+static inline int32_t tg_reserve_hash(tg_handle limiter, uint64_t hash, uint64_t units,
+                                      uint64_t longest_ns, uint64_t now_ns,
+                                      tollgate_decision *decision) {
+    return tollgate_limiter_reserve_hash((tollgate_limiter *)limiter, hash, units, longest_ns,
+                                         now_ns, decision);
+}
+
+static inline int32_t tg_reset_hash(tg_handle limiter, uint64_t hash, uint64_t now_ns,
+                                    tollgate_decision *decision) {
+    return tollgate_limiter_reset_hash((tollgate_limiter *)limiter, hash, now_ns, decision);
+}
+
 static inline uint64_t tg_now(tg_handle limiter) {
     return tollgate_limiter_now((tollgate_limiter *)limiter);
 }
@@ -145,6 +178,21 @@ static inline int32_t tg_acquire(tg_handle leases, const char *key, size_t lengt
                                  uint64_t now_ns, tollgate_lease *lease,
                                  tollgate_decision *decision) {
     return tollgate_leases_acquire((tollgate_leases *)leases, key, length, now_ns, lease, decision);
+}
+
+static inline int32_t tg_acquire_hash(tg_handle leases, uint64_t hash, uint64_t now_ns,
+                                      tollgate_lease *lease, tollgate_decision *decision) {
+    return tollgate_leases_acquire_hash((tollgate_leases *)leases, hash, now_ns, lease, decision);
+}
+
+static inline int32_t tg_leases_peek_hash(tg_handle leases, uint64_t hash, uint64_t now_ns,
+                                          tollgate_decision *decision) {
+    return tollgate_leases_peek_hash((tollgate_leases *)leases, hash, now_ns, decision);
+}
+
+static inline int32_t tg_release_all_hash(tg_handle leases, uint64_t hash, uint64_t now_ns,
+                                          uint64_t *count) {
+    return tollgate_leases_release_all_hash((tollgate_leases *)leases, hash, now_ns, count);
 }
 
 static inline int32_t tg_release(tg_handle leases, const tollgate_lease *lease, uint64_t now_ns) {

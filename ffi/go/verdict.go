@@ -136,6 +136,9 @@ type LimitDecision struct {
 	Shadow bool
 	// Unlimited says that this key has no quota here; the numbers mean nothing.
 	Unlimited bool
+	// Unaccounted says that the limit was full of live keys and gave its configured answer;
+	// nothing was charged.
+	Unaccounted bool
 	// Leased says that the request holds Lease.
 	Leased bool
 	// Binds says that of all, this is the one that binds.
@@ -180,21 +183,22 @@ func (v *Verdict) limit(nth int) (LimitDecision, bool) {
 		return err
 	})
 	return LimitDecision{
-		Name:       name,
-		Algorithm:  Algorithm(said.algorithm),
-		Violated:   said.flags&C.TOLLGATE_VIOLATED != 0,
-		Shadow:     said.flags&C.TOLLGATE_SHADOW != 0,
-		Unlimited:  said.flags&C.TOLLGATE_UNLIMITED != 0,
-		Leased:     said.flags&C.TOLLGATE_LEASED != 0,
-		Binds:      said.flags&C.TOLLGATE_BINDS != 0,
-		Units:      uint64(said.units),
-		Limit:      uint64(said.limit),
-		Remaining:  uint64(said.remaining),
-		RetryAfter: duration(said.retry_after_ns),
-		ResetAfter: duration(said.reset_after_ns),
-		NextAfter:  duration(said.next_after_ns),
-		FullAfter:  duration(said.full_after_ns),
-		Lease:      leaseID(said.lease),
+		Name:        name,
+		Unaccounted: said.flags&C.TOLLGATE_TABLE_FULL != 0,
+		Algorithm:   Algorithm(said.algorithm),
+		Violated:    said.flags&C.TOLLGATE_VIOLATED != 0,
+		Shadow:      said.flags&C.TOLLGATE_SHADOW != 0,
+		Unlimited:   said.flags&C.TOLLGATE_UNLIMITED != 0,
+		Leased:      said.flags&C.TOLLGATE_LEASED != 0,
+		Binds:       said.flags&C.TOLLGATE_BINDS != 0,
+		Units:       uint64(said.units),
+		Limit:       uint64(said.limit),
+		Remaining:   uint64(said.remaining),
+		RetryAfter:  duration(said.retry_after_ns),
+		ResetAfter:  duration(said.reset_after_ns),
+		NextAfter:   duration(said.next_after_ns),
+		FullAfter:   duration(said.full_after_ns),
+		Lease:       leaseID(said.lease),
 	}, err == nil
 }
 

@@ -58,8 +58,8 @@ func Units(of func(*http.Request) uint64) Option {
 	return func(c *config) { c.units = of }
 }
 
-// OnDenied answers a denied request. The header fields are set already; else status and
-// body are the policy's. The verdict is nil for [Keyed].
+// OnDenied answers a denied request. The header fields are set already, but for the
+// Content-Type of the policy's body; else status and body are the policy's. The verdict is nil for [Keyed].
 func OnDenied(answer func(http.ResponseWriter, *http.Request, *tollgate.Verdict)) Option {
 	return func(c *config) { c.denied = answer }
 }
@@ -132,7 +132,17 @@ func (c *config) byPolicy(policy *tollgate.Policy, next http.Handler, w http.Res
 		c.failed(w, r, err)
 		return
 	}
+	// What was there comes back where the body is not the policy's: its type is of that.
+	before := w.Header()["Content-Type"]
+	own := func() {
+		if before == nil {
+			w.Header().Del("Content-Type")
+		} else {
+			w.Header()["Content-Type"] = before
+		}
+	}
 	if err := verdict.Fields(w.Header().Set); err != nil {
+		own()
 		c.failed(w, r, err)
 		return
 	}
@@ -141,11 +151,13 @@ func (c *config) byPolicy(policy *tollgate.Policy, next http.Handler, w http.Res
 		return
 	}
 	if c.denied != nil {
+		own()
 		c.denied(w, r, verdict)
 		return
 	}
 	body, err := verdict.Body()
 	if err != nil {
+		own()
 		c.failed(w, r, err)
 		return
 	}

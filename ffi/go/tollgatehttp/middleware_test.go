@@ -383,3 +383,27 @@ func TestWhatARequestSays(t *testing.T) {
 		return line
 	}(), "HTTP/1.1 200 OK\r\n")
 }
+
+func TestTheTypeIsThatOfTheBody(t *testing.T) {
+	p := policy(t, "[[limit]]\nname = 'whole'\nkey = []\nquota = '1/h'\n"+
+		"[response]\ncontent_type = 'application/problem+json'\nbody = '{}'\n")
+	denied := tollgatehttp.OnDenied(func(w http.ResponseWriter, _ *http.Request, _ *tollgate.Verdict) {
+		io.WriteString(w, "sorry")
+	})
+	plain := http.HandlerFunc(hello)
+	own := served(t, tollgatehttp.Policy(p, denied)(plain))
+	want(t, "the first", ask(t, "GET", own).body, "hello")
+	a := ask(t, "GET", own)
+	want(t, "the denial", a.body, "sorry")
+	want(t, "its type", a.header.Get("Content-Type"), "text/plain; charset=utf-8")
+	want(t, "its wait", a.header.Get("Retry-After"), "3600")
+	want(t, "the policy's type", ask(t, "GET", served(t, tollgatehttp.Policy(p)(plain))).header.Get("Content-Type"),
+		"application/problem+json")
+	// What an outer handler has set stays.
+	inner := tollgatehttp.Policy(p, denied)(plain)
+	outer := served(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		inner.ServeHTTP(w, r)
+	}))
+	want(t, "the outer type", ask(t, "GET", outer).header.Get("Content-Type"), "text/html")
+}

@@ -6,7 +6,7 @@ use crate::{
     quota::Quota,
 };
 use parking_lot::Mutex;
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{exceptions::PyValueError, prelude::*, sync::PyOnceLock};
 use std::time::Duration;
 use tollgate::{
     Outcome,
@@ -15,8 +15,12 @@ use tollgate::{
 
 /// The whole answer of a limiter, allowed or denied. It is true where the request may pass.
 #[pyclass(frozen, module = "tollgate")]
-#[derive(Clone, Copy)]
-pub(crate) struct Decision(pub(crate) tollgate::Decision);
+pub(crate) struct Decision {
+    pub(crate) decided: tollgate::Decision,
+    /// Made when it is asked for, and once: what was given back is given back for everyone
+    /// who has the decision.
+    charge: PyOnceLock<Py<Charge>>,
+}
 
 pub(crate) fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
@@ -67,102 +71,104 @@ impl Decision {
     /// Whether the request may pass.
     #[getter]
     fn allowed(&self) -> bool {
-        self.0.is_allowed()
+        self.decided.is_allowed()
     }
 
     /// Whether it may not, now or ever.
     #[getter]
     fn denied(&self) -> bool {
-        self.0.is_denied()
+        self.decided.is_denied()
     }
 
     fn __bool__(&self) -> bool {
-        self.0.is_allowed()
+        self.decided.is_allowed()
     }
 
     /// "allowed", "later" (after `retry_after`), or "never": it costs more than the limit.
     #[getter]
     fn outcome(&self) -> &'static str {
-        outcome(self.0.outcome())
+        outcome(self.decided.outcome())
     }
 
     /// Units that may pass at once.
     #[getter]
     fn limit(&self) -> u64 {
-        self.0.limit()
+        self.decided.limit()
     }
 
     /// Units that could still pass now.
     #[getter]
     fn remaining(&self) -> u64 {
-        self.0.remaining()
+        self.decided.remaining()
     }
 
     /// Seconds until the same request is allowed if nothing else comes; None where it was
     /// allowed, and where waiting does not help.
     #[getter]
     fn retry_after(&self) -> Option<f64> {
-        self.0.retry_after().map(seconds)
+        self.decided.retry_after().map(seconds)
     }
 
     /// The same in nanoseconds: exactly then, and not one earlier.
     #[getter]
     fn retry_after_ns(&self) -> Option<u64> {
-        self.0.retry_after().map(nanos)
+        self.decided.retry_after().map(nanos)
     }
 
     /// The same in whole seconds, rounded up, as the field Retry-After has it.
     #[getter]
     fn retry_after_secs(&self) -> Option<u64> {
-        self.0.retry_after_secs()
+        self.decided.retry_after_secs()
     }
 
     /// Seconds until all of it is back (GCRA), or the oldest units (log, counter).
     #[getter]
     fn reset_after(&self) -> f64 {
-        seconds(self.0.reset_after())
+        seconds(self.decided.reset_after())
     }
 
     /// The same in nanoseconds.
     #[getter]
     fn reset_after_ns(&self) -> u64 {
-        nanos(self.0.reset_after())
+        nanos(self.decided.reset_after())
     }
 
     /// Seconds until all of it is back.
     #[getter]
     fn full_after(&self) -> f64 {
-        seconds(self.0.full_after())
+        seconds(self.decided.full_after())
     }
 
     /// Seconds until more remains than now.
     #[getter]
     fn next_after(&self) -> f64 {
-        seconds(self.0.next_after())
+        seconds(self.decided.next_after())
     }
 
     /// Seconds to wait before what was reserved is done; else 0.
     #[getter]
     fn wait(&self) -> f64 {
-        seconds(self.0.wait())
+        seconds(self.decided.wait())
     }
 
     /// The same in nanoseconds.
     #[getter]
     fn wait_ns(&self) -> u64 {
-        nanos(self.0.wait())
+        nanos(self.decided.wait())
     }
 
     /// False only where a limiter full of live keys gave its configured answer to a new one.
     #[getter]
     fn accounted(&self) -> bool {
-        self.0.is_accounted()
+        self.decided.is_accounted()
     }
 
-    /// What was charged, for `refund` and `settle`; None if nothing was.
+    /// What was charged, for `refund` and `settle`; None if nothing was. Always the same object.
     #[getter]
-    fn charge(&self) -> Option<Charge> {
-        self.0.charge().map(Charge::new)
+    pub(crate) fn charge<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Charge>>> {
+        let Some(charge) = self.decided.charge() else { return Ok(None) };
+        let charge = self.charge.get_or_try_init(py, || Py::new(py, Charge::new(charge)))?;
+        Ok(Some(charge.bind(py).clone()))
     }
 
     /// Header fields for the response, each a name and a value.
@@ -178,7 +184,7 @@ impl Decision {
         reset: &str,
         quota: Option<Bound<'_, Quota>>,
     ) -> PyResult<Vec<(String, String)>> {
-        let mut reported = Reported::from_decision(name, &self.0);
+        let mut reported = Reported::from_decision(name, &self.decided);
         reported.window = quota.map(|quota| window(&quota.get().0));
         let reported = [reported];
         let answer = Answer::new(&reported, headers::unix_now());
@@ -188,21 +194,25 @@ impl Decision {
 
     /// The decision itself where it allows; else raises `Denied`.
     fn raise_if_denied(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        if slf.get().0.is_allowed() { Ok(slf) } else { Err(slf.get().raised(slf.py())?) }
+        if slf.get().decided.is_allowed() { Ok(slf) } else { Err(Self::raised(slf)) }
     }
 
     fn __str__(&self) -> String {
-        self.0.to_string()
+        self.decided.to_string()
     }
 
     fn __repr__(&self) -> String {
-        format!("<tollgate.Decision: {}>", self.0)
+        format!("<tollgate.Decision: {}>", self.decided)
     }
 }
 
 impl Decision {
-    pub(crate) fn raised(self, py: Python<'_>) -> PyResult<PyErr> {
-        Ok(error::denied(py, self.0.to_string(), Bound::new(py, self)?.into_any()))
+    pub(crate) fn new(decided: tollgate::Decision) -> Self {
+        Self { decided, charge: PyOnceLock::new() }
+    }
+
+    pub(crate) fn raised(slf: Bound<'_, Self>) -> PyErr {
+        error::denied(slf.py(), slf.get().decided.to_string(), slf.into_any())
     }
 }
 

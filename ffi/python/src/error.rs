@@ -4,6 +4,7 @@ use pyo3::{
     create_exception,
     exceptions::{PyException, PyMemoryError, PyValueError},
     prelude::*,
+    types::PyTuple,
 };
 use std::{fmt::Display, io};
 use tollgate::{BuildError, RegionError as Fault, RoomError, ShareError, policy};
@@ -88,6 +89,19 @@ pub(crate) struct Problem {
 
 #[pymethods]
 impl Problem {
+    #[new]
+    #[pyo3(signature = (line, column, message, hint = None))]
+    fn new(line: usize, column: usize, message: String, hint: Option<String>) -> Self {
+        Self { line, column, message, hint }
+    }
+
+    /// So that a `PolicyError` comes through whole from another process.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let Self { line, column, message, hint } = slf.get();
+        let made_of = (*line, *column, message, hint.as_deref()).into_pyobject(slf.py())?;
+        (slf.get_type(), made_of).into_pyobject(slf.py())
+    }
+
     fn __repr__(&self) -> String {
         let Self { line, column, message, .. } = self;
         format!("Problem(line={line}, column={column}, message={message:?})")

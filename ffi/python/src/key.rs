@@ -36,8 +36,10 @@ impl OwnKey {
     }
 }
 
-/// Begins what is no UTF-8, so that no str is the same key.
-const COMPOSITE: u8 = 0xFF;
+/// Begins keys that are put together here, and is no UTF-8: so that no str is the same key.
+/// Bytes are the key as they are, for others in a region have the same; but for those that
+/// begin like this, which are put together too.
+const COMPOSITE: [u8; 4] = [0xFF, 0xFE, b't', b'g'];
 
 type Buffer = SmallVec<[u8; 128]>;
 
@@ -48,29 +50,51 @@ pub(crate) fn with_key<T>(given: &Bound<'_, PyAny>, ask: impl FnOnce(Key<'_>) ->
         return Ok(ask(Key::Bytes(text.to_str()?.as_bytes())));
     }
     if let Ok(bytes) = given.cast::<PyBytes>() {
-        return Ok(ask(Key::Bytes(bytes.as_bytes())));
+        return Ok(ask_bytes(bytes.as_bytes(), ask));
     }
     with_other(given, ask)
 }
 
+#[inline(always)]
+fn ask_bytes<T>(bytes: &[u8], ask: impl FnOnce(Key<'_>) -> T) -> T {
+    if bytes.starts_with(&COMPOSITE) {
+        return ask_escaped(bytes, ask);
+    }
+    ask(Key::Bytes(bytes))
+}
+
+#[cold]
+fn ask_escaped<T>(bytes: &[u8], ask: impl FnOnce(Key<'_>) -> T) -> T {
+    let mut buffer = begun(b'b');
+    buffer.extend_from_slice(bytes);
+    ask(Key::Bytes(&buffer))
+}
+
+/// The beginning of a key of that kind.
+fn begun(kind: u8) -> Buffer {
+    let mut buffer = Buffer::from_slice(&COMPOSITE);
+    buffer.push(kind);
+    buffer
+}
+
 #[cold]
 fn with_other<T>(given: &Bound<'_, PyAny>, ask: impl FnOnce(Key<'_>) -> T) -> PyResult<T> {
-    let mut buffer = Buffer::new();
+    let mut buffer;
     if given.is_instance_of::<PyInt>() && !given.is_instance_of::<PyBool>() {
         // Beyond what a hash holds, the digits are the key.
         if let Ok(number) = given.extract::<u64>() {
             return Ok(ask(Key::Hash(number)));
         }
-        buffer.push(COMPOSITE);
-        part(given, &mut buffer)?;
+        buffer = begun(b'i');
+        buffer.extend_from_slice(int_bytes(given)?.as_bytes());
     } else if let Ok(parts) = given.cast::<PyTuple>() {
-        buffer.push(COMPOSITE);
+        buffer = begun(b't');
         for each in parts.iter() {
             part(&each, &mut buffer)?;
         }
     } else if given.is_instance_of::<PyByteArray>() || given.is_instance_of::<PyMemoryView>() {
         let copy = given.py().get_type::<PyBytes>().call1((given,))?.cast_into::<PyBytes>()?;
-        return Ok(ask(Key::Bytes(copy.as_bytes())));
+        return Ok(ask_bytes(copy.as_bytes(), ask));
     } else {
         return Err(no_key(given)?);
     }

@@ -261,7 +261,7 @@ impl KeyedLimiter {
         now: Option<u64>,
     ) -> PyResult<Decision> {
         let units = cost.map_or(1, |cost| cost.0);
-        Ok(Decision(match (quota, now) {
+        Ok(Decision::new(match (quota, now) {
             (None, None) => self.asked(key, units)?,
             _ => self.asked_so(key, units, quota, now)?,
         }))
@@ -275,7 +275,7 @@ impl KeyedLimiter {
         quota: Option<QuotaArgument>,
         now: Option<u64>,
     ) -> PyResult<Decision> {
-        Ok(Decision(self.asked_so(key, 0, quota, now)?))
+        Ok(Decision::new(self.asked_so(key, 0, quota, now)?))
     }
 
     /// Asks for one unit of each key at one reading of the clock; the decisions come in the
@@ -299,7 +299,7 @@ impl KeyedLimiter {
             let decided = whichever!(&self.0, limiter => {
                 with_key(key, |key| of_key!(limiter, key).check_at(now))?
             });
-            decisions.append(Decision(decided))?;
+            decisions.append(Decision::new(decided))?;
         }
         Ok(decisions)
     }
@@ -322,7 +322,7 @@ impl KeyedLimiter {
                 key = key.quota(quota).map_err(error::room)?;
             }
             let now = instant(now, limiter.clock());
-            Ok(Decision(key.reserve_at(cost.0, longest.0, now)))
+            Ok(Decision::new(key.reserve_at(cost.0, longest.0, now)))
         })?
     }
 
@@ -331,12 +331,12 @@ impl KeyedLimiter {
     fn spend(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, cost: Units) -> PyResult<Spend> {
         let decision = slf.get().asked(key, cost.0)?;
         let key = with_key(key, OwnKey::of)?;
-        Ok(Spend::new(Purse::Keyed(slf.clone().unbind(), key), decision))
+        Spend::new(slf.py(), Purse::Keyed(slf.clone().unbind(), key), decision)
     }
 
     /// Gives a charge of a key back, once; tells how the key stands then.
     fn refund(&self, key: &Bound<'_, PyAny>, charge: &Bound<'_, Charge>) -> PyResult<Decision> {
-        with_key(key, |key| Decision(self.refunded(key, charge.get())))
+        with_key(key, |key| Decision::new(self.refunded(key, charge.get())))
     }
 
     /// Makes a charge of a key one of `units`, beyond the limit if need be.
@@ -346,12 +346,12 @@ impl KeyedLimiter {
         charge: &Bound<'_, Charge>,
         units: Units,
     ) -> PyResult<Decision> {
-        with_key(key, |key| Decision(self.settled(key, charge.get(), units.0)))
+        with_key(key, |key| Decision::new(self.settled(key, charge.get(), units.0)))
     }
 
     /// Forgets what a key was charged.
     fn reset(&self, key: &Bound<'_, PyAny>) -> PyResult<Decision> {
-        whichever!(&self.0, limiter => with_key(key, |key| Decision(of_key!(limiter, key).reset())))
+        whichever!(&self.0, limiter => with_key(key, |key| Decision::new(of_key!(limiter, key).reset())))
     }
 
     /// Replaces the quota of all keys from the next decision on; there must be room for it.

@@ -108,7 +108,7 @@ impl LeaseLimiter {
     #[pyo3(signature = (key, *, now = None))]
     fn peek(&self, key: &Bound<'_, PyAny>, now: Option<u64>) -> PyResult<Decision> {
         let now = instant(now, self.0.clock());
-        with_key(key, |key| Decision(of_key!(self.0, key).peek_at(now)))
+        with_key(key, |key| Decision::new(of_key!(self.0, key).peek_at(now)))
     }
 
     /// Ends a lease by its id. Whether it was live; ending it twice does no harm.
@@ -174,7 +174,7 @@ impl Lease {
     /// What was decided.
     #[getter]
     fn decision(&self) -> Decision {
-        Decision(self.decision)
+        Decision::new(self.decision)
     }
 
     /// What finds it again from anywhere (16 bytes), or None.
@@ -200,8 +200,11 @@ impl Lease {
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let decision = Decision(slf.get().decision);
-        if decision.0.is_allowed() { Ok(slf) } else { Err(decision.raised(slf.py())?) }
+        let decided = slf.get().decision;
+        if decided.is_allowed() {
+            return Ok(slf);
+        }
+        Err(Decision::raised(Bound::new(slf.py(), Decision::new(decided))?))
     }
 
     #[pyo3(signature = (_kind, _value, _trace))]

@@ -146,13 +146,13 @@ impl Limiter {
     /// Asks for so many units, all or none; 0 only looks. `now` is a reading of `now_ns()`.
     #[pyo3(signature = (cost = Units(1), *, now = None), text_signature = "($self, cost=1, *, now=None)")]
     fn check(&self, cost: Units, now: Option<u64>) -> Decision {
-        Decision(self.asked(cost.0, now))
+        Decision::new(self.asked(cost.0, now))
     }
 
     /// How much is left, without asking for anything. It is always allowed.
     #[pyo3(signature = (*, now = None))]
     fn peek(&self, now: Option<u64>) -> Decision {
-        Decision(self.asked(0, now))
+        Decision::new(self.asked(0, now))
     }
 
     /// Charges so many units for use within `longest` (seconds or a timedelta): the
@@ -161,28 +161,29 @@ impl Limiter {
     fn reserve(&self, cost: Units, longest: Span, now: Option<u64>) -> PyResult<Decision> {
         let Any::Gcra(limiter) = &self.0 else { return Err(only_gcra()) };
         let now = instant(now, limiter.clock());
-        Ok(Decision(limiter.reserve_at(cost.0, longest.0, now)))
+        Ok(Decision::new(limiter.reserve_at(cost.0, longest.0, now)))
     }
 
     /// Asks for units whose number is an estimate: see `Spend`.
     #[pyo3(signature = (cost = Units(1)), text_signature = "($self, cost=1)")]
-    fn spend(slf: &Bound<'_, Self>, cost: Units) -> Spend {
-        Spend::new(Purse::One(slf.clone().unbind()), slf.get().asked(cost.0, None))
+    fn spend(slf: &Bound<'_, Self>, cost: Units) -> PyResult<Spend> {
+        let decision = slf.get().asked(cost.0, None);
+        Spend::new(slf.py(), Purse::One(slf.clone().unbind()), decision)
     }
 
     /// Gives a charge back, once; tells how the limiter stands then.
     fn refund(&self, charge: &Bound<'_, Charge>) -> Decision {
-        Decision(self.refunded(charge.get()))
+        Decision::new(self.refunded(charge.get()))
     }
 
     /// Makes a charge one of `units`, beyond the limit if need be.
     fn settle(&self, charge: &Bound<'_, Charge>, units: Units) -> Decision {
-        Decision(self.settled(charge.get(), units.0))
+        Decision::new(self.settled(charge.get(), units.0))
     }
 
     /// Forgets what was charged.
     fn reset(&self) -> Decision {
-        Decision(whichever!(&self.0, limiter => limiter.reset()))
+        Decision::new(whichever!(&self.0, limiter => limiter.reset()))
     }
 
     /// Replaces the quota from the next decision on; there must be room for it.

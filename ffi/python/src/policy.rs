@@ -3,6 +3,7 @@
 use crate::{
     clock::{ManualClock, one_clock},
     error,
+    gauges::Gauges,
     leases::lease_id,
     region::Region,
     request::{Arguments, Given},
@@ -85,6 +86,17 @@ impl Policy {
     /// That there is such a limit.
     fn known(policy: &policy::Policy, limit: &str) -> PyResult<policy::Algorithm> {
         policy.algorithm(limit).ok_or_else(|| PyKeyError::new_err(limit.to_owned()))
+    }
+
+    /// That there is such a limit of leases.
+    fn known_leases(policy: &policy::Policy, limit: &str) -> PyResult<()> {
+        match Self::known(policy, limit)? {
+            policy::Algorithm::Leases => Ok(()),
+            other => {
+                let said = format!("the limit {limit:?} is not of leases, but a {}", other.name());
+                Err(PyKeyError::new_err(said))
+            }
+        }
     }
 }
 
@@ -244,6 +256,7 @@ impl Policy {
         let policy = self.live.load_shared();
         let raised = |error: OverrideError| match error {
             OverrideError::NoOverrides { .. } => PyKeyError::new_err(error.to_string()),
+            OverrideError::Room { .. } => error::LimiterError::new_err(error.to_string()),
             error => error::QuotaError::new_err(error.to_string()),
         };
         if let Ok(bytes) = value.cast::<PyBytes>() {
@@ -253,10 +266,25 @@ impl Policy {
         }
     }
 
+    /// How full the table of that limit is; None if it keeps nothing (a size, or quotas that
+    /// are all unlimited). Takes microseconds.
+    fn gauges(&self, limit: &str) -> PyResult<Option<Gauges>> {
+        let policy = self.live.load();
+        Self::known(&policy, limit)?;
+        let gauges = match self.moment() {
+            None => policy.gauges(limit),
+            Some(moment) => policy.gauges_at(limit, moment),
+        };
+        Ok(gauges.map(|gauges| {
+            let capacity = usize::try_from(gauges.capacity()).unwrap_or(usize::MAX);
+            Gauges::new(&gauges.table(), capacity, gauges.memory())
+        }))
+    }
+
     /// Ends a lease of that limit by its id. Whether it was live; ending it twice does no harm.
     fn release(&self, limit: &str, lease: &[u8]) -> PyResult<bool> {
         let (policy, lease) = (self.live.load_shared(), lease_id(lease)?);
-        Self::known(&policy, limit)?;
+        Self::known_leases(&policy, limit)?;
         Ok(match self.moment() {
             None => policy.release(limit, lease),
             Some(moment) => policy.release_at(limit, lease, moment),
@@ -267,7 +295,7 @@ impl Policy {
     /// have it.
     fn renew(&self, limit: &str, lease: &[u8]) -> PyResult<bool> {
         let (policy, lease) = (self.live.load_shared(), lease_id(lease)?);
-        Self::known(&policy, limit)?;
+        Self::known_leases(&policy, limit)?;
         Ok(match self.moment() {
             None => policy.renew(limit, lease),
             Some(moment) => policy.renew_at(limit, lease, moment),

@@ -21,15 +21,17 @@ pub(crate) enum Purse {
 #[pyclass(frozen, module = "tollgate")]
 pub(crate) struct Spend {
     purse: Purse,
-    decision: tollgate::Decision,
-    charge: Option<Charge>,
+    decision: Py<Decision>,
+    /// That of the decision: who gives back the one has given back the other.
+    charge: Option<Py<Charge>>,
     settled: Mutex<bool>,
 }
 
 impl Spend {
-    pub(crate) fn new(purse: Purse, decision: tollgate::Decision) -> Self {
-        let charge = decision.charge().map(Charge::new);
-        Self { purse, decision, charge, settled: Mutex::new(false) }
+    pub(crate) fn new(py: Python<'_>, purse: Purse, decided: tollgate::Decision) -> PyResult<Self> {
+        let decision = Bound::new(py, Decision::new(decided))?;
+        let charge = decision.get().charge(py)?.map(Bound::unbind);
+        Ok(Self { purse, decision: decision.unbind(), charge, settled: Mutex::new(false) })
     }
 
     fn looked(&self) -> tollgate::Decision {
@@ -44,43 +46,46 @@ impl Spend {
 impl Spend {
     /// What was decided when the units were asked for.
     #[getter]
-    fn decision(&self) -> Decision {
-        Decision(self.decision)
+    fn decision(&self, py: Python<'_>) -> Py<Decision> {
+        self.decision.clone_ref(py)
     }
 
     /// How many units are charged now.
     #[getter]
     fn units(&self) -> u64 {
-        self.charge.as_ref().map_or(0, |charge| charge.0.lock().units())
+        self.charge.as_ref().map_or(0, |charge| charge.get().0.lock().units())
     }
 
     fn __bool__(&self) -> bool {
-        self.decision.is_allowed()
+        self.decision.get().decided.is_allowed()
     }
 
     /// Makes it so many units in all: gives back what was too much, and charges what was too
     /// little, beyond the limit if need be. Tells how the limiter stands then.
     fn settle(&self, units: crate::number::Units) -> Decision {
-        let Some(charge) = &self.charge else { return Decision(self.looked()) };
+        let Some(charge) = &self.charge else { return Decision::new(self.looked()) };
         *self.settled.lock() = true;
-        Decision(match &self.purse {
-            Purse::One(limiter) => limiter.get().settled(charge, units.0),
-            Purse::Keyed(limiter, key) => limiter.get().settled(key.get(), charge, units.0),
+        Decision::new(match &self.purse {
+            Purse::One(limiter) => limiter.get().settled(charge.get(), units.0),
+            Purse::Keyed(limiter, key) => limiter.get().settled(key.get(), charge.get(), units.0),
         })
     }
 
     /// Gives everything back, once. Tells how the limiter stands then.
     fn refund(&self) -> Decision {
-        let Some(charge) = &self.charge else { return Decision(self.looked()) };
-        Decision(match &self.purse {
-            Purse::One(limiter) => limiter.get().refunded(charge),
-            Purse::Keyed(limiter, key) => limiter.get().refunded(key.get(), charge),
+        let Some(charge) = &self.charge else { return Decision::new(self.looked()) };
+        Decision::new(match &self.purse {
+            Purse::One(limiter) => limiter.get().refunded(charge.get()),
+            Purse::Keyed(limiter, key) => limiter.get().refunded(key.get(), charge.get()),
         })
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let decision = Decision(slf.get().decision);
-        if decision.0.is_allowed() { Ok(slf) } else { Err(decision.raised(slf.py())?) }
+        let decision = slf.get().decision.bind(slf.py());
+        if decision.get().decided.is_allowed() {
+            return Ok(slf);
+        }
+        Err(Decision::raised(decision.clone()))
     }
 
     #[pyo3(signature = (kind, _value, _trace))]
@@ -98,6 +103,6 @@ impl Spend {
     }
 
     fn __repr__(&self) -> String {
-        format!("<tollgate.Spend of {}: {}>", self.units(), self.decision)
+        format!("<tollgate.Spend of {}: {}>", self.units(), self.decision.get().decided)
     }
 }

@@ -187,11 +187,16 @@ impl PolicyDecision {
     }
 
     /// Corrects an estimate: what the request cost in a dimension, once it is known.
-    fn settle(&self, dimension: &str, units: Units) {
+    /// A dimension that no limit of the policy counts is a `KeyError`.
+    fn settle(&self, dimension: &str, units: Units) -> PyResult<()> {
+        if self.held.lock().borrow_owner().dimension_id(dimension).is_none() {
+            return Err(PyKeyError::new_err(dimension.to_owned()));
+        }
         self.change(|decided, moment| match moment {
             None => decided.settle(dimension, units.0),
             Some(moment) => decided.settle_at(dimension, units.0, moment),
         });
+        Ok(())
     }
 
     /// The decision itself where it allows; else raises `Denied`.
@@ -288,13 +293,19 @@ impl LimitDecision {
     /// Its own decision: limit, remaining, resets, wait.
     #[getter]
     fn decision(&self) -> Decision {
-        Decision(self.decided)
+        Decision::new(self.decided)
     }
 
     /// How much of it is left.
     #[getter]
     fn remaining(&self) -> u64 {
         self.decided.remaining()
+    }
+
+    /// False only where a limit full of live keys let the request pass uncounted, or denied it.
+    #[getter]
+    fn accounted(&self) -> bool {
+        self.decided.is_accounted()
     }
 
     /// The lease that the request holds (16 bytes), if it counts how many there are at a time.

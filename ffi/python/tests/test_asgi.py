@@ -360,3 +360,100 @@ def test_starlette_with_streams_and_background_tasks() -> None:
     for nth in range(3):
         answer = ask(limited, scope_of(query_string=b"", extensions={}))
         assert (answer.status, answer.body) == (200, b"abc") and len(done) == nth + 1
+
+
+def test_coroutine_functions_are_awaited(clock: ManualClock) -> None:
+    asked: list[object] = []
+
+    async def exempt(scope: Any) -> bool:
+        await asyncio.sleep(0)
+        asked.append(scope["path"])
+        return bool(scope["path"] == "/health")
+
+    async def refund_when(status: int) -> bool:
+        await asyncio.sleep(0)
+        asked.append(status)
+        return status >= 500
+
+    class Refunds:
+        async def __call__(self, status: int) -> bool:
+            return await refund_when(status)
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/raise":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 502})
+        await send({"type": "http.response.body"})
+
+    limiter = Limiter("2/h", clock=clock)
+    good = RateLimitMiddleware(hello, limiter=limiter, exempt=exempt, refund_when=refund_when)
+    bad = RateLimitMiddleware(broken, limiter=limiter, exempt=exempt, refund_when=Refunds())
+    assert [ask(good, scope_of("/health")).status for _ in range(4)] == [200] * 4
+    assert ask(bad, scope_of()).status == 502
+    with pytest.raises(RuntimeError):
+        ask(bad, scope_of("/raise"))
+    # What was not exempt was asked about, and what went well was paid for.
+    assert [ask(good, scope_of()).status for _ in range(3)] == [200, 200, 429]
+    assert asked == ["/health"] * 4 + ["/", 502, "/raise", 500, "/", 200, "/", 200, "/"]
+
+
+def test_who_hangs_up_pays(clock: ManualClock) -> None:
+    limiter, leases = Limiter("2/h", clock=clock), LeaseLimiter(1, 60)
+
+    async def cancelled(app: App) -> None:
+        running = asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            running.set()
+            await asyncio.sleep(60)
+
+        async def nothing(*given: Any) -> Any:
+            raise AssertionError("neither received nor sent")
+
+        app.app = slow  # type: ignore[attr-defined]
+        task = asyncio.ensure_future(app(scope_of(), nothing, nothing))
+        await asyncio.wait_for(running.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    failed = lambda status: status >= 500  # noqa: E731
+    asyncio.run(cancelled(RateLimitMiddleware(hello, limiter=limiter, refund_when=failed)))
+    assert limiter.peek().remaining == 1
+    asyncio.run(
+        cancelled(RateLimitMiddleware(hello, limiter=leases, key=lambda scope: "k"))
+    )
+    assert leases.peek("k").remaining == 1
+
+
+def test_what_is_said_already_is_not_said_twice(clock: ManualClock) -> None:
+    def names(sent: Answer) -> list[bytes]:
+        return sorted(name.lower() for name, _ in sent.sent[0]["headers"])
+
+    inner = RateLimitMiddleware(hello, limiter=KeyedLimiter("1/h", clock=clock))
+    outer = RateLimitMiddleware(inner, limiter=KeyedLimiter("9/h", clock=clock))
+    for status, remaining in ((200, "0"), (429, "0")):
+        answer = ask(outer, scope_of())
+        assert (answer.status, answer.fields["x-ratelimit-remaining"]) == (status, remaining)
+        assert len(names(answer)) == len(set(names(answer))), names(answer)
+    # The draft's are lists, of which each limit is an entry.
+    inner = RateLimitMiddleware(hello, limiter=Limiter("1/h"), dialect="ratelimit", name="a")
+    outer = RateLimitMiddleware(inner, limiter=Limiter("1/h"), dialect="ratelimit", name="b")
+    assert names(ask(outer, scope_of())).count(b"ratelimit") == 2
+
+
+def test_what_the_application_gave_back_is_not_given_back_again(clock: ManualClock) -> None:
+    limiter = KeyedLimiter("10/h", clock=clock)
+    assert limiter.allow("k", 5)
+
+    async def gives(scope: Any, receive: Any, send: Any) -> None:
+        charge = scope["tollgate.decision"].charge
+        limiter.refund("k", charge)
+        await send({"type": "http.response.start", "status": 500})
+        await send({"type": "http.response.body"})
+
+    app = RateLimitMiddleware(
+        gives, limiter=limiter, key=lambda scope: "k", refund_when=lambda status: status == 500
+    )
+    assert ask(app, scope_of()).status == 500
+    assert limiter.peek("k").remaining == 5

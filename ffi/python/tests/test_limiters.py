@@ -387,3 +387,68 @@ def test_the_decorator_limits_functions_and_coroutines(clock: ManualClock) -> No
         once()
     with pytest.raises(TypeError):
         tollgate.limited(mails)
+
+
+def test_the_decorator_awaits_what_is_called_like_a_coroutine_function() -> None:
+    import asyncio
+
+    jobs = LeaseLimiter(1, 60)
+
+    class Job:
+        async def __call__(self, name: str) -> int:
+            await asyncio.sleep(0)
+            return jobs.peek(name).remaining
+
+    # The lease is held until it is done, not until there is a coroutine.
+    assert asyncio.run(tollgate.limited(jobs, key=lambda name: name)(Job())("a")) == 0
+    assert jobs.peek("a").remaining == 1
+
+
+def test_a_decision_has_one_charge(clock: ManualClock) -> None:
+    def limiter() -> KeyedLimiter:
+        limiter = KeyedLimiter("10/h", clock=clock)
+        assert limiter.allow("a", 5)
+        return limiter
+
+    keyed = limiter()
+    decision = keyed.check("a", 2)
+    assert decision.charge is decision.charge and decision.charge is not None
+    for _ in range(2):
+        assert keyed.refund("a", decision.charge).remaining == 5
+    # What is settled by one is settled for the other.
+    decision = keyed.check("a", 2)
+    assert decision.charge is not None and keyed.settle("a", decision.charge, 1).remaining == 4
+    assert decision.charge.units == 1
+
+    keyed = limiter()
+    with pytest.raises(KeyError), keyed.spend("a", 2) as spend:
+        assert spend.decision is spend.decision and spend.decision.charge is not None
+        assert keyed.refund("a", spend.decision.charge).remaining == 5
+        raise KeyError
+    assert keyed.peek("a").remaining == 5 and spend.units == 0
+
+    with pytest.raises(tollgate.Denied) as raised, keyed.spend("a", 9) as spend:
+        pass
+    assert raised.value.decision.denied and not raised.value.decision
+
+    one = Limiter("10/h", clock=clock)
+    assert one.allow(5)
+    charge = one.check(2).charge
+    assert charge is not None
+    assert one.refund(charge).remaining == one.refund(charge).remaining == 5
+
+
+def test_no_two_keys_are_the_same_bytes() -> None:
+    large = 2**80
+    length = large.bit_length() // 8 + 1
+    inner = b"i" + length.to_bytes(8, "little") + large.to_bytes(length, "little", signed=True)
+    keys: list[Any] = [large, (large,), (), (1,), 1, -1, (-1,), "", b"\xff", b"\xffn" + bytes(8)]
+    # Whatever a tuple or a large int is put together as, these bytes are not it.
+    for begin in (b"\xff", b"\xff\xfetg"):
+        keys += [begin + kind + inner for kind in (b"", b"t", b"i", b"b")]
+        keys += [begin + inner[9:], begin + b"i" + inner[9:], begin + b"t", begin + b"b"]
+    keys += [b"\xff\xfetg", b"\xff\xfetgb\xff\xfetg"]
+    limiter = KeyedLimiter("1/h", capacity=1000)
+    assert [limiter.allow(key) for key in keys] == [True] * len(keys)
+    assert [limiter.allow(key) for key in keys] == [False] * len(keys)
+    assert not limiter.allow(bytearray(b"\xff\xfetg"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import pickle
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import REPOSITORY
 
 import tollgate
-from tollgate import ManualClock, Policy, PolicyDecision
+from tollgate import ManualClock, Policy, PolicyDecision, PolicyError
 
 TEXT = """
 name = "test"
@@ -188,7 +189,7 @@ def test_penalties_exemptions_overrides(policy: Policy) -> None:
     policy.set_override("tokens", "small", "300/d")
     assert big("small")
     policy.set_override("tokens", b"other", None)
-    with pytest.raises(tollgate.QuotaError):
+    with pytest.raises(tollgate.LimiterError):
         policy.set_override("tokens", "small", "9000/d")
     with pytest.raises(KeyError):
         policy.set_override("login", "small", "1/d")
@@ -234,3 +235,77 @@ def test_a_reload_keeps_what_was_charged(tmp_path: pathlib.Path, clock: ManualCl
 def test_the_policies_of_the_repository_are_read() -> None:
     for path in sorted((REPOSITORY / "examples" / "policies").glob("*.toml")):
         assert Policy.from_file(path).limits
+
+
+def test_what_is_no_limit_of_leases_has_none(policy: Policy) -> None:
+    for no_leases in ("tokens", "nothing"):
+        for what in (policy.release, policy.renew):
+            with pytest.raises(KeyError, match=no_leases):
+                what(no_leases, bytes(16))
+    # Quotas that there is no room for are told apart from texts that are none.
+    with pytest.raises(tollgate.LimiterError, match="largest"):
+        policy.set_override("tokens", "small", "9000/d")
+    with pytest.raises(tollgate.QuotaError):
+        policy.set_override("tokens", "small", "often")
+
+
+def test_a_dimension_that_nobody_counts_is_not_settled(policy: Policy) -> None:
+    decision = policy.check("POST", "/chat", user="ann", plan="free", costs={"tokens": 5})
+    with pytest.raises(KeyError, match="typo"):
+        decision.settle("typo", 3)
+    decision.settle("tokens", 3)
+
+
+def test_how_full_each_limit_is(clock: ManualClock) -> None:
+    policy = Policy.from_text(
+        '''
+[attribute.user]
+[[limit]]
+name = "each"
+key = ["user"]
+quota = "5/min"
+capacity = 8
+[[limit]]
+name = "large"
+algorithm = "size"
+key = []
+quota = "1 MB"
+cost = "bytes"
+unit = "bytes"
+missing = "skip"
+''',
+        clock=clock,
+    )
+    said = [policy.check("GET", "/", user=f"u{nth}") for nth in range(200)]
+    gauges = policy.gauges("each")
+    assert gauges is not None and gauges.capacity == 8 and gauges.memory > 0
+    assert 8 <= gauges.live_keys <= gauges.slots < 200
+    accounted = [decision["each"].accounted for decision in said]
+    assert accounted.count(False) == gauges.saturated > 0 and accounted[0]
+    clock.advance(3600)
+    later = policy.gauges("each")
+    assert later is not None and later.live_keys == 0
+    assert policy.gauges("large") is None
+    with pytest.raises(KeyError):
+        policy.gauges("nothing")
+
+
+def test_exceptions_come_through_from_other_processes(policy: Policy) -> None:
+    with pytest.raises(PolicyError) as wrong:
+        Policy.from_text("[[limit]]\nquota = 5\n[[limit]]\n")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(wrong.value, protocol))
+        assert type(again) is PolicyError and str(again) == str(wrong.value)
+        assert repr(again.problems) == repr(wrong.value.problems) != "[]"
+        assert [p.hint for p in again.problems] == [p.hint for p in wrong.value.problems]
+        denials: list[Any] = [
+            tollgate.Limiter("1/h").check(2),
+            policy.check("POST", "/chat", user="ann", plan="free", costs={"tokens": 10**9}),
+        ]
+        for denial in denials:
+            with pytest.raises(tollgate.Denied) as denied:
+                denial.raise_if_denied()
+            assert denied.value.decision is denial
+            through = pickle.loads(pickle.dumps(denied.value, protocol))
+            assert type(through) is tollgate.Denied and str(through) == str(denied.value)
+            assert through.decision is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -180,3 +182,139 @@ def test_flask() -> None:
             assert response.data == b"2"
             assert limiter.peek("k").remaining == 2
     assert limiter.peek("k").remaining == 3
+
+
+def test_coroutine_functions_are_refused(clock: ManualClock) -> None:
+    async def coroutine(given: Any) -> Any:
+        raise AssertionError("nobody awaits it")
+
+    class Called:
+        async def __call__(self, given: Any) -> Any:
+            return await coroutine(given)
+
+    keyed = KeyedLimiter("1/h", clock=clock)
+    for function in (coroutine, Called(), functools.partial(coroutine)):
+        for option in ("key", "cost", "exempt", "refund_when", "on_denied"):
+            options: dict[str, Any] = {option: function}
+            with pytest.raises(TypeError, match=f"`{option}` is a coroutine function"):
+                RateLimitMiddleware(hello, limiter=keyed, **options)
+        with pytest.raises(TypeError, match="`attributes` is a coroutine function"):
+            told: Any = function
+            RateLimitMiddleware(hello, policy=Policy.from_text(POLICY), attributes=told)
+
+    # One that only returns an awaitable is found out when it is called, and nobody passes.
+    for option in ("exempt", "refund_when"):
+        hidden: dict[str, Any] = {option: lambda given: coroutine(given)}
+        app = RateLimitMiddleware(hello, limiter=KeyedLimiter("9/h"), **hidden)
+        with pytest.raises(TypeError, match=f"nobody awaits what `{option}` returns"):
+            ask(app, environ_of())
+
+
+def test_who_pays_is_the_status_that_is_sent(clock: ManualClock) -> None:
+    def at_first_step(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        raise RuntimeError
+        yield b""  # which makes it a generator
+
+    def after_its_status(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        yield b""
+        raise RuntimeError
+
+    def replaced(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        try:
+            raise RuntimeError
+        except RuntimeError:
+            start("500 Oh", [], sys.exc_info())
+        return [b"sorry"]
+
+    def healed(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("500 Oh", [])
+        start("200 OK", [], (RuntimeError, RuntimeError(), None))
+        return [b"here"]
+
+    def in_the_middle(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        yield b"1"
+        raise RuntimeError
+
+    def written(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])(b"1")
+        raise RuntimeError
+
+    def stopped(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        raise KeyboardInterrupt
+
+    def empty(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("503 Not now", [])
+        return []
+
+    pays = {
+        at_first_step: False,
+        after_its_status: False,
+        replaced: False,
+        healed: True,
+        in_the_middle: True,
+        written: True,
+        stopped: True,
+        empty: False,
+    }
+    for app, paid in pays.items():
+        limiter, leases = Limiter("2/h", clock=clock), LeaseLimiter(1, 60, clock=clock)
+        limited = RateLimitMiddleware(app, limiter=limiter, refund_when=lambda status: status >= 500)
+        held = RateLimitMiddleware(limited, limiter=leases, key=lambda environ: "k")
+        with contextlib.suppress(RuntimeError, KeyboardInterrupt):
+            ask(held, environ_of())
+        assert limiter.peek().remaining == 2 - paid, app.__name__
+        assert leases.peek("k").remaining == 1, app.__name__
+
+    # Whose body the server does not ask for.
+    limiter = Limiter("2/h", clock=clock)
+    app_ = RateLimitMiddleware(empty, limiter=limiter, refund_when=lambda status: status == 503)
+    body = app_(environ_of(method="HEAD"), lambda *given: lambda data: None)
+    assert limiter.peek().remaining == 1
+    body.close()  # type: ignore[attr-defined]
+    assert limiter.peek().remaining == 2
+
+
+def test_a_server_sees_how_many_chunks_there_are() -> None:
+    from wsgiref.handlers import SimpleHandler
+
+    def plain(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello"]
+
+    def streams(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [("Content-Type", "text/plain")])
+        yield b"hello"
+
+    for app, told in ((plain, True), (streams, False)):
+        limited = RateLimitMiddleware(app, limiter=Limiter("9/h"))
+        out = io.BytesIO()
+        SimpleHandler(io.BytesIO(), out, sys.stderr, environ_of()).run(limited)
+        assert (b"Content-Length: 5\r\n" in out.getvalue()) == told, out.getvalue()
+        assert out.getvalue().endswith(b"hello")
+
+
+def test_what_is_said_already_is_not_said_twice(clock: ManualClock) -> None:
+    inner = RateLimitMiddleware(hello, limiter=KeyedLimiter("1/h", clock=clock))
+    outer = RateLimitMiddleware(inner, limiter=KeyedLimiter("9/h", clock=clock))
+    for expected in ("200", "429"):
+        starts: list[Any] = []
+
+        def start(*given: Any, starts: list[Any] = starts) -> Any:
+            starts.append(given)
+
+        outer(environ_of(), start)
+        ((status, fields),) = starts
+        names = [name.lower() for name, _ in fields]
+        assert status.startswith(expected) and len(names) == len(set(names)), names
+        assert ("X-RateLimit-Remaining", "0") in fields
+
+
+def test_exempt_paths_are_written_as_people_write_them() -> None:
+    app = RateLimitMiddleware(hello, limiter=Limiter("1/h"), exempt={"/ä", "/\xff"})
+    as_servers_tell = "/ä".encode().decode("latin-1")
+    for path in (as_servers_tell, as_servers_tell, "/\xff", "/\xff"):
+        assert "x-ratelimit-limit" not in ask(app, environ_of(path))[1]
+    assert "x-ratelimit-limit" in ask(app, environ_of("/a"))[1]

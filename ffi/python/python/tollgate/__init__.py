@@ -7,6 +7,8 @@
 ``tollgate.asgi`` and ``tollgate.wsgi`` have the middleware for servers.
 """
 
+from typing import Any
+
 from tollgate._limited import limited
 from tollgate._tollgate import (
     Charge,
@@ -62,3 +64,12 @@ __all__ = [
     "__version__",
     "limited",
 ]
+
+
+def _without_its_decision(denied: Denied) -> tuple[Any, ...]:
+    """What of a denial comes through to another process: its text."""
+    return type(denied), denied.args, {**vars(denied), "decision": None}
+
+
+# Else a worker's denial would arrive at its caller as a TypeError of pickle.
+Denied.__reduce__ = _without_its_decision  # type: ignore[assignment, method-assign]

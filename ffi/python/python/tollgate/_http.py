@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import http
+import inspect
 import ipaddress
 import re
 import urllib.parse
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tollgate._tollgate import (
     Decision,
@@ -199,13 +200,23 @@ class Gate:
             self.limiter.refund(key, charge)
 
 
-def exemption(exempt: Container[str] | Callable[[Any], bool] | None) -> Callable[[Any, str], bool]:
-    """Whether a request, of such a path, is not to be asked about."""
+def is_coroutine_function(function: object) -> bool:
+    """Whether a call makes a coroutine, also of an object that is called like one."""
+    return inspect.iscoroutinefunction(function) or (
+        not inspect.isroutine(function)
+        and not inspect.isclass(function)
+        and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    )
+
+
+def exemption(exempt: Container[str] | Callable[[Any], Any] | None) -> Callable[[Any, str], Any]:
+    """Whether a request, of such a path, is not to be asked about: as the function said it,
+    which may be an awaitable."""
     if exempt is None:
         return lambda request, path: False
     if callable(exempt):
         asked = exempt
-        return lambda request, path: bool(asked(request))
+        return lambda request, path: asked(request)
     if isinstance(exempt, str):
         raise TypeError("`exempt` is a collection of paths: write {...} around it")
     paths = exempt
@@ -224,6 +235,27 @@ def checked(gate: Gate, key: Any, attributes: Any, headers: Any, trusted_hops: i
         raise TypeError("a Limiter has no keys: leave `key` and `trusted_hops` out")
     if trusted_hops < 0:
         raise ValueError("`trusted_hops` is 0 or more")
+
+
+# Lists, of which each middleware has an entry.
+_LISTS = (b"ratelimit", b"ratelimit-policy", "ratelimit", "ratelimit-policy")
+
+Word = TypeVar("Word", str, bytes)
+
+
+def added(
+    present: Iterable[tuple[Word, Word]], fields: Iterable[tuple[Word, Word]]
+) -> list[tuple[Word, Word]]:
+    """A response's fields and ours. What was said already, by a middleware within or by the
+    application, is not said twice."""
+    told = list(present)
+    names = {name.lower() for name, _ in told}
+    told += [
+        (name, value)
+        for name, value in fields
+        if name.lower() in _LISTS or name.lower() not in names
+    ]
+    return told
 
 
 def joined(values: Iterable[bytes]) -> bytes:

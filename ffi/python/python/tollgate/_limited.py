@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from tollgate._http import is_coroutine_function
 from tollgate._tollgate import KeyedLimiter, LeaseLimiter, Limiter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,7 +47,7 @@ def limited(
                 limiter.check(key(*args, **kwargs), units).raise_if_denied()
             return _nothing
 
-        if inspect.iscoroutinefunction(function):
+        if is_coroutine_function(function):
 
             @functools.wraps(function)
             async def call_async(*args: Any, **kwargs: Any) -> Any:

@@ -17,6 +17,7 @@ from tollgate._http import (
     Gate,
     Reset,
     Verdict,
+    added,
     address_key,
     checked,
     exemption,
@@ -93,8 +94,8 @@ class RateLimitMiddleware:
         attributes: Callable[[Scope], Any] | None = None,
         headers: Mapping[str, str] | None = None,
         trusted_hops: int = 0,
-        exempt: Container[str] | Callable[[Scope], bool] | None = None,
-        refund_when: Callable[[int], bool] | None = None,
+        exempt: Container[str] | Callable[[Scope], bool | Awaitable[bool]] | None = None,
+        refund_when: Callable[[int], bool | Awaitable[bool]] | None = None,
         on_denied: App | None = None,
         dialect: Dialect = "x-ratelimit",
         reset: Reset = "epoch",
@@ -152,7 +153,9 @@ class RateLimitMiddleware:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or self._exempt(scope, scope["path"]):
+        if scope["type"] not in ("http", "websocket") or await _told(
+            self._exempt(scope, scope["path"])
+        ):
             await self.app(scope, receive, send)
             return
         verdict = await self._ask(scope)
@@ -173,9 +176,11 @@ class RateLimitMiddleware:
             kind = message["type"]
             if kind in ("http.response.start", "websocket.accept"):
                 started = True
-                if refund_when is not None and refund_when(message.get("status", 101)):
+                if refund_when is not None and await _told(
+                    refund_when(message.get("status", 101))
+                ):
                     verdict.refund()
-                message = {**message, "headers": [*(message.get("headers") or ()), *fields]}
+                message = {**message, "headers": added(message.get("headers") or (), fields)}
             await send(message)
             if kind == "websocket.close" or (
                 kind == "http.response.body" and not message.get("more_body", False)
@@ -190,8 +195,9 @@ class RateLimitMiddleware:
 
         try:
             await self.app(scope, receiving, sending)
-        except BaseException:
-            if not started and refund_when is not None and refund_when(500):
+        except Exception:
+            # Not where a client hung up: what was begun for it was worth its units.
+            if not started and refund_when is not None and await _told(refund_when(500)):
                 verdict.refund()
             raise
         finally:
@@ -212,7 +218,7 @@ class RateLimitMiddleware:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*(message.get("headers") or ()), *own]}
+                message = {**message, "headers": added(message.get("headers") or (), own)}
             await send(message)
 
         await self._on_denied(scope, receive, sending)

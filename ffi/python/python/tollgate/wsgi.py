@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from tollgate._http import (
     Gate,
     Reset,
     Verdict,
+    added,
     address_key,
     checked,
     exemption,
+    is_coroutine_function,
     quoted,
     reason,
 )
@@ -41,18 +44,96 @@ def client_key(environ: WSGIEnvironment, trusted_hops: int = 0) -> bytes | str:
     return address_key(environ.get("REMOTE_ADDR"), forwarded, trusted_hops)
 
 
+def _decoded(path: str) -> str:
+    """The path as people write it: its bytes come in latin-1, and are UTF-8."""
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeError:
+        return path
+
+
+def _told(value: Any, what: str) -> bool:
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        # It would be true whatever it comes to.
+        raise TypeError(f"nobody awaits what `{what}` returns: WSGI takes plain functions")
+    return bool(value)
+
+
+class _Request:
+    """What becomes of one request: whether it is to be paid for, and when it is over."""
+
+    __slots__ = ("_gone", "_refund_when", "_status", "verdict")
+
+    def __init__(self, verdict: Verdict, refund_when: Callable[[int], bool] | None) -> None:
+        self.verdict, self._refund_when = verdict, refund_when
+        self._status: str | None = None
+        # Whether the header is on its way: until then the status may be replaced.
+        self._gone = False
+
+    def starting(self, start_response: StartResponse) -> StartResponse:
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+        ) -> Callable[[bytes], object]:
+            told = added(headers, self.verdict.headers)
+            if exc_info is None:
+                write = start_response(status, told)
+            else:
+                write = start_response(status, told, exc_info)
+            self._status = status
+            if self._refund_when is None:
+                return write
+
+            def writing(data: bytes) -> object:
+                self.sent()
+                return write(data)
+
+            return writing
+
+        return start
+
+    def sent(self) -> None:
+        """Something of the body is sent, or all of it: so the status is the last one."""
+        if not self._gone and self._status is not None:
+            self._ended(int(self._status[:3]))
+
+    def failed(self) -> None:
+        """The application raised: before anything was sent, the server answers 500."""
+        self._ended(500)
+
+    def _ended(self, status: int) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        if self._refund_when is not None and _told(self._refund_when(status), "refund_when"):
+            self.verdict.refund()
+
+
 class _Body:
     """A response's body, which tells when it is over."""
 
-    def __init__(self, body: Iterable[bytes], verdict: Verdict) -> None:
-        self._body, self._verdict = body, verdict
+    def __init__(self, body: Iterable[bytes], request: _Request) -> None:
+        self._body, self._request = body, request
         self._chunks = iter(body)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._chunks)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            self._request.sent()
+            raise
+        except Exception:
+            self._request.failed()
+            raise
+        if chunk:
+            self._request.sent()
+        return chunk
 
     def close(self) -> None:
         try:
@@ -60,7 +141,18 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            self._verdict.over()
+            try:
+                # Servers do not ask for the body of an answer to HEAD.
+                self._request.sent()
+            finally:
+                self._request.verdict.over()
+
+
+class _SizedBody(_Body):
+    """One that knows how many chunks it has: of a single one, servers tell the length."""
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
 
 
 class RateLimitMiddleware:
@@ -121,6 +213,17 @@ class RateLimitMiddleware:
             content_type=content_type,
         )
         checked(self._gate, key, attributes, headers, trusted_hops)
+        functions = {
+            "key": key,
+            "cost": cost,
+            "attributes": attributes,
+            "exempt": exempt,
+            "refund_when": refund_when,
+            "on_denied": on_denied,
+        }
+        for what, function in functions.items():
+            if is_coroutine_function(function):
+                raise TypeError(f"`{what}` is a coroutine function: WSGI takes plain ones")
         self._key, self._cost = key, cost
         self._attributes, self._headers = attributes, dict(headers or {})
         self._trusted_hops = trusted_hops
@@ -156,34 +259,24 @@ class RateLimitMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if self._exempt(environ, path):
+        if _told(self._exempt(environ, _decoded(path)), "exempt"):
             return self.app(environ, start_response)
         verdict = self._ask(environ, path)
         environ["tollgate.decision"] = verdict.decision
         if not verdict.allowed:
             return self._deny(verdict, environ, start_response)
 
-        refund_when, fields = self._refund_when, verdict.headers
-        started = False
-
-        def starting(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
-        ) -> Callable[[bytes], object]:
-            nonlocal started
-            if refund_when is not None and not started and refund_when(int(status[:3])):
-                verdict.refund()
-            started = True
-            told = [*headers, *fields]
-            if exc_info is None:
-                return start_response(status, told)
-            return start_response(status, told, exc_info)
-
+        request = _Request(verdict, self._refund_when)
         try:
-            return _Body(self.app(environ, starting), verdict)
-        except BaseException:
-            if refund_when is not None and not started and refund_when(500):
-                verdict.refund()
-            verdict.over()
+            body = self.app(environ, request.starting(start_response))
+            kind = _SizedBody if hasattr(body, "__len__") else _Body
+            return kind(body, request)
+        except BaseException as error:
+            try:
+                if isinstance(error, Exception):
+                    request.failed()
+            finally:
+                verdict.over()
             raise
 
     def _deny(
@@ -200,7 +293,7 @@ class RateLimitMiddleware:
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
             if exc_info is None:
-                return start_response(status, [*headers, *own])
-            return start_response(status, [*headers, *own], exc_info)
+                return start_response(status, added(headers, own))
+            return start_response(status, added(headers, own), exc_info)
 
         return self._on_denied(environ, starting)
