@@ -262,8 +262,8 @@ typedef struct tollgate_policy tollgate_policy;
 // Limiters, leases and policies are made in it by the `region` of their options; whoever
 // makes the same under the same name has the same states.
 //
-// A process that is killed at any instant holds nobody up, and leaves at worst one key that
-// starts afresh; its leases end after their time.
+// A process that is killed at any instant holds nobody up, and the key that it was at is as
+// before the request or as after it; its leases end after their time.
 //
 // Threads: any number may use one at the same time. It may be freed before what was made in
 // it. After fork(), parent and child may both use it.
@@ -551,7 +551,7 @@ typedef struct tollgate_entry {
     struct tollgate_bytes name;
     // TOLLGATE_GCRA, _SLIDING_LOG, _SLIDING_COUNTER, _CALENDAR, _LEASES or _SIZE.
     int32_t algorithm;
-    // TOLLGATE_VIOLATED, _SHADOW, _UNLIMITED, _LEASED, _BINDS, or several.
+    // TOLLGATE_VIOLATED, _SHADOW, _UNLIMITED, _LEASED, _BINDS, _TABLE_FULL, or several.
     uint32_t flags;
     // The units that it was asked for.
     uint64_t units;
@@ -624,7 +624,7 @@ uint64_t tollgate_seconds(uint64_t ns) TOLLGATE_NOEXCEPT;
 
 // Opens the region of the file of that name, or makes it, and puts it into `region`,
 // which is NULL after an error. `mode` is that of a file which is made now, whatever the
-// umask; 0 means 0600. Nobody else may write or shorten the file while it is in use: a
+// umask; 0 means 0600. A symbolic link is refused. Nobody else may write or shorten the file while it is in use: a
 // shortened one ends its users by SIGBUS. Removing it is harmless: who has it open goes
 // on with it, who comes later starts anew. In /dev/shm a region lives until the system restarts, elsewhere longer. It is
 // the caller's, for tollgate_region_free.
@@ -911,8 +911,8 @@ TOLLGATE_NOEXCEPT;
 // after it.
 void tollgate_leases_free(struct tollgate_leases *limiter) TOLLGATE_NOEXCEPT;
 
-// The limiter's clock in nanoseconds, for `now_ns`. 0 if `limiter` is NULL. Threads:
-// any.
+// The limiter's clock in nanoseconds, for `now_ns`. 0 if `limiter` is NULL, or made with
+// TOLLGATE_FROM_EPOCH. Threads: any.
 uint64_t tollgate_leases_now(const struct tollgate_leases *limiter) TOLLGATE_NOEXCEPT;
 
 // Asks for a lease of a key at `now_ns` or TOLLGATE_NOW. TOLLGATE_ALLOWED: it is in

@@ -142,6 +142,8 @@ impl Held for KeptDecision {
     }
 
     fn refund(&mut self) {
+        // The method by itself is of one lifetime.
+        #[allow(clippy::redundant_closure_for_method_calls)]
         self.with(|decision| decision.refund_charges());
     }
 
