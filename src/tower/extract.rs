@@ -2,6 +2,7 @@
 
 use crate::policy::{client_behind, path_parameter as parameter_of};
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri, header};
+use ipnet::IpNet;
 use std::{
     borrow::Cow,
     fmt,
@@ -99,6 +100,32 @@ impl Extractor {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self::new(move |head| self.extract(head).or_else(|| other.extract(head)))
+    }
+
+    /// The network that an address is in, by its first address: of IPv4 so many bits count, of IPv6
+    /// so many. One subscriber has a whole /64 of IPv6, and would have as many keys. What is no
+    /// address finds nothing; more bits than there are count as all.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use tollgate::tower::{Head, peer};
+    ///
+    /// let mut request = http::Request::new(());
+    /// request.extensions_mut().insert("2001:db8:1:2:3:4:5:6".parse::<IpAddr>()?);
+    /// let found = peer().network(32, 64).extract(&Head::of(&request));
+    /// assert_eq!(found.as_deref(), Some(b"2001:db8:1:2::".as_slice()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn network(self, v4_bits: u8, v6_bits: u8) -> Self {
+        Self::new(move |head| {
+            let found = self.extract(head)?;
+            let ip: IpAddr = std::str::from_utf8(&found).ok()?.trim().parse().ok()?;
+            let ip = ip.to_canonical();
+            let bits = if ip.is_ipv4() { v4_bits.min(32) } else { v6_bits.min(128) };
+            let network = IpNet::new(ip, bits).ok()?.trunc().addr();
+            Some(Cow::Owned(network.to_string().into_bytes()))
+        })
     }
 }
 

@@ -71,6 +71,15 @@ impl fmt::Debug for PolicyGate {
     }
 }
 
+/// Ends the leases of a decision if a hook panics.
+struct Releasing<'d, 'p>(&'d mut PolicyDecision<'p>);
+
+impl Drop for Releasing<'_, '_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 impl Decide for PolicyGate {
     fn decide(&self, head: &Head<'_>, observe: &mut dyn FnMut(&Decided<'_>)) -> Said {
         let policy = self.policy.load_shared();
@@ -96,9 +105,11 @@ impl Decide for PolicyGate {
                 request = request.cost(dimension, units);
             }
         }
-        let decision = policy.check(&request);
+        let mut decision = policy.check(&request);
         let status = decision.status();
-        observe(&Decided::of_policy(head, &decision, status));
+        let unless_it_panics = Releasing(&mut decision);
+        observe(&Decided::of_policy(head, unless_it_panics.0, status));
+        std::mem::forget(unless_it_panics);
         let lacking = matches!(decision.cause(), Cause::Missing { .. });
         if decision.is_denied() {
             let denial = policy_denial(&decision, status);

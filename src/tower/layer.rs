@@ -146,11 +146,12 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
     /// use tollgate::{KeyedLimiter, tower::{LimitLayer, forwarded, peer}};
     ///
     /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
-    /// let layer = LimitLayer::limiter(limiter, peer());
+    /// let layer = LimitLayer::limiter(limiter, peer().network(32, 64));
     /// # let _ = layer;
     /// // Behind one proxy of ours:
     /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
-    /// let layer = LimitLayer::limiter(limiter, forwarded("x-forwarded-for", 1));
+    /// let client = forwarded("x-forwarded-for", 1).network(32, 64);
+    /// let layer = LimitLayer::limiter(limiter, client);
     /// # let _ = layer;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -166,7 +167,7 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
     ///
     /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
     /// let dialect = Dialect::new(Fields::RateLimit).with_body(r#"{"error": "slow down"}"#)?;
-    /// let layer = LimitLayer::limiter(limiter, peer()).dialect("api", dialect);
+    /// let layer = LimitLayer::limiter(limiter, peer().network(32, 64)).dialect("api", dialect);
     /// # let _ = layer;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -56,9 +56,8 @@
 //! - Leases are not renewed: a body that outlives their time to live is held no more.
 //! - Who can make the service fail is not limited by what is given back for failures.
 //! - Any client that says it speaks gRPC is answered denials by status 200.
-//! - Addresses of IPv6 are keys as they are with a limiter: who has a /64 has as many keys. A
-//!   policy takes prefixes.
-//! - A hook that panics leaves the leases of its request until their time has run out.
+//! - Whole addresses are keys as they are with a limiter, and who has a /64 of IPv6 has as many:
+//!   take their [network](Extractor::network). A policy does so by itself.
 //!
 //! # Where in the stack
 //!

@@ -591,3 +591,15 @@ fn what_is_refunded_is_held_to_the_end() {
         }
     }
 }
+
+/// What a hook's panic leaves is free again.
+#[test]
+fn a_hook_that_panics_holds_no_lease() {
+    let first = AtomicUsize::new(0);
+    let layer = layer()
+        .observe(move |_| assert!(first.fetch_add(1, Ordering::Relaxed) > 0, "the first panics"));
+    let mut service = layer.layer(By(|_| ready(Ok(fine()))));
+    let panicked = catch_unwind(AssertUnwindSafe(|| ask(&mut service, request("/")))).is_err();
+    assert!(panicked);
+    assert!(free(&mut service));
+}
