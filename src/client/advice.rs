@@ -18,6 +18,9 @@ const MOST_LIMITS: usize = 8;
 /// Policies that are weighed against each other.
 const MOST_POLICIES: usize = 64;
 
+/// Policies, or states, that are read of all fields of an answer: each is compared with each.
+const MOST_ITEMS: usize = 256;
+
 /// What is known of one limit from one answer. Spans count from when it came.
 ///
 /// ```
@@ -103,6 +106,8 @@ impl When {
 
 #[derive(Default)]
 struct Read {
+    /// When the answer came, since 1970, by this machine.
+    came: Duration,
     date: Option<Duration>,
     cached: bool,
     retry_after: Vec<When>,
@@ -117,31 +122,63 @@ struct Read {
 impl Advice {
     /// Reads the header fields of an answer that came at `wall`, by this machine's wall
     /// clock: names in any case, other fields among them.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tollgate::client::Advice;
+    ///
+    /// let advice = Advice::read([("retry-after", "120"), ("content-length", "0")], SystemTime::now());
+    /// assert_eq!(advice.retry_after(), Some(Duration::from_secs(120)));
+    /// let nonsense = Advice::read([("Retry-After", "-5"), ("X-RateLimit-Limit", "NaN")], SystemTime::now());
+    /// assert_eq!(nonsense, Advice::default());
+    /// ```
     pub fn read<N, V>(fields: impl IntoIterator<Item = (N, V)>, wall: SystemTime) -> Self
     where
         N: AsRef<str>,
         V: AsRef<[u8]>,
     {
-        let mut read = Read::default();
+        let came = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut read = Read { came, ..Read::default() };
         for (name, value) in fields {
             let value = value.as_ref();
             if value.len() > MOST_BYTES {
                 continue;
             }
             if let Ok(value) = std::str::from_utf8(value) {
-                read.field(name.as_ref(), value.trim());
+                read.field(name.as_ref(), value.trim_matches([' ', '\t']));
             }
         }
-        read.advice(wall)
+        read.advice()
     }
 
     /// How long to wait before the next try, if that was told; at most a year. Zero is
     /// what was told, not what to do: see [`Retry`](super::Retry).
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tollgate::client::Advice;
+    ///
+    /// let told = |value: &str| Advice::read([("Retry-After", value)], SystemTime::now()).retry_after();
+    /// assert_eq!(told("0"), Some(Duration::ZERO));
+    /// assert_eq!(told("3155760000"), Some(Duration::from_secs(365 * 86_400))); // a century
+    /// assert_eq!(told("soon"), None);
+    /// ```
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
     /// The limits that were told of.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tollgate::client::Advice;
+    ///
+    /// let fields = [("RateLimit-Limit", "100, 100;w=60, 5000;w=3600"), ("RateLimit-Remaining", "7")];
+    /// let advice = Advice::read(fields, SystemTime::now());
+    /// let [minute, hour] = advice.limits() else { panic!() };
+    /// assert_eq!((minute.limit, minute.remaining), (Some(100), Some(7)));
+    /// assert_eq!((hour.limit, hour.window), (Some(5000), Some(Duration::from_secs(3600))));
+    /// ```
     pub fn limits(&self) -> &[Told] {
         &self.limits
     }
@@ -157,18 +194,21 @@ impl Read {
         const PREFIXES: [&str; 3] = ["x-ratelimit-", "x-rate-limit-", "ratelimit-"];
         let name = name.to_ascii_lowercase();
         match name.as_str() {
-            "date" => self.date = date::parse(value),
+            "date" => self.date = date::parse(value, self.came),
             "age" => self.cached = fields::number(value).is_some_and(|secs| secs > 0),
-            "retry-after" => self.retry_after.extend(fields::retry_after(value)),
-            "ratelimit" => self.states.extend(fields::states(value)),
-            "ratelimit-policy" => self.policies.extend(fields::policies(value)),
+            "retry-after" => self.retry_after.extend(fields::retry_after(value, self.came)),
+            "ratelimit" if self.states.len() < MOST_ITEMS => {
+                self.states.extend(fields::states(value));
+                self.states.truncate(MOST_ITEMS);
+            }
+            "ratelimit-policy" => self.add(|| fields::policies(value)),
             name => {
                 let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))
                 else {
                     return;
                 };
                 match rest {
-                    "limit" => self.limit = least(self.limit, fields::numbers(value).min()),
+                    "limit" => self.limit(value),
                     "remaining" => {
                         self.remaining = least(self.remaining, fields::numbers(value).min());
                     }
@@ -177,6 +217,24 @@ impl Read {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// What counts now, and policies; one that is alone is both.
+    fn limit(&mut self, value: &str) {
+        let (alone, policies) = fields::limits(value);
+        let only = match &policies[..] {
+            [only] if alone.is_empty() => Some(only.quota),
+            _ => alone.into_iter().min(),
+        };
+        self.limit = least(self.limit, only);
+        self.add(|| policies);
+    }
+
+    fn add(&mut self, policies: impl FnOnce() -> Vec<PolicyItem>) {
+        if self.policies.len() < MOST_ITEMS {
+            self.policies.extend(policies());
+            self.policies.truncate(MOST_ITEMS);
         }
     }
 
@@ -212,9 +270,8 @@ impl Read {
         policies
     }
 
-    fn advice(self, wall: SystemTime) -> Advice {
-        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix = self.date.unwrap_or(unix);
+    fn advice(self) -> Advice {
+        let unix = self.date.unwrap_or(self.came);
         let longest = |whens: &[When]| whens.iter().map(|when| when.from(unix)).max();
         let retry_after = longest(&self.retry_after);
         let mut limits = Vec::new();

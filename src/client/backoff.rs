@@ -44,6 +44,13 @@ impl Backoff {
     }
 
     /// 1, 2, 4, ... seconds, a minute at most; as often as fits in an hour. No jitter.
+    ///
+    /// ```
+    /// # use tollgate::client::{Backoff, Jitter};
+    /// let (backoff, mut jitter) = (Backoff::doubling(), Jitter::seeded(0));
+    /// let waits = [0, 1, 2, 9].map(|n| backoff.wait(n, &mut jitter).as_secs());
+    /// assert_eq!(waits, [1, 2, 4, 60]);
+    /// ```
     pub const fn doubling() -> Self {
         Self::new(SECOND, MINUTE, 0.0, u32::MAX)
     }
@@ -51,22 +58,53 @@ impl Backoff {
     /// min(1 × 2ⁿ, 60) seconds and up to 10 % more; five tries, within an hour.
     ///
     /// The default: callers that were denied together do not come back together.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::client::{Backoff, Jitter};
+    /// let wait = Backoff::doubling_with_jitter().wait(3, &mut Jitter::random());
+    /// assert!(wait >= Duration::from_secs(8) && wait <= Duration::from_millis(8800));
+    /// assert_eq!(Backoff::default(), Backoff::doubling_with_jitter());
+    /// ```
     pub const fn doubling_with_jitter() -> Self {
         Self::new(SECOND, MINUTE, 0.1, 5)
     }
 
     /// Three retries, after 1, 2 and 4 seconds; then the 429 is the caller's. Within four
     /// hours, as each of the waits may be told to be an hour. No jitter.
+    ///
+    /// ```
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, GiveUp, Jitter, Next, Retry}};
+    /// let mut retry = Retry::new(Backoff::three_retries(), Jitter::seeded(0));
+    /// let mut denied = || retry.next(429, &Advice::default(), Nanos::ZERO);
+    /// assert!([(); 3].into_iter().all(|()| matches!(denied(), Next::Wait(_))));
+    /// assert_eq!(denied(), Next::GiveUp(GiveUp::Tries));
+    /// ```
     pub const fn three_retries() -> Self {
         Self { total: HOUR.saturating_mul(4), ..Self::new(SECOND, MINUTE, 0.0, 4) }
     }
 
     /// A minute before each retry; three tries, within an hour. No jitter.
+    ///
+    /// ```
+    /// # use tollgate::client::{Backoff, Jitter};
+    /// let (backoff, mut jitter) = (Backoff::a_minute_each(), Jitter::seeded(0));
+    /// let waits = [0, 1, 2, 9].map(|n| backoff.wait(n, &mut jitter).as_secs());
+    /// assert_eq!(waits, [60, 60, 60, 60]);
+    /// ```
     pub const fn a_minute_each() -> Self {
         Self::new(MINUTE, MINUTE, 0.0, 3)
     }
 
     /// The first wait; at least a millisecond.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::client::{Backoff, Jitter};
+    /// let (backoff, mut jitter) = (Backoff::doubling().first(Duration::from_secs(5)), Jitter::seeded(0));
+    /// let waits = [0, 1, 2, 9].map(|n| backoff.wait(n, &mut jitter).as_secs());
+    /// assert_eq!(waits, [5, 10, 20, 60]);
+    /// ```
     #[must_use]
     pub fn first(mut self, first: Duration) -> Self {
         self.first = first.max(SHORTEST);
@@ -75,6 +113,17 @@ impl Backoff {
 
     /// The longest wait of the schedule, before jitter; at least the first one. What a
     /// server tells is not bounded by it, but by the [total](Self::total).
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, Jitter, Next, Retry}};
+    /// let backoff = Backoff::doubling().longest(Duration::from_secs(10));
+    /// assert_eq!(backoff.wait(9, &mut Jitter::seeded(0)), Duration::from_secs(10));
+    /// // A server may well ask for more.
+    /// let told = Advice::read([("Retry-After", "90")], SystemTime::now());
+    /// let next = Retry::new(backoff, Jitter::seeded(0)).next(429, &told, Nanos::ZERO);
+    /// assert_eq!(next, Next::Wait(Duration::from_secs(90)));
+    /// ```
     #[must_use]
     pub fn longest(mut self, longest: Duration) -> Self {
         self.longest = longest;
@@ -83,6 +132,14 @@ impl Backoff {
 
     /// Up to this share is added to each wait, from 0 to 1; to a wait that the server
     /// told at most a second. What is no number is 0.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::client::{Backoff, Jitter};
+    /// let backoff = Backoff::doubling().jitter(0.5);
+    /// let wait = backoff.wait(2, &mut Jitter::random());
+    /// assert!(wait >= Duration::from_secs(4) && wait <= Duration::from_secs(6));
+    /// ```
     #[must_use]
     pub fn jitter(mut self, share: f64) -> Self {
         self.jitter = share_of_one(share);
@@ -90,6 +147,14 @@ impl Backoff {
     }
 
     /// How often a call is sent at most, the first time included; at least once.
+    ///
+    /// ```
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, GiveUp, Jitter, Next, Retry}};
+    /// let mut retry = Retry::new(Backoff::doubling().tries(2), Jitter::seeded(0));
+    /// assert!(matches!(retry.next(429, &Advice::default(), Nanos::ZERO), Next::Wait(_)));
+    /// let next = retry.next(429, &Advice::default(), Nanos::from_secs(1));
+    /// assert_eq!(next, Next::GiveUp(GiveUp::Tries));
+    /// ```
     #[must_use]
     pub fn tries(mut self, tries: u32) -> Self {
         self.tries = tries.max(1);
@@ -98,6 +163,16 @@ impl Backoff {
 
     /// The most time from the first denial of a call to its last try, whatever it waits for:
     /// what it was told, others that hold the pacer, or its turn.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, GiveUp, Jitter, Next, Retry}};
+    /// let hasty = Backoff::doubling().total(Duration::from_secs(30));
+    /// let told = Advice::read([("Retry-After", "31")], SystemTime::now());
+    /// // At once, and not after a sleep in vain.
+    /// let next = Retry::new(hasty, Jitter::seeded(0)).next(429, &told, Nanos::ZERO);
+    /// assert_eq!(next, Next::GiveUp(GiveUp::Total(Duration::from_secs(31))));
+    /// ```
     #[must_use]
     pub fn total(mut self, total: Duration) -> Self {
         self.total = total;
@@ -105,6 +180,13 @@ impl Backoff {
     }
 
     /// The wait after denial `n` (counted from 0) of a call whose answer tells none.
+    ///
+    /// ```
+    /// # use tollgate::client::{Backoff, Jitter};
+    /// let (backoff, mut jitter) = (Backoff::doubling(), Jitter::seeded(0));
+    /// let waits = [0, 1, 2, u32::MAX].map(|n| backoff.wait(n, &mut jitter).as_secs());
+    /// assert_eq!(waits, [1, 2, 4, 60]);
+    /// ```
     pub fn wait(&self, n: u32, jitter: &mut Jitter) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(n));
         let wait = doubled.min(self.longest.max(self.first)).max(SHORTEST);
@@ -204,16 +286,43 @@ pub struct Retry {
 
 impl Retry {
     /// A call that was not sent yet.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, Jitter, Next, Retry}};
+    /// let mut retry = Retry::new(Backoff::a_minute_each(), Jitter::random());
+    /// let next = retry.next(429, &Advice::default(), Nanos::ZERO);
+    /// assert_eq!(next, Next::Wait(Duration::from_secs(60)));
+    /// ```
     pub fn new(backoff: Backoff, jitter: Jitter) -> Self {
         Self { backoff, jitter, denials: 0, since: Nanos::ZERO }
     }
 
     /// Whether an answer says *later*: 429, or 503 with a wait.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tollgate::client::{Advice, Retry};
+    ///
+    /// let told = Advice::read([("Retry-After", "5")], SystemTime::now());
+    /// let denials = [200, 429, 500, 503].map(|status| Retry::is_denial(status, &told));
+    /// assert_eq!(denials, [false, true, false, true]);
+    /// assert!(!Retry::is_denial(503, &Advice::default()));
+    /// ```
     pub fn is_denial(status: u16, advice: &Advice) -> bool {
         status == 429 || (status == 503 && advice.retry_after().is_some())
     }
 
     /// What is to become of the call, given an answer that came at `now`.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, Jitter, Next, Retry}};
+    /// let mut retry = Retry::new(Backoff::doubling(), Jitter::seeded(0));
+    /// let told = Advice::read([("Retry-After", "30")], SystemTime::now());
+    /// assert_eq!(retry.next(429, &told, Nanos::ZERO), Next::Wait(Duration::from_secs(30)));
+    /// assert_eq!(retry.next(404, &told, Nanos::from_secs(30)), Next::Done); // no denial
+    /// ```
     pub fn next(&mut self, status: u16, advice: &Advice, now: Nanos) -> Next {
         if !Self::is_denial(status, advice) {
             return Next::Done;
@@ -246,6 +355,15 @@ impl Retry {
     }
 
     /// How often it was denied.
+    ///
+    /// ```
+    /// # use tollgate::{Nanos, client::{Advice, Backoff, Jitter, Retry}};
+    /// let mut retry = Retry::new(Backoff::default(), Jitter::random());
+    /// for status in [429, 429, 200] {
+    ///     let _ = retry.next(status, &Advice::default(), Nanos::ZERO);
+    /// }
+    /// assert_eq!(retry.denials(), 2);
+    /// ```
     pub fn denials(&self) -> u32 {
         self.denials
     }

@@ -1,18 +1,12 @@
 //! The pacer as a middleware of reqwest.
 
-use super::{Answered, Call, Pacer, Step};
+use super::{Answered, Call, Pacer};
 use crate::time::{Clock, MonotonicClock};
 use http::Extensions;
 use reqwest::{Request, Response};
-use reqwest_middleware::{Middleware, Next, Result};
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
-use tokio::sync::{Mutex, Notify};
-
-/// How often a busy pacer is asked again, unless a call of this middleware ends.
-const POLL: Duration = Duration::from_millis(100);
+use reqwest_middleware::{Error, Middleware, Next, Result};
+use std::{fmt, time::SystemTime};
+use tokio::sync::Mutex;
 
 /// Sends what `reqwest` is given as a [`Pacer`] says, and again after a 429.
 ///
@@ -21,6 +15,10 @@ const POLL: Duration = Duration::from_millis(100);
 /// So does a request whose body is a stream, as it cannot be sent twice; and after a 503 with
 /// `Retry-After`, which may come from a proxy while the server has done its work, whatever is
 /// not idempotent gets that. Sleeps are tokio's.
+///
+/// An error of transport is the caller's, who decides whether to try again; and the request counts, for
+/// it may have arrived. Where it surely did not, say so by
+/// [`refund_unsent`](Self::refund_unsent).
 ///
 /// ```
 /// use reqwest_middleware::ClientBuilder;
@@ -36,14 +34,62 @@ pub struct Polite<C = MonotonicClock> {
     pacer: Pacer<C>,
     /// Whoever holds it is the next to go.
     turn: Mutex<()>,
-    ended: Notify,
+    refund_unsent: bool,
 }
+
+/// Among the extensions of a request: a `Polite` has had an answer to it.
+#[derive(Clone, Copy)]
+struct HadAnAnswer;
 
 impl<C: Clock> Polite<C> {
     /// Goes by this pacer. One of them may stand behind several middlewares; the order of
     /// callers is then each one's own.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tollgate::client::{Pacer, Polite};
+    ///
+    /// let pacer = Pacer::builder().in_flight(4).build();
+    /// let polite = Arc::new(Polite::new(pacer.clone())); // for `ClientBuilder::with_arc`
+    /// assert_eq!(pacer.in_flight(), 0);
+    /// # let _ = polite;
+    /// ```
     pub fn new(pacer: Pacer<C>) -> Self {
-        Self { pacer, turn: Mutex::new(()), ended: Notify::new() }
+        Self { pacer, turn: Mutex::new(()), refund_unsent: false }
+    }
+
+    /// Takes a request whose connection did not come about (refused, no such name, no handshake) for
+    /// [not sent](Call::not_sent), so that it is not counted. This is for clients that follow no
+    /// redirects, as below, and have no retries beyond reqwest's own; nor may a middleware behind
+    /// this one send again, or send requests of its own (to log in, say), and hand on their errors.
+    /// Another `Polite` may stand there.
+    ///
+    /// Of other clients nobody can tell: after a redirect, a connection that is refused is that of the
+    /// second request, of two of which the first was answered and counted, and the error is the same.
+    ///
+    /// ```
+    /// use reqwest_middleware::ClientBuilder;
+    /// use tollgate::client::{Pacer, Polite};
+    ///
+    /// let pacer = Pacer::builder().quota("10/s".parse()?).build();
+    /// let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    /// let polite = Polite::new(pacer).refund_unsent();
+    /// let client = ClientBuilder::new(client).with(polite).build();
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn refund_unsent(mut self) -> Self {
+        self.refund_unsent = true;
+        self
+    }
+
+    fn was_not_sent(&self, error: &Error, extensions: &Extensions) -> bool {
+        // A middleware's own error, and that of a `Polite` behind this one which has had an
+        // answer, may be of a request that was sent twice.
+        self.refund_unsent
+            && matches!(error, Error::Reqwest(error) if error.is_connect())
+            && extensions.get::<HadAnAnswer>().is_none()
     }
 
     /// Whether it may be sent; else it has taken too long.
@@ -56,31 +102,7 @@ impl<C: Clock> Polite<C> {
         let Ok(_turn) = tokio::time::timeout(patience, self.turn.lock()).await else {
             return false;
         };
-        loop {
-            match call.step() {
-                Step::Go => return true,
-                Step::GiveUp => return false,
-                Step::Wait(time) => tokio::time::sleep(time).await,
-                // Another middleware's calls may end, which nobody tells us of.
-                Step::Busy => {
-                    let patience = call.patience().min(POLL);
-                    _ = tokio::time::timeout(patience, self.ended.notified()).await;
-                }
-            }
-        }
-    }
-}
-
-/// Tells whoever waits, when a call ends in whatever way.
-struct Ending<'a, C: Clock> {
-    call: Call<C>,
-    ended: &'a Notify,
-}
-
-impl<C: Clock> Drop for Ending<'_, C> {
-    fn drop(&mut self) {
-        self.call.end();
-        self.ended.notify_one();
+        call.until_ready(tokio::time::sleep).await
     }
 }
 
@@ -92,20 +114,28 @@ impl<C: Clock + 'static> Middleware for Polite<C> {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let mut one = Ending { call: self.pacer.call(), ended: &self.ended };
+        let mut call = self.pacer.call();
         let (mut request, mut denied) = (request, None);
         loop {
-            let goes = self.go(&mut one.call).await;
+            let goes = self.go(&mut call).await;
             // There is none before a denial, and none is given up.
             if let Some(denied) = denied.take().filter(|_| !goes) {
                 return Ok(denied);
             }
             let again = request.try_clone();
             let twice = request.method().is_idempotent();
-            let response = next.clone().run(request, extensions).await?;
+            let before = extensions.remove::<HadAnAnswer>();
+            let sent = next.clone().run(request, extensions).await;
+            if sent.as_ref().is_err_and(|error| self.was_not_sent(error, extensions)) {
+                call.not_sent();
+            }
+            if before.is_some() {
+                extensions.insert(HadAnAnswer);
+            }
+            let response = sent?;
+            extensions.insert(HadAnAnswer);
             let status = response.status().as_u16();
-            let answered = one.call.answered(status, response.headers(), SystemTime::now());
-            self.ended.notify_one();
+            let answered = call.answered(status, response.headers(), SystemTime::now());
             match again {
                 Some(again) if answered == Answered::Again && (twice || status == 429) => {
                     (request, denied) = (again, Some(response));

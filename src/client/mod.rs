@@ -28,7 +28,9 @@
 //! * Limits are learned from `X-RateLimit-*`, or `RateLimit` and `RateLimit-Policy` of the
 //!   IETF draft, or [configured](PacerBuilder::quota). Calls wait before there is a
 //!   429; what is left can be [spread](PacerBuilder::slow_below) over the window.
-//! * At most N calls are [in flight](PacerBuilder::in_flight).
+//! * At most N calls are [in flight](PacerBuilder::in_flight). One that [surely was not
+//!   sent](Call::not_sent) is not counted; one of which nobody knows is.
+//! * Threads [block](Call::block), tasks [wait](Call::until_ready) by their own runtime's timer.
 //! * A [`TokenHolder`] logs in once for all callers, and again shortly before the end.
 //! * Header fields that are malformed are ignored, and hostile ones bounded.
 //!
@@ -37,6 +39,7 @@
 //! | | |
 //! |---|---|
 //! | many callers of one API | [`Pacer`], and a [`Call`] for each call |
+//! | the same in tasks | [`Call::until_ready`], or step by step with [`Call::news`] |
 //! | the same, by reqwest | `Polite` (feature `reqwest-middleware`) |
 //! | one loop, and its own idea of time | [`Retry`] |
 //! | what an answer's fields say | [`Advice`] |
@@ -52,14 +55,15 @@ mod jitter;
 mod middleware;
 mod pacer;
 mod token;
+mod wakers;
 
 pub use advice::{Advice, Told};
 pub use backoff::{Backoff, GiveUp, Next, Retry};
 pub use jitter::Jitter;
 #[cfg(feature = "reqwest-middleware")]
 pub use middleware::Polite;
-pub use pacer::{Answered, Call, Pacer, PacerBuilder, Step};
-pub use token::{Access, Renewal, TokenHolder};
+pub use pacer::{Answered, Call, News, Pacer, PacerBuilder, Step, UntilReady};
+pub use token::{Access, Renewal, TokenHolder, UntilRenewed};
 
 pub mod design {
     // Inside, so that its links are looked for from here.

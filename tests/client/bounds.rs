@@ -146,7 +146,7 @@ proptest! {
                         prop_assert!(waits < 10, "it never goes");
                     }
                     Step::Busy => prop_assert!(false, "nobody is in flight"),
-                    Step::GiveUp => prop_assert!(false, "it was not denied"),
+                    Step::End => prop_assert!(false, "it was not denied"),
                 }
             }
             prop_assert_eq!(pacer.in_flight(), 1);
@@ -217,7 +217,7 @@ fn the_total_holds_through_a_pacer() {
     let mut first = pacer.call();
     assert_eq!(first.step(), Step::Busy);
     clock.advance(total);
-    assert_eq!(call.step(), Step::GiveUp);
+    assert_eq!(call.step(), Step::End);
     assert!(!call.block());
     // One that was not denied has no total.
     assert_eq!(first.step(), Step::Busy);
@@ -230,7 +230,7 @@ fn the_total_holds_through_a_pacer() {
     assert_eq!(call.answered(429, told("1"), UNIX_EPOCH), Answered::Again);
     assert!(matches!(other.answered(429, told("60"), UNIX_EPOCH), Answered::GiveUp(_)));
     clock.advance(Duration::from_secs(1));
-    assert_eq!(call.step(), Step::GiveUp);
+    assert_eq!(call.step(), Step::End);
     assert_eq!(pacer.in_flight(), 0);
     assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(59)));
 }

@@ -146,7 +146,11 @@ fn the_drafts_fields_and_their_former_forms() {
         let [limit, remaining, reset] =
             ["Limit", "Remaining", "Reset"].map(|name| format!("{prefix}-{name}"));
         let advice = read(&[(&limit, "100, 100;w=60"), (&remaining, "50"), (&reset, "30")]);
-        assert_eq!(advice.limits(), [told("", Some(100), Some(50), (Some(30), None))], "{prefix}");
+        assert_eq!(
+            advice.limits(),
+            [told("", Some(100), Some(50), (Some(30), Some(60)))],
+            "{prefix}"
+        );
     }
     let after = read(&[("X-RateLimit-Remaining", "5"), ("X-RateLimit-Reset-After", "1.2")]);
     assert_eq!(after.limits(), [told("", None, Some(5), (Some(2), None))]);

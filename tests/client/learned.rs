@@ -92,6 +92,23 @@ fn an_answer_that_tells_no_reset_tells_what_is_left_all_the_same() {
     // And it is heard when nothing is.
     serially(&pacer, 1, EMPTY);
     assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(30)));
+
+    // Others share the limit: until the reset that was told before.
+    let (pacer, clock) = self::pacer(|built| built);
+    serially(&pacer, 1, &[("X-RateLimit-Remaining", "10"), ("X-RateLimit-Reset", "30")]);
+    clock.advance(Duration::from_secs(5));
+    serially(&pacer, 1, &[("X-RateLimit-Remaining", "0")]);
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(25)));
+}
+
+#[test]
+fn what_was_told_without_a_window_holds_for_as_long_as_its_answer_is_the_last() {
+    let (pacer, _) = pacer(|built| built);
+    serially(&pacer, 3, SILENT);
+    // The reset is now: one goes, and the others by what it is told.
+    let now: Fields = &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "0")];
+    serially(&pacer, 1, now);
+    assert_eq!([(); 3].map(|()| at_once(&pacer, now)), [1, 1, 1]);
 }
 
 #[test]
@@ -105,6 +122,56 @@ fn a_call_that_is_lost_holds_nobody_for_a_window_that_is_told_no_more() {
         drop(go(&pacer));
         clock.advance(Duration::from_secs(1));
     }
+}
+
+/// The first one after a reset gets no answer. A line that is down for a moment is no reason
+/// to stand still for an hour, and whether the server counted it, nobody knows.
+#[test]
+fn a_call_that_is_lost_where_nothing_is_left_is_followed_by_one_after_the_schedules_wait() {
+    let hour = |limit| {
+        [
+            ("X-RateLimit-Limit", limit),
+            ("X-RateLimit-Remaining", "0"),
+            ("X-RateLimit-Reset", "3600"),
+        ]
+    };
+    let after_each_loss = |told: Fields| {
+        let (pacer, clock) = pacer(|built| built);
+        serially(&pacer, 1, told);
+        clock.advance(Duration::from_secs(3600));
+        [(); 9].map(|()| {
+            drop(go(&pacer));
+            let Step::Wait(wait) = pacer.call().step() else { panic!("at once") };
+            clock.advance(wait);
+            wait.as_secs()
+        })
+    };
+    assert_eq!(after_each_loss(&hour("5000")), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    // Once they may have been all that the limit has, or nobody told how many those are.
+    assert_eq!(after_each_loss(&hour("3")), [1, 2, 3600, 3600, 3600, 3600, 3600, 3600, 3600]);
+    assert_eq!(after_each_loss(&hour("1")), [3600; 9]);
+    assert_eq!(after_each_loss(&hour("x")), [3600; 9]);
+    // Never for longer than the window is.
+    let short =
+        [("X-RateLimit-Limit", "9"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "5")];
+    assert_eq!(after_each_loss(&short), [1, 2, 4, 5, 5, 5, 5, 5, 5]);
+
+    // Each goes alone, and an answer ends it.
+    let (pacer, clock) = pacer(|built| built);
+    let told = hour("5000");
+    serially(&pacer, 1, &told);
+    clock.advance(Duration::from_secs(3600));
+    drop(go(&pacer));
+    clock.advance(Duration::from_secs(1));
+    let mut one = go(&pacer);
+    assert_eq!(pacer.call().step(), Step::Busy);
+    let full: Fields = &[("X-RateLimit-Remaining", "4998"), ("X-RateLimit-Reset", "3599")];
+    assert_eq!(answer(&mut one, 200, full), Answered::Done);
+    assert_eq!(at_once(&pacer, full), 4);
+    serially(&pacer, 1, &told);
+    clock.advance(Duration::from_secs(3600));
+    drop(go(&pacer));
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(1)));
 }
 
 #[test]
@@ -126,10 +193,15 @@ fn an_hours_limit_that_is_told_is_not_taken_for_a_seconds() {
     let (pacer, clock) = pacer(quotas);
     serially(&pacer, 9, SILENT);
     let second: Fields =
-        &[("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "60")];
+        &[("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "2")];
     serially(&pacer, 1, second);
-    clock.advance(Duration::from_secs(2));
+    clock.advance(Duration::from_millis(1500));
     assert_eq!(pacer.call().step(), Step::Go);
+    // One of as many in a longer time is not the second's.
+    let longer: Fields =
+        &[("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "60")];
+    serially(&pacer, 1, longer);
+    assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(60)));
 }
 
 #[test]
@@ -187,4 +259,55 @@ fn a_unit_that_had_left_before_an_answer_is_not_counted_again_after_it() {
     assert_eq!(answer(&mut b, 200, fields), Answered::Done);
     clock.set(Nanos::from_secs(62));
     assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(29)));
+}
+
+/// Windows of less than a second cannot be told in whole seconds: who knows the quota is not
+/// slowed by what our own fields tell of it.
+#[cfg(feature = "policy")]
+#[test]
+fn our_own_fields_of_a_short_window_slow_nobody() {
+    use tollgate::policy::Policy;
+
+    for (quota, algorithm, least) in [
+        ("10/s burst 3", "gcra", 29),
+        ("5/200ms", "sliding-log", 12),
+        ("10/s burst 11", "gcra", 21),
+    ] {
+        let policy = format!(
+            "[[limit]]\nname = 'api'\nkey = []\nalgorithm = '{algorithm}'\nquota = '{quota}'\n\
+             [response]\nheaders = 'ratelimit'\n"
+        );
+        let policy = Policy::from_toml(&policy).unwrap();
+        let (pacer, clock) = pacer(|built| built.quota(quota.parse().unwrap()).in_flight(1));
+        let start = policy.now();
+        for _ in 0..32 {
+            let mut call = pacer.call();
+            while let Step::Wait(wait) = call.step() {
+                clock.advance(wait);
+            }
+            let now = start.after(tollgate::Clock::now(&clock).since(Nanos::ZERO));
+            let decision = policy.check_at(&policy.request("GET", "/"), now);
+            assert!(decision.is_allowed(), "{quota}");
+            let response = decision.response();
+            let fields: Vec<_> = response.fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+            assert_eq!(answer(&mut call, 200, &fields), Answered::Done);
+        }
+        let took = tollgate::Clock::now(&clock).since(Nanos::ZERO);
+        assert!(took <= Duration::from_millis(least * 100 + 100), "{quota}: {took:?}");
+    }
+}
+
+/// What a gateway could not have served may have been counted by what is behind it.
+#[test]
+fn a_call_that_was_denied_with_503_is_counted_and_with_429_is_not() {
+    for (status, counted) in [(503, true), (429, false)] {
+        let (pacer, clock) = pacer(|built| built.quota("2/min".parse().unwrap()));
+        serially(&pacer, 1, SILENT);
+        let mut call = go(&pacer);
+        assert_eq!(answer(&mut call, status, &[("Retry-After", "1")]), Answered::Again);
+        clock.advance(Duration::from_secs(2));
+        let next = pacer.call().step();
+        let waits = matches!(next, Step::Wait(wait) if wait > Duration::from_secs(50));
+        assert_eq!((waits, next == Step::Go), (counted, !counted), "{status}: {next:?}");
+    }
 }

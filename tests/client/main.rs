@@ -8,5 +8,9 @@ mod kept;
 mod learned;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
+mod odd;
+mod paced;
+mod tasks;
 mod threads;
 mod token;
+mod unsent;

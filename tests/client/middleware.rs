@@ -1,15 +1,22 @@
 //! The middleware of reqwest: nothing is sent, as the last of the chain answers, and
 //! tokio's time stands still but for sleeps.
 
+use reqwest::{Request, Response, redirect::Policy};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use std::{
-    sync::{Arc, Mutex},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 use tokio::time::Instant;
 use tollgate::{
     Clock, KeyedLimiter, ManualClock, Nanos, SlidingLog,
-    client::{Backoff, Jitter, Pacer, PacerBuilder, Polite},
+    client::{Backoff, Jitter, Pacer, PacerBuilder, Polite, Step},
 };
 
 /// tokio's time, which stands still in these tests.
@@ -35,10 +42,10 @@ struct Server {
 impl Middleware for Server {
     async fn handle(
         &self,
-        request: reqwest::Request,
+        request: Request,
         _: &mut http::Extensions,
         _: Next<'_>,
-    ) -> reqwest_middleware::Result<reqwest::Response> {
+    ) -> reqwest_middleware::Result<Response> {
         let at = self.begun.elapsed();
         let decision = self.limiter.check_at("a", Nanos::from(at));
         let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
@@ -103,7 +110,10 @@ async fn many_tasks_share_a_limit_and_go_in_order_without_a_429() {
                 assert_eq!(request.send().await.unwrap().status(), 200);
             });
         }
-        while let Some(task) = tasks.join_next().await {
+        let hour = Duration::from_secs(3600);
+        while let Some(task) =
+            tokio::time::timeout(hour, tasks.join_next()).await.expect("it hangs")
+        {
             task.unwrap();
         }
         assert_eq!(denied(&server), 0);
@@ -169,10 +179,10 @@ struct Script(fn(&str, usize) -> (u16, &'static str, u64), Mutex<Vec<String>>);
 impl Middleware for Script {
     async fn handle(
         &self,
-        request: reqwest::Request,
+        request: Request,
         _: &mut http::Extensions,
         _: Next<'_>,
-    ) -> reqwest_middleware::Result<reqwest::Response> {
+    ) -> reqwest_middleware::Result<Response> {
         let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
         let body = String::from_utf8(body.to_vec()).unwrap();
         let (status, wait, secs) = {
@@ -288,4 +298,200 @@ async fn after_a_503_only_what_may_be_done_twice_is_sent_twice() {
         let answer = sent(&client, method.clone(), "a", 0).await.unwrap();
         assert_eq!(answer.0, expected, "{method}, {status}");
     }
+}
+
+/// Answers in the order of asking, each after so many ms.
+struct InTurn(Mutex<std::vec::IntoIter<Reply>>);
+
+type Reply = (u64, u16, Vec<(&'static str, &'static str)>);
+
+#[async_trait::async_trait]
+impl Middleware for InTurn {
+    async fn handle(
+        &self,
+        _: Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let (after, status, fields) = self.0.lock().unwrap().next().unwrap();
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(name, value);
+        }
+        Ok(response.body("").unwrap().into())
+    }
+}
+
+/// Whoever sleeps until a reset is an hour away wakes when another's denial tells of five seconds.
+#[tokio::test(start_paused = true)]
+async fn a_sleep_ends_when_an_answer_tells_of_a_shorter_wait() {
+    let told = |left, reset| {
+        vec![
+            ("X-RateLimit-Limit", "9"),
+            ("X-RateLimit-Remaining", left),
+            ("X-RateLimit-Reset", reset),
+        ]
+    };
+    let mut answers = vec![
+        (0, 200, told("5", "3600")),
+        (100, 200, told("0", "3600")),
+        (200, 429, vec![("Retry-After", "5")]),
+    ];
+    answers.extend([(0, 200, told("8", "3600")), (0, 200, told("7", "3600"))]);
+    let begun = Instant::now();
+    let pacer = Pacer::builder().clock(TokioClock(begun)).jitter(Jitter::seeded(1));
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(Polite::new(pacer.build()))
+        .with(InTurn(Mutex::new(answers.into_iter())))
+        .build();
+    let get = |after| {
+        let request = client.get("http://127.0.0.1/");
+        async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            request.send().await.unwrap().status().as_u16()
+        }
+    };
+    assert_eq!(get(0).await, 200);
+    assert_eq!(tokio::join!(get(0), get(0), get(150)), (200, 200, 200));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+/// A port at which nobody listens, nor can while its connection is held: the near end's own.
+fn refused() -> ([TcpStream; 2], String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    let url = format!("http://{}/", near.local_addr().unwrap());
+    ([near, far], url)
+}
+
+/// A server that answers one connection with these words, and ends.
+fn answers_once(words: String) -> (thread::JoinHandle<()>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let run = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut asked = Vec::new();
+        let mut buffer = [0; 1024];
+        while !asked.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer).unwrap() {
+                0 => return,
+                n => asked.extend_from_slice(&buffer[..n]),
+            }
+        }
+        stream.write_all(words.as_bytes()).unwrap();
+    };
+    (thread::spawn(run), url)
+}
+
+/// Sends by a real client, through a pacer of one unit an hour: its error, and the next step.
+async fn step_after(
+    url: &str,
+    redirects: bool,
+    polite: impl FnOnce(Polite) -> Polite,
+) -> (reqwest_middleware::Error, Step) {
+    let pacer = Pacer::builder().quota("1/h".parse().unwrap()).build();
+    let built = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    let policy = if redirects { Policy::limited(3) } else { Policy::none() };
+    let client = ClientBuilder::new(built.redirect(policy).build().unwrap())
+        .with(polite(Polite::new(pacer.clone())))
+        .build();
+    let error = client.get(url).send().await.unwrap_err();
+    (error, pacer.call().step())
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_is_not_counted() {
+    let (_held, url) = refused();
+    let (error, step) = step_after(&url, false, Polite::refund_unsent).await;
+    assert!(error.is_connect(), "{error:?}");
+    assert_eq!(step, Step::Go);
+    // Whoever does not say so has it counted.
+    let (error, step) = step_after(&url, false, |polite| polite).await;
+    assert!(error.is_connect() && matches!(step, Step::Wait(_)), "{error:?} {step:?}");
+}
+
+/// A connection that breaks, and one that is refused after a redirect: the server has counted.
+#[tokio::test]
+async fn what_may_have_arrived_stays_counted() {
+    let (server, url) = answers_once(String::new());
+    let (error, step) = step_after(&url, false, Polite::refund_unsent).await;
+    assert!(!error.is_connect() && matches!(step, Step::Wait(_)), "{error:?} {step:?}");
+    server.join().unwrap();
+
+    let (_held, nobody) = refused();
+    let words = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {nobody}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    let (server, url) = answers_once(words);
+    let (error, step) = step_after(&url, true, |polite| polite).await;
+    server.join().unwrap();
+    // It cannot be told by the error, which even names the first address.
+    assert!(error.is_connect() && matches!(step, Step::Wait(_)), "{error:?} {step:?}");
+    assert_eq!(error.url().map(reqwest::Url::as_str), Some(url.as_str()));
+}
+
+/// One that is behind another, and sends again: of what was answered once, the last try's error
+/// tells nothing. Of what never was, it does.
+#[tokio::test(start_paused = true)]
+async fn a_middleware_behind_another_tells_it_what_was_answered() {
+    /// Says 503 so often, and then sends to nobody.
+    struct Unavailable(AtomicUsize);
+
+    #[async_trait::async_trait]
+    impl Middleware for Unavailable {
+        async fn handle(
+            &self,
+            request: Request,
+            extensions: &mut http::Extensions,
+            next: Next<'_>,
+        ) -> reqwest_middleware::Result<Response> {
+            let one_less = |left: usize| left.checked_sub(1);
+            if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
+                return next.run(request, extensions).await;
+            }
+            let answer = http::Response::builder().status(503).header("Retry-After", "1");
+            Ok(answer.body("").unwrap().into())
+        }
+    }
+
+    let (_held, nobody) = refused();
+    for times in [0, 1, 2] {
+        let pacer = |quota: &str| {
+            let clock = TokioClock(Instant::now());
+            Pacer::builder().clock(clock).quota(quota.parse().unwrap()).build()
+        };
+        let (outer, inner) = (pacer("1/h"), pacer("100/s"));
+        let client = ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
+            .with(Polite::new(outer.clone()).refund_unsent())
+            .with(Polite::new(inner.clone()).refund_unsent())
+            .with(Unavailable(AtomicUsize::new(times)))
+            .build();
+        let error = client.get(&nobody).send().await.unwrap_err();
+        assert!(error.is_connect(), "{error:?}");
+        let counted = matches!(outer.call().step(), Step::Wait(_));
+        assert_eq!(counted, times > 0, "{times} answers");
+    }
+}
+
+/// Who waits for a call of another middleware is told of its end.
+#[tokio::test(start_paused = true)]
+async fn middlewares_that_share_a_pacer_wake_one_another() {
+    let begun = Instant::now();
+    let pacer = Pacer::builder().clock(TokioClock(begun)).in_flight(1);
+    let pacer = pacer.quota("1000/s".parse().unwrap()).build();
+    let [a, b] = [(); 2].map(|()| {
+        ClientBuilder::new(reqwest::Client::new())
+            .with(Polite::new(pacer.clone()))
+            .with(Script(|_, _| (200, "", 5), Mutex::default()))
+            .build()
+    });
+    let a = sent(&a, http::Method::GET, "a", 0);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let b = sent(&b, http::Method::GET, "b", 0);
+    assert_eq!((a.await.unwrap().0, b.await.unwrap().0), (200, 200));
+    // To the millisecond of tokio's timer.
+    assert!(begun.elapsed() <= Duration::from_millis(10_002), "{:?}", begun.elapsed());
 }

@@ -28,7 +28,7 @@ fn no_more_are_in_flight_than_may_be_and_all_get_through() {
                             Step::Go => break,
                             Step::Wait(wait) => thread::sleep(wait),
                             Step::Busy => assert!(call.wait_for_an_end(PATIENCE)),
-                            Step::GiveUp => panic!("nothing was denied"),
+                            Step::End => panic!("nothing was denied"),
                         }
                         assert!(begun.elapsed() < PATIENCE, "it hangs");
                     }

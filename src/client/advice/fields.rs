@@ -60,6 +60,26 @@ pub(super) fn numbers(value: &str) -> impl Iterator<Item = u64> {
     parts().flatten().filter(move |_| all)
 }
 
+/// A limit, or several; those with a window are policies, as early revisions of the draft have
+/// it: `100, 100;w=60, 5000;w=3600`.
+pub(super) fn limits(value: &str) -> (Vec<u64>, Vec<PolicyItem>) {
+    let window = |part: &str| {
+        let w = part.split(';').skip(1).find_map(|one| one.trim().strip_prefix("w="))?;
+        number(w).filter(|&secs| secs > 0).map(seconds)
+    };
+    let (mut alone, mut policies) = (Vec::new(), Vec::new());
+    for (part, quota) in value.split(',').zip(numbers(value)) {
+        match window(part) {
+            None => alone.push(quota),
+            window => {
+                let name = String::new();
+                policies.push(PolicyItem { name, quota, window, counts_requests: true });
+            }
+        }
+    }
+    (alone, policies)
+}
+
 fn seconds(secs: u64) -> Duration {
     Duration::from_secs(secs).min(LONGEST)
 }
@@ -70,11 +90,11 @@ pub(super) fn span(value: &str) -> Option<Duration> {
 }
 
 /// Seconds, several of them, or a date.
-pub(super) fn retry_after(value: &str) -> Option<When> {
+pub(super) fn retry_after(value: &str, came: Duration) -> Option<When> {
     let secs = numbers(value).max().or_else(|| number_up(value));
     match secs {
         Some(secs) => Some(When::In(seconds(secs))),
-        None => date::parse(value).map(When::At),
+        None => date::parse(value, came).map(When::At),
     }
 }
 

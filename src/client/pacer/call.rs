@@ -1,12 +1,12 @@
 //! One call, from its first try to its last.
 
-use super::{Ask, Pacer, Ticket};
+use super::{Ask, Pacer, Seen, Ticket, state::WaitsFor};
 use crate::{
     client::{Advice, GiveUp, Jitter, Next, Retry},
     time::{Clock, MonotonicClock, Nanos},
 };
 use std::{
-    fmt, thread,
+    fmt,
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +21,7 @@ use std::{
 ///     Step::Go => { /* send it, and tell `answered` */ }
 ///     Step::Wait(time) => sleep(time),
 ///     Step::Busy => _ = call.wait_for_an_end(Duration::from_secs(1)),
-///     Step::GiveUp => { /* the last answer is the caller's */ }
+///     Step::End => { /* the last answer is the caller's */ }
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +32,12 @@ pub enum Step {
     /// Ask again after this time, which is never zero.
     Wait(Duration),
     /// As many calls are in flight as may be: ask again when one has ended
-    /// ([`Call::wait_for_an_end`]).
+    /// ([`Call::wait_for_an_end`], or for tasks [`Call::news`]).
     Busy,
-    /// It was denied, and would not be sent again within the [total](crate::client::Backoff::total)
-    /// of its schedule: the last answer is the caller's. Never said of a call that was not
-    /// denied.
-    GiveUp,
+    /// The call is over, and the last answer is the caller's: it was not a denial, or its tries are
+    /// spent, or it would not be sent again within the [total](crate::client::Backoff::total) of
+    /// its schedule. Never said of a call that had no answer.
+    End,
 }
 
 /// What became of a call, by its answer.
@@ -55,7 +55,6 @@ pub enum Step {
 /// assert_eq!(answered, Answered::GiveUp(GiveUp::Total(Duration::from_secs(3600))));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum Answered {
     /// The answer is the caller's.
     Done,
@@ -67,60 +66,91 @@ pub enum Answered {
 
 /// One call, from its first try to its last: from [`Pacer::call`].
 ///
-/// Dropped while it is in flight it ends as one that may have been counted.
+/// Dropped while it is in flight, as after an error of transport, it ends as one that may have
+/// been counted, unless it is said that it was [not sent](Call::not_sent). Where nothing was left, the
+/// next one then goes after the schedule's wait, alone.
+/// Give what sends it a timeout: while one call alone may be in flight, as at first and after a denial,
+/// all others wait for its end.
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use tollgate::client::{Answered, Pacer};
+/// use tollgate::client::Pacer;
 ///
 /// /// Sends until there is an answer that is not "later", or it is not worth it any more.
 /// fn polite(pacer: &Pacer, send: impl Fn() -> (u16, Vec<(String, String)>)) -> u16 {
-///     let mut call = pacer.call();
-///     loop {
-///         // Or step by step, in a runtime of one's own.
-///         if !call.block() {
-///             return 429;
-///         }
+///     let (mut call, mut last) = (pacer.call(), 429);
+///     // Or step by step, in a runtime of one's own.
+///     while call.block() {
 ///         let (status, fields) = send();
-///         if call.answered(status, fields, SystemTime::now()) != Answered::Again {
-///             return status;
-///         }
+///         call.answered(status, fields, SystemTime::now());
+///         last = status;
 ///     }
+///     last
 /// }
 /// assert_eq!(polite(&Pacer::new(), || (200, vec![])), 200);
 /// ```
 pub struct Call<C: Clock = MonotonicClock> {
-    pacer: Pacer<C>,
+    pub(super) pacer: Pacer<C>,
     retry: Retry,
     ticket: Option<Ticket>,
-    /// How many calls had ended when this one was told that the pacer is busy.
-    ends: u64,
+    /// What it waits for, as of its last step.
+    pub(super) seen: Seen,
     /// After a denial.
     not_before: Nanos,
+    /// Its last answer is there.
+    over: bool,
 }
 
 impl<C: Clock> Call<C> {
     pub(super) fn new(pacer: Pacer<C>, jitter: Jitter) -> Self {
         let retry = Retry::new(pacer.settings().backoff.clone(), jitter);
-        Self { pacer, retry, ticket: None, ends: 0, not_before: Nanos::ZERO }
+        let (ticket, seen) = (None, Seen::NOTHING);
+        Self { pacer, retry, ticket, seen, not_before: Nanos::ZERO, over: false }
     }
 
     /// Whether to send now. A try that is still in flight ends here, without an answer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::{ManualClock, client::{Pacer, Step}};
+    /// let pacer = Pacer::builder().quota("1/min".parse()?).clock(ManualClock::new()).build();
+    /// let (mut first, mut second) = (pacer.call(), pacer.call());
+    /// assert_eq!((first.step(), second.step()), (Step::Go, Step::Busy));
+    /// drop(first); // without an answer: it may have been counted
+    /// assert_eq!(second.step(), Step::Wait(Duration::from_secs(60)));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub fn step(&mut self) -> Step {
         self.step_at(self.pacer.now())
     }
 
     /// The same at `now`, a reading of the pacer's clock.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::{Nanos, client::{Pacer, Step}};
+    /// let pacer = Pacer::builder().quota("1/min".parse()?).build();
+    /// let mut call = pacer.call();
+    /// assert_eq!(call.step_at(Nanos::from_secs(5)), Step::Go);
+    /// // It got no answer, and is to be sent again.
+    /// assert_eq!(call.step_at(Nanos::from_secs(7)), Step::Wait(Duration::from_secs(60)));
+    /// assert_eq!(call.step_at(Nanos::from_secs(67)), Step::Go);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub fn step_at(&mut self, now: Nanos) -> Step {
         self.lost(now);
+        self.seen.waits_for = WaitsFor::Nothing;
         let deadline = self.retry.deadline().unwrap_or(Nanos::MAX);
-        if now > deadline {
-            return Step::GiveUp;
+        if self.over || now > deadline {
+            return Step::End;
         }
         let own = self.not_before.since(now);
-        match if own.is_zero() { self.ask(now) } else { Step::Wait(own) } {
+        match if own.is_zero() { self.ask(now) } else { self.wait_for_itself(own) } {
             // Not after a sleep in vain.
-            Step::Wait(wait) if now.after(wait) > deadline => Step::GiveUp,
+            Step::Wait(wait) if now.after(wait) > deadline => {
+                self.seen.waits_for = WaitsFor::Nothing;
+                Step::End
+            }
             step => step,
         }
     }
@@ -131,11 +161,48 @@ impl<C: Clock> Call<C> {
                 self.ticket = Some(ticket);
                 Step::Go
             }
-            Ask::Wait(wait) => Step::Wait(wait),
-            Ask::Busy(ends) => {
-                self.ends = ends;
+            Ask::Wait(wait, seen) => {
+                self.seen = seen;
+                Step::Wait(wait)
+            }
+            Ask::Busy(seen) => {
+                self.seen = seen;
                 Step::Busy
             }
+        }
+    }
+
+    fn wait_for_itself(&mut self, wait: Duration) -> Step {
+        self.seen.waits_for = WaitsFor::Time;
+        Step::Wait(wait)
+    }
+
+    /// The try that is in flight surely was not sent: its connection was refused, its name not
+    /// found, or it was given up before anything was written. What it was charged is given
+    /// back at once, and whoever waits may go in its stead.
+    ///
+    /// Say so only of what surely did not arrive: a connection that broke, a timeout after the
+    /// first byte was written, or an error that may be of either kind are no such thing, and the call
+    /// is [dropped](Call) or asked for its next step, as one that may have been counted. With nothing in
+    /// flight it does nothing. Whether to try again is the caller's matter, and when: this call may go
+    /// again at once, so have a pause of your own before you ask for its next step.
+    ///
+    /// ```
+    /// # use std::{io, time::SystemTime};
+    /// # use tollgate::{ManualClock, client::{Pacer, Step}};
+    /// let pacer = Pacer::builder().quota("1/min".parse()?).clock(ManualClock::new()).build();
+    /// # fn connect() -> io::Result<()> { Err(io::ErrorKind::ConnectionRefused.into()) }
+    /// let mut call = pacer.call();
+    /// assert_eq!(call.step(), Step::Go);
+    /// if connect().is_err() {
+    ///     call.not_sent();
+    /// }
+    /// assert_eq!(pacer.call().step(), Step::Go); // the unit of this minute is there still
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn not_sent(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.pacer.unsent(ticket);
         }
     }
 
@@ -158,7 +225,7 @@ impl<C: Clock> Call<C> {
     /// assert_eq!(second.step(), Step::Go);
     /// ```
     pub fn wait_for_an_end(&self, at_most: Duration) -> bool {
-        self.pacer.wait_for_an_end(self.ends, at_most.min(self.patience()))
+        self.pacer.wait_for_an_end(self.seen, at_most.min(self.patience()))
     }
 
     /// How long it may wait before it gives up.
@@ -176,7 +243,7 @@ impl<C: Clock> Call<C> {
     }
 
     /// Blocks this thread until the call is to be sent, by a clock that goes by itself. Not
-    /// if it [is given up](Step::GiveUp): then it says false.
+    /// if it [is over](Step::End): then it says false.
     ///
     /// ```
     /// use tollgate::client::Pacer;
@@ -187,13 +254,14 @@ impl<C: Clock> Call<C> {
     /// assert_eq!(pacer.in_flight(), 1);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    #[must_use = "a call that is given up is not to be sent"]
+    #[must_use = "a call that is over is not to be sent"]
     pub fn block(&mut self) -> bool {
         loop {
             match self.step() {
                 Step::Go => return true,
-                Step::GiveUp => return false,
-                Step::Wait(wait) => thread::sleep(wait),
+                Step::End => return false,
+                // What others are told, or give back, may make it shorter.
+                Step::Wait(wait) => _ = self.pacer.wait_for_sooner(self.seen, wait),
                 Step::Busy => _ = self.wait_for_an_end(Duration::MAX),
             }
         }
@@ -201,6 +269,20 @@ impl<C: Clock> Call<C> {
 
     /// Takes the answer's status and header fields; `wall` is when it came by this
     /// machine's wall clock, and counts where the answer has no `Date`.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use tollgate::{ManualClock, client::{Answered, Backoff, Pacer, Step}};
+    /// # let built = Pacer::builder().clock(ManualClock::new()).backoff(Backoff::doubling());
+    /// # let pacer = built.build();
+    /// let mut call = pacer.call();
+    /// assert_eq!(call.step(), Step::Go);
+    /// let fields = [("Retry-After", "20"), ("Content-Type", "text/html")];
+    /// assert_eq!(call.answered(429, fields, SystemTime::now()), Answered::Again);
+    /// // It waits, and so does everybody else.
+    /// assert_eq!(call.step(), Step::Wait(Duration::from_secs(20)));
+    /// assert_eq!(pacer.call().step(), Step::Wait(Duration::from_secs(20)));
+    /// ```
     pub fn answered<N, V>(
         &mut self,
         status: u16,
@@ -215,8 +297,26 @@ impl<C: Clock> Call<C> {
         self.advised_at(status, &Advice::read(fields, wall), now)
     }
 
-    /// The same by fields that were read already, at `now`, a reading of the pacer's clock.
+    /// The same by fields that were read already, at `now`, a reading of the pacer's clock. What comes
+    /// after the last answer changes nothing.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use tollgate::{Nanos, client::{Advice, Answered, Pacer, Step}};
+    /// # let (pacer, now) = (Pacer::new(), Nanos::ZERO);
+    /// let fields = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "42")];
+    /// let advice = Advice::read(fields, SystemTime::now());
+    /// let mut call = pacer.call();
+    /// assert_eq!(call.step_at(now), Step::Go);
+    /// assert_eq!(call.advised_at(200, &advice, now), Answered::Done);
+    /// // It was the last one until the reset, and a little later nobody minds.
+    /// let Step::Wait(wait) = pacer.call().step_at(now) else { panic!() };
+    /// assert!(wait >= Duration::from_secs(42) && wait <= Duration::from_secs(43));
+    /// ```
     pub fn advised_at(&mut self, status: u16, advice: &Advice, now: Nanos) -> Answered {
+        if self.over {
+            return Answered::Done;
+        }
         let next = self.retry.next(status, advice, now);
         let (wait, answered) = match next {
             Next::Done => (Duration::ZERO, Answered::Done),
@@ -227,10 +327,12 @@ impl<C: Clock> Call<C> {
         };
         if answered == Answered::Again {
             self.not_before = now.after(wait);
+        } else {
+            self.over = true;
         }
         if let Some(ticket) = self.ticket.take() {
             let pacer = &self.pacer;
-            pacer.end(|state| {
+            pacer.end(now, |state| {
                 state.answered(pacer.settings(), ticket, (status, advice, wait), now);
             });
         }
@@ -238,16 +340,17 @@ impl<C: Clock> Call<C> {
     }
 
     /// How often it was denied.
+    ///
+    /// ```
+    /// # use std::time::SystemTime;
+    /// # use tollgate::client::{Answered, Pacer, Step};
+    /// let mut call = Pacer::new().call();
+    /// assert_eq!((call.step(), call.denials()), (Step::Go, 0));
+    /// assert_eq!(call.answered(429, [("", ""); 0], SystemTime::now()), Answered::Again);
+    /// assert_eq!(call.denials(), 1);
+    /// ```
     pub fn denials(&self) -> u32 {
         self.retry.denials()
-    }
-
-    /// Whatever is in flight ends without an answer.
-    #[cfg(feature = "reqwest-middleware")]
-    pub(in crate::client) fn end(&mut self) {
-        if self.ticket.is_some() {
-            self.lost(self.pacer.now());
-        }
     }
 
     fn lost(&mut self, now: Nanos) {

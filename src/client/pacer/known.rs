@@ -1,10 +1,12 @@
 //! One limit, as far as it is known: a log of our own calls, and what was told.
 
-use crate::{client::advice::Told, quota::Quota, time::Nanos};
+use super::log::Log;
+use crate::{
+    client::advice::Told,
+    quota::Quota,
+    time::{Nanos, secs_up},
+};
 use std::{collections::VecDeque, time::Duration};
-
-/// The most stamps of a log: a limit of more units is kept in parts.
-const MOST_STAMPS: u64 = 8192;
 
 /// Entries that tell the least `remaining` since some answer.
 const MOST_SEEN: usize = 1024;
@@ -19,78 +21,21 @@ pub(super) enum Room {
     From(Nanos),
 }
 
-/// `n` units in any `period`, counted from the start of a call to a period after its end.
-#[derive(Debug)]
-struct Log {
-    n: u64,
-    period: Duration,
-    /// Start and end of calls that ended within the last period, by their ends.
-    ended: VecDeque<(Nanos, Nanos)>,
-}
-
-impl Log {
-    fn new(units: u64, period: Duration) -> Self {
-        let parts = units.div_ceil(MOST_STAMPS).max(1);
-        // k windows of n/k units each are never more than one of n.
-        let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).div_ceil(parts);
-        let (n, period) = ((units / parts).max(1), Duration::from_nanos(nanos));
-        Self { n, period, ended: VecDeque::new() }
-    }
-
-    /// Whether what starts at `start` surely counts in a server's answer that comes at `told`,
-    /// and no more once it is let go of.
-    fn counted(&self, start: Nanos, told: Nanos) -> bool {
-        start.after(self.period) > told
-    }
-
-    /// Lets go of what is over; how many of those a server counted at `told`.
-    fn expire(&mut self, now: Nanos, told: Nanos) -> u64 {
-        let over = self.ended.partition_point(|(_, end)| end.after(self.period) <= now);
-        let freed = self.ended.iter().take(over).filter(|(start, _)| self.counted(*start, told));
-        let freed = freed.count() as u64;
-        self.ended.drain(..over);
-        freed
-    }
-
-    /// When the first unit that a server counted at `told` has left its window.
-    fn frees(&self, told: Nanos) -> Option<Nanos> {
-        let mut counted = self.ended.iter().filter(|(start, _)| self.counted(*start, told));
-        counted.next().map(|(_, end)| end.after(self.period))
-    }
-
-    fn left(&self, flying: u64) -> u64 {
-        self.n.saturating_sub(flying).saturating_sub(self.ended.len() as u64)
-    }
-
-    fn room(&self, flying: u64) -> Room {
-        match self.ended.front() {
-            _ if self.left(flying) > 0 => Room::Free,
-            Some((_, end)) => Room::From(end.after(self.period)),
-            None => Room::AfterAnEnd,
-        }
-    }
-
-    fn record(&mut self, start: Nanos, now: Nanos) {
-        // Callers read their clocks before they take the lock.
-        let end = self.ended.back().map_or(now, |(_, last)| now.max(*last));
-        self.ended.push_back((start, end));
-        // More than n are there where a limit was learned while more were in flight.
-        while self.ended.len() as u64 > self.n {
-            self.ended.pop_front();
-        }
-    }
-}
-
 /// What answers told.
 #[derive(Debug)]
 struct Bound {
     /// At least so many are left, as far as it depends on us.
     left: u64,
+    /// So many calls took none of them, as there were none: in flight when it was told, or sent
+    /// after the reset. If one of them was not sent, it has none to give back.
+    short: u64,
     /// When the answer came, and its number.
     at: Nanos,
     number: u64,
     until: Nanos,
     limit: Option<u64>,
+    /// How many calls got no answer since its reset.
+    lost: u32,
     /// The longest reset that was told: as much as is known of the window.
     window: Duration,
     /// The answers that told fewer left than all later ones, oldest first.
@@ -101,9 +46,9 @@ struct Bound {
 pub(super) struct Known {
     /// Empty for the fields that have no names.
     pub(super) name: Box<str>,
-    /// Where its log came from the caller, its units, and those of a burst: what answers tell
-    /// of windows does not replace it.
-    configured: Option<[u64; 2]>,
+    /// Where its log came from the caller, its units and their period, and those of a burst: what
+    /// answers tell of windows does not replace it.
+    configured: Option<[(u64, Duration); 2]>,
     log: Option<Log>,
     /// The window of a log that was told, whole.
     window: Duration,
@@ -134,8 +79,9 @@ impl Known {
         let (units, burst) = (quota.units().max(1), quota.burst_units().max(1));
         let nanos = quota.period().as_nanos().saturating_mul(u128::from(burst));
         let nanos = u64::try_from(nanos.div_ceil(u128::from(units))).unwrap_or(u64::MAX);
-        let log = Log::new(burst, Duration::from_nanos(nanos));
-        let configured = Some([quota.units(), burst]);
+        let period = Duration::from_nanos(nanos);
+        let log = Log::new(burst, period);
+        let configured = Some([(quota.units(), quota.period()), (burst, period)]);
         Self { configured, log: Some(log), ..Self::told("") }
     }
 
@@ -150,9 +96,16 @@ impl Known {
         }
     }
 
-    /// Whether it was configured with as many units as were told.
-    pub(super) fn is_of(&self, limit: u64) -> bool {
-        self.configured.is_some_and(|units| units.contains(&limit))
+    /// Whether it was configured with as many units as were told, in the window that was, as whole
+    /// seconds say it. A reset beyond that is another limit's.
+    pub(super) fn is_of(&self, told: &Told) -> bool {
+        let same = |(units, period): (u64, Duration)| {
+            let secs = Duration::from_secs(secs_up(period));
+            told.limit == Some(units)
+                && told.window.is_none_or(|window| window == secs)
+                && told.reset.is_none_or(|reset| reset <= secs + Duration::from_secs(1))
+        };
+        self.configured.is_some_and(|configured| configured.into_iter().any(same))
     }
 
     /// When an answer last told anything of it.
@@ -194,14 +147,29 @@ impl Known {
     /// One more starts.
     pub(super) fn start(&mut self) {
         if let Some(told) = &mut self.told {
-            told.left = told.left.saturating_sub(1);
+            match told.left.checked_sub(1) {
+                Some(left) => told.left = left,
+                None => told.short += 1,
+            }
+        }
+    }
+
+    /// One that had started was not sent.
+    pub(super) fn unsent(&mut self) {
+        if let Some(told) = &mut self.told {
+            match told.short.checked_sub(1) {
+                Some(short) => told.short = short,
+                None => {
+                    told.left = told.left.saturating_add(1).min(told.limit.unwrap_or(u64::MAX));
+                }
+            }
         }
     }
 
     /// How long after the one that just started the next one should come, where less than
     /// `share` of the limit is left.
     pub(super) fn gap(&self, share: f64, now: Nanos, flying: u64) -> Duration {
-        let of_log = self.log.as_ref().map(|log| (log.left(flying), log.n));
+        let of_log = self.log.as_ref().map(|log| (log.left(flying), log.units()));
         let of_told = self.told.as_ref().and_then(|told| Some((told.left, told.limit?.max(1))));
         #[allow(clippy::cast_precision_loss)] // a share needs no more
         let low = |(left, limit): (u64, u64)| (left as f64) < share * (limit as f64);
@@ -211,8 +179,7 @@ impl Known {
         match (&self.log, &self.told) {
             // Nobody else uses it up: at its own pace.
             (Some(log), told) if told.as_ref().is_none_or(|told| told.left >= log.left(flying)) => {
-                let nanos = u64::try_from(log.period.as_nanos()).unwrap_or(u64::MAX);
-                Duration::from_nanos(nanos.div_ceil(log.n))
+                log.pace()
             }
             // Over what there is until the reset; but no slower than a window's worth in a
             // window, for there are resets that move ahead with each call.
@@ -232,11 +199,18 @@ impl Known {
         }
     }
 
-    /// A call ended without an answer: it may have taken the last unit.
-    pub(super) fn lost(&mut self, start: Nanos, now: Nanos) {
+    /// A call ended without an answer: it may have taken what the reset gave. The next one
+    /// waits as after a denial (`wait`, by how many were lost so), until there may have been as
+    /// many as the limit has: then for a window.
+    pub(super) fn lost(&mut self, start: Nanos, now: Nanos, wait: impl FnOnce(u32) -> Duration) {
         self.record(start, now);
         if let Some(told) = self.told.as_mut().filter(|told| told.left == 0 && told.until <= now) {
-            told.until = now.after(told.window);
+            let wait = match told.limit {
+                Some(limit) if u64::from(told.lost) + 1 < limit => wait(told.lost),
+                _ => told.window,
+            };
+            told.lost = told.lost.saturating_add(1);
+            told.until = now.after(wait.min(told.window));
         }
     }
 
@@ -254,14 +228,13 @@ impl Known {
         // A longer window is hearsay that would hold us for too long.
         let window = told.window.filter(|window| *window <= of.longest);
         if let (Some(n), Some(window)) = (told.limit.filter(|n| *n > 0), window) {
-            let same = |log: &Log| {
-                let new = Log::new(n, window);
-                (log.n, log.period) == (new.n, new.period)
-            };
+            let same = |log: &Log| log.is_of(n, window);
             if self.configured.is_none() && !self.log.as_ref().is_some_and(same) {
-                // What the old one had counts on.
-                let ended = self.log.take().map(|log| log.ended).unwrap_or_default();
-                self.log = Some(Log { ended, ..Log::new(n, window) });
+                let old = self.log.take();
+                self.log = Some(match old {
+                    Some(old) => old.resized(n, window),
+                    None => Log::new(n, window),
+                });
                 self.window = window;
             }
         }
@@ -285,10 +258,12 @@ impl Known {
         let reset = told.reset.unwrap_or_default();
         self.told = Some(Bound {
             left: least.saturating_sub(of.uncounted),
+            short: of.uncounted.saturating_sub(least),
             at: of.now,
             number: of.number,
             until: of.now.after(wait.min(of.longest)),
             limit: told.limit,
+            lost: 0,
             window: window.max(reset.min(of.longest)),
             seen,
         });

@@ -5,10 +5,10 @@ use super::{
     known::{Answered, Known, Room},
 };
 use crate::{
-    client::{Advice, Jitter, Retry, Told},
+    client::{Advice, Jitter, Retry, Told, wakers::Wakers},
     time::Nanos,
 };
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, task::Waker, time::Duration};
 
 /// Limits by name, those that were configured aside.
 const MOST_KNOWN: usize = 8;
@@ -16,14 +16,41 @@ const MOST_KNOWN: usize = 8;
 /// Calls without an answer that are remembered while another one is in flight.
 const MOST_LOST: usize = 1024;
 
+/// Below it calls are as good as unspaced; a wait beyond the longest tells of no rate.
+const SHORTEST_PACE: Duration = Duration::from_millis(1);
+const LONGEST_PACE: Duration = Duration::from_secs(60);
+
 /// Whether a call may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// It has started; its ticket.
     Go(Ticket),
-    Wait(Duration),
-    /// So many calls had ended.
-    Busy(u64),
+    Wait(Duration, Seen),
+    Busy(Seen),
+}
+
+/// What a caller waits for, and what had happened when it was told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) waits_for: WaitsFor,
+    /// How many calls had ended, and how often one of them had made waits shorter.
+    ends: u64,
+    sooner: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    Nothing,
+    /// Any call that ends.
+    AnEnd,
+    /// A wait that becomes shorter.
+    Sooner,
+    /// Its own time, whatever others do.
+    Time,
+}
+
+impl Seen {
+    pub(super) const NOTHING: Self = Self { waits_for: WaitsFor::Nothing, ends: 0, sooner: 0 };
 }
 
 /// One call in flight.
@@ -33,6 +60,8 @@ pub(super) struct Ticket {
     start: Nanos,
     /// How many calls had ended when it started, with an answer or without.
     answers: u64,
+    /// From when on it might have started, by the one before.
+    next_start: Nanos,
 }
 
 #[derive(Debug)]
@@ -48,9 +77,16 @@ pub(super) struct State {
     window: usize,
     /// How many had started when the last denial came: their answers say nothing of after it.
     before_denial: u64,
-    /// Since a denial, until an answer that is none.
+    /// After a denial nobody goes before.
     held_until: Nanos,
     next_start: Nanos,
+    /// From one start to the next, where nothing is known but denials.
+    pace: Duration,
+    /// Calls that passed since the last denial.
+    passed: u32,
+    /// How often the end of a call made waits shorter.
+    sooner: u64,
+    pub(super) tasks: Wakers<Seen>,
     pub(super) jitter: Jitter,
 }
 
@@ -68,6 +104,10 @@ impl State {
             before_denial: 0,
             held_until: Nanos::ZERO,
             next_start: Nanos::ZERO,
+            pace: Duration::ZERO,
+            passed: 0,
+            sooner: 0,
+            tasks: Wakers::new(),
             jitter,
         }
     }
@@ -85,29 +125,67 @@ impl State {
         self.flying.len()
     }
 
-    pub(super) fn ask(&mut self, settings: &Settings, now: Nanos) -> Ask {
-        let flying = self.count();
-        let mut busy = self.flying.len() >= settings.in_flight.min(self.window);
+    fn seen(&self, waits_for: WaitsFor) -> Seen {
+        Seen { waits_for, ends: self.ends(), sooner: self.sooner }
+    }
+
+    pub(super) fn has_ended(&self, seen: Seen) -> bool {
+        self.flying.is_empty() || self.ends() != seen.ends
+    }
+
+    /// Whether who waits should ask again.
+    pub(super) fn has_news(&self, seen: Seen) -> bool {
+        match seen.waits_for {
+            WaitsFor::Nothing => true,
+            WaitsFor::AnEnd => self.has_ended(seen),
+            WaitsFor::Sooner => self.sooner != seen.sooner,
+            WaitsFor::Time => false,
+        }
+    }
+
+    /// From when on a call may start, and whether others must end before.
+    fn from(&mut self, now: Nanos) -> (Nanos, bool) {
+        let (flying, mut after_an_end) = (self.count(), false);
         let mut from = self.held_until.max(self.next_start);
         for known in &mut self.known {
             known.settle(now);
             match known.room(now, flying) {
                 Room::Free => {}
                 Room::From(at) => from = from.max(at),
-                Room::AfterAnEnd => busy = true,
+                Room::AfterAnEnd => after_an_end = true,
             }
         }
+        (from, after_an_end)
+    }
+
+    /// A call ends as `end` says. Those tasks that have news of it, and whether waits became
+    /// shorter.
+    pub(super) fn end(&mut self, now: Nanos, end: impl FnOnce(&mut Self)) -> (Vec<Waker>, bool) {
+        let (before, _) = self.from(now);
+        end(self);
+        let sooner = self.from(now).0 < before;
+        self.sooner += u64::from(sooner);
+        let mut tasks = std::mem::replace(&mut self.tasks, Wakers::new());
+        let woken = tasks.take(|seen| self.has_news(*seen));
+        self.tasks = tasks;
+        (woken, sooner)
+    }
+
+    pub(super) fn ask(&mut self, settings: &Settings, now: Nanos) -> Ask {
+        let (from, after_an_end) = self.from(now);
         if from > now {
-            return Ask::Wait(from.since(now).min(settings.longest_wait));
+            let wait = from.since(now).min(settings.longest_wait);
+            return Ask::Wait(wait, self.seen(WaitsFor::Sooner));
         }
-        if busy {
-            return Ask::Busy(self.ends());
+        if after_an_end || self.flying.len() >= settings.in_flight.min(self.window) {
+            return Ask::Busy(self.seen(WaitsFor::AnEnd));
         }
         self.started += 1;
-        let ticket = Ticket { id: self.started, start: now, answers: self.answers };
+        let (id, answers, next_start) = (self.started, self.answers, self.next_start);
+        let ticket = Ticket { id, start: now, answers, next_start };
         self.flying.push(ticket);
         let flying = self.count();
-        let mut gap = Duration::ZERO;
+        let mut gap = self.pace;
         for known in &mut self.known {
             known.start();
             gap = gap.max(known.gap(settings.slow_below, now, flying));
@@ -117,15 +195,29 @@ impl State {
     }
 
     /// A call ended without an answer: it may have been counted.
-    pub(super) fn lost(&mut self, ticket: Ticket, now: Nanos) {
+    pub(super) fn lost(&mut self, settings: &Settings, ticket: Ticket, now: Nanos) {
         if !self.land(ticket) {
             return;
         }
-        self.known.iter_mut().for_each(|known| known.lost(ticket.start, now));
+        for known in &mut self.known {
+            known.lost(ticket.start, now, |n| settings.backoff.wait(n, &mut self.jitter));
+        }
         self.answers += 1;
         self.lost.push_back(self.answers);
         if self.lost.len() > MOST_LOST {
             self.lost.pop_front();
+        }
+    }
+
+    /// A call ended that surely was not sent: as if it had not started.
+    pub(super) fn unsent(&mut self, ticket: Ticket) {
+        if !self.land(ticket) {
+            return;
+        }
+        self.known.iter_mut().for_each(Known::unsent);
+        if ticket.id == self.started {
+            // Nobody has started after it, and by its time.
+            self.next_start = ticket.next_start;
         }
     }
 
@@ -153,6 +245,13 @@ impl State {
         if denied {
             let wait = wait.min(settings.longest_wait);
             self.held_until = self.held_until.max(now.after(wait));
+            if ticket.id > self.before_denial {
+                self.slow_down(wait);
+            }
+            if status != 429 {
+                // It may have been counted before it was found that it could not be served.
+                self.known.iter_mut().for_each(|known| known.record(ticket.start, now));
+            }
             self.window = 1;
             self.before_denial = self.started;
             if advice.retry_after().is_some_and(|told| !told.is_zero()) {
@@ -167,8 +266,27 @@ impl State {
             }
             if ticket.id > self.before_denial {
                 self.window = self.window.saturating_mul(2).min(settings.in_flight);
+                self.passed = self.passed.saturating_add(1);
+                self.pace =
+                    if self.pace > SHORTEST_PACE { self.pace * 3 / 4 } else { Duration::ZERO };
             }
         }
+    }
+
+    /// A call that was sent after the last denial was denied. Where each wait lets one pass and
+    /// nothing else is told, it is a rate, which no number of calls in flight can say: from then
+    /// on starts are so far apart, closer with each that passes, and farther with each denial.
+    fn slow_down(&mut self, wait: Duration) {
+        self.pace = if !self.known.is_empty() {
+            Duration::ZERO
+        } else if !self.pace.is_zero() {
+            (self.pace * 2).min(LONGEST_PACE)
+        } else if self.passed == 1 && self.before_denial > 0 {
+            wait.min(LONGEST_PACE)
+        } else {
+            Duration::ZERO
+        };
+        self.passed = 0;
     }
 
     fn learn(&mut self, settings: &Settings, ticket: Ticket, advice: &Advice, now: Nanos) {
@@ -177,7 +295,9 @@ impl State {
         let uncounted = self.count() + lost as u64;
         self.lost.retain(|number| *number > oldest);
         for told in advice.limits() {
-            let Some(at) = self.place(told, now) else { continue };
+            let alone =
+                advice.limits().iter().filter(|other| other.limit == told.limit).count() == 1;
+            let Some(at) = self.place(told, alone, now) else { continue };
             let reset = told.reset.unwrap_or_default();
             let more = settings.backoff.beside(reset, &mut self.jitter).saturating_sub(reset);
             let of = Answered {
@@ -204,12 +324,13 @@ impl State {
         }
     }
 
-    /// Where what was told belongs. What has no name is a configured limit's if its size
-    /// says so, and no other's: another one's log would free units that it never had.
-    fn place(&mut self, told: &Told, now: Nanos) -> Option<usize> {
+    /// Where what was told belongs. It is a configured limit's if its size and window say so, and no
+    /// other's; if it has a name it is `alone` of its size in its answer, too: another one's log
+    /// would free units that it never had.
+    fn place(&mut self, told: &Told, alone: bool, now: Nanos) -> Option<usize> {
         let (configured, learned) = self.known.split_at(self.configured);
-        if let Some(limit) = told.limit.filter(|_| told.name.is_empty()) {
-            let mut of_size = (0..).zip(configured).filter(|(_, known)| known.is_of(limit));
+        if told.name.is_empty() || alone {
+            let mut of_size = (0..).zip(configured).filter(|(_, known)| known.is_of(told));
             if let (Some((at, _)), None) = (of_size.next(), of_size.next()) {
                 return Some(at);
             }

@@ -150,7 +150,7 @@ pub(super) fn polite(
                     events.put(now + wait, caller, Event::Ask);
                 }
                 Step::Busy => busy.push_back(caller),
-                Step::GiveUp => panic!("nothing here is held for longer than a total"),
+                Step::End => panic!("nothing here is held for longer than a total"),
             },
             Event::Arrives => {
                 let reply = send(api, *unit);
