@@ -57,7 +57,7 @@ pub(super) enum Reserved {
     Place(u64, Decision),
     Denied(Decision),
     /// As many wait as may.
-    Full,
+    Full(Decision),
 }
 
 /// What was nudged before a question was asked. Where more was since, the answer may be
@@ -96,7 +96,11 @@ impl Lines {
         let decision = reserve(room);
         if decision.is_denied() {
             let waits = decision.retry_after().is_some();
-            return if waits && !room { Reserved::Full } else { Reserved::Denied(decision) };
+            return if waits && !room {
+                Reserved::Full(decision)
+            } else {
+                Reserved::Denied(decision)
+            };
         }
         if decision.wait().is_zero() {
             return Reserved::Now(decision);

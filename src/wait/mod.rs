@@ -5,14 +5,20 @@
 //! use tollgate::{Limiter, Quota, wait::Waiters};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-//! let waiters = Waiters::new(Limiter::gcra(Quota::n_per_second(100)?.burst(1)?).try_build()?);
+//! // At a hundred a second, a thousand may stand in the line: more than ten seconds are told at once.
+//! let limiter = Limiter::gcra(Quota::n_per_second(100)?.burst(1)?)
+//!     .longest_wait(Duration::from_secs(10))
+//!     .try_build()?;
+//! let waiters = Waiters::new(limiter);
 //! for _page in 0..5 {
 //!     waiters.until_ready().await?; // a task; on a thread: .block()
 //!     // fetch the page
 //! }
 //! // Not at any price: an answer at once, if it would take longer.
-//! let turn = waiters.until_ready().within(Duration::from_millis(1)).await;
-//! assert!(turn.is_err());
+//! let turn = waiters.until_ready().within(Duration::from_millis(1));
+//! if turn.await.is_err() {
+//!     // later, then
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -34,6 +40,46 @@
 //! charged. In the line of a log or of a [`Queue`] nothing was charged, and nothing need
 //! come back.
 //!
+//! # Who stops polling
+//!
+//! A turn that was polled once has its place, until it is done or dropped. What if it is neither
+//! polled on nor dropped: a pinned future that a loop with `select!` goes past, a task that
+//! waits for something else first?
+//!
+//! | of | it keeps | those behind it |
+//! |---|---|---|
+//! | GCRA | the units that it reserved, spent or not, and its place among [at most](Waiters::at_most) so many | have their turns when these are due: each knows its own |
+//! | a log, a counter, a [`Queue`] | its place; at the head of a line, that it is its turn to ask | wait: nobody asks in its stead, also when its own deadline is long over. Who has [a deadline](Turn::within) is told when that is over; who has none waits until the head is dropped or polled |
+//!
+//! It is the price of letting nobody pass, and a task that waits behind a turn of its own waits
+//! for ever. So: drop a turn that is not waited for any more; give a task of its own (spawn it)
+//! to one that is to be waited for beside other things; and where you do not know who else
+//! stands in a line, have a deadline.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tollgate::{SlidingLog, Limiter, wait::{WaitError, Waiters}};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let waiters = Waiters::new(Limiter::sliding_log("1/500ms".parse()?).try_build()?);
+//! waiters.until_ready().await?;
+//! let mut first = waiters.until_ready().into_future();
+//! # let mut first = std::pin::Pin::new(&mut first);
+//! tokio::select! {
+//!     biased;
+//!     _ = &mut first => unreachable!("not for 500 ms"),
+//!     () = std::future::ready(()) => {} // something else came first
+//! }
+//! # let first = std::pin::Pin::into_inner(first);
+//! // `first` stands at the head still, and is not polled here:
+//! let second = waiters.until_ready().within(Duration::from_millis(900)).await;
+//! assert!(matches!(second, Err(WaitError::TooLong { retry_after: None, .. })));
+//! first.await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Refunds
 //!
 //! Give back a charge, or settle for less, by the [`Waiters`]: then all who wait move up.
@@ -41,6 +87,12 @@
 //! many units; and as many more may come back than should when somebody gives up after it.
 //!
 //! # Bounds
+//!
+//! A limiter of GCRA reserves no further ahead than its
+//! [`longest_wait`](crate::LimiterBuilder::longest_wait), and whoever would wait longer is told
+//! [`TooLong`](WaitError::TooLong) at once. Unless the builder is told, that is as long as a spent
+//! burst takes to come back: with a burst of 1, one turn may be waited for, and no second behind it.
+//! So say how long anybody may wait when you build a limiter that is waited for.
 //!
 //! A set has [at most](Waiters::at_most) so many waiters; one more is told so at once.
 //! A turn may have [a deadline](Turn::within). Each waiter takes some hundred bytes while
@@ -51,6 +103,7 @@
 //! With feature `tokio`, `.await` a [`Turn`]. For other runtimes [give it a timer](Turn::by),
 //! which is any function that sleeps. Nothing runs in the background.
 
+mod error;
 mod lines;
 mod question;
 mod timer;
@@ -61,6 +114,7 @@ mod waiters;
 #[path = "../../tests/loom/waiting.rs"]
 mod models;
 
+pub use error::WaitError;
 pub use question::{Admitted, OfAnswer, OfKey, OfLimiter, Question, Verdict};
 pub use timer::Timer;
 #[cfg(feature = "tokio")]
@@ -70,44 +124,3 @@ pub use waiters::{Queue, Waiters};
 
 #[doc = include_str!("design.md")]
 pub mod design {}
-
-use std::{fmt, time::Duration};
-
-/// Why the turn did not come. Nothing was charged.
-///
-/// ```
-/// use tollgate::{Limiter, wait::{WaitError, Waiters}};
-///
-/// let waiters = Waiters::new(Limiter::gcra("2/s".parse()?).try_build()?);
-/// assert_eq!(waiters.until_ready().units(3).block(), Err(WaitError::Never));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WaitError {
-    /// As many wait as may.
-    Full,
-    /// It would have come later than was asked for.
-    TooLong {
-        /// When it is worth asking again, where that is known: of what can be reserved,
-        /// when the same turn is to be had; else not before then.
-        retry_after: Option<Duration>,
-    },
-    /// Waiting does not help: more was asked for than is ever let pass at once.
-    Never,
-}
-
-impl fmt::Display for WaitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("too many wait already"),
-            Self::TooLong { retry_after: Some(wait) } => {
-                write!(f, "its turn would come too late; ask again in {wait:?}")
-            }
-            Self::TooLong { retry_after: None } => f.write_str("its turn did not come in time"),
-            Self::Never => f.write_str("it costs more than the limit: waiting does not help"),
-        }
-    }
-}
-
-impl std::error::Error for WaitError {}

@@ -10,32 +10,82 @@ use crate::{
 use std::{fmt, time::Duration};
 
 /// What can be waited for. It cannot be implemented elsewhere.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Limiter, wait::{Question, Turn, WaitError, Waiters}};
+///
+/// /// Whatever it is that is waited for.
+/// fn soon<Q: Question>(turn: Turn<'_, Q>) -> Result<Q::Answer, WaitError<Q::Denial>> {
+///     turn.within(Duration::from_millis(10)).block()
+/// }
+/// let waiters = Waiters::new(Limiter::gcra("2/h".parse()?).try_build()?);
+/// assert_eq!(soon(waiters.until_ready())?.decision().remaining(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(private_bounds)] // that is what keeps it to this crate
-pub trait Question: Asked<Yes = <Self as Question>::Answer> {
+pub trait Question:
+    Asked<Yes = <Self as Question>::Answer, No: Into<<Self as Question>::Denial>>
+{
     /// What the turn is told when it comes.
+    ///
+    /// ```
+    /// use tollgate::{Decision, Limiter, wait::{Admitted, Queue, Waiters}};
+    ///
+    /// let limiter = Limiter::gcra("2/h".parse()?).try_build()?;
+    /// // Of a queue it is what its question answers.
+    /// let decision: Decision = Queue::new().until_allowed("all", || limiter.check()).block()?;
+    /// let admitted: Admitted = Waiters::new(limiter).until_ready().block()?;
+    /// assert_eq!((decision.remaining(), admitted.decision().remaining()), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     type Answer;
+
+    /// What it was told where its turn does not come: of a limiter a [`Decision`], of a queue
+    /// what its question answers, boxed, as it may be large.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Decision, Limiter, wait::{Queue, Waiters}};
+    ///
+    /// let limiter = Limiter::gcra("1/h".parse()?).try_build()?;
+    /// let _ = limiter.check();
+    /// let queue = Queue::new();
+    /// let late = queue.until_allowed("all", || limiter.check()).within(Duration::ZERO).block();
+    /// let of_queue: Box<Decision> = late.unwrap_err().into_answer().unwrap();
+    /// let late = Waiters::new(limiter).until_ready().within(Duration::ZERO).block();
+    /// let of_limiter: Decision = late.unwrap_err().into_answer().unwrap();
+    /// assert_eq!((of_queue.limit(), of_limiter.limit()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    type Denial;
 }
 
-/// What a limiter said to one question.
-pub(super) enum Said<T> {
+/// What a limiter said to one question, and in which words.
+pub(super) enum Said<T, N> {
     Yes(T),
     /// Not before so long.
-    Later(Duration),
-    Never,
+    Later(Duration, N),
+    Never(N),
 }
 
 pub(super) trait Asked {
     type Yes;
+    type No;
 
     fn now(&self) -> Nanos;
     /// Which line to stand in.
     fn line(&self) -> u64;
     fn set_units(&mut self, units: u64);
     /// Asks to pass now.
-    fn ask(&mut self) -> Said<Self::Yes>;
+    fn ask(&mut self) -> Said<Self::Yes, Self::No>;
+    /// How it stands, for who leaves without having asked: where that is a no, and can be
+    /// told without a charge.
+    fn look(&self) -> Option<Self::No>;
     /// Asks to pass within so long of `now`. `None`: nothing can be reserved here.
     fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision>;
     fn reserved(&self, decision: Decision) -> Option<Self::Yes>;
+    fn denied(&self, decision: Decision) -> Option<Self::No>;
     fn give_back(&self, charge: Charge, now: Nanos);
     /// Whether it [reserves](Self::reserve).
     fn reserves(&self) -> bool;
@@ -60,6 +110,15 @@ pub struct Admitted(Decision);
 impl Admitted {
     /// The decision that let it pass: made when the units were charged, which was before
     /// the wait where they were reserved.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("2/s burst 1".parse()?).try_build()?);
+    /// assert!(waiters.until_ready().block()?.decision().wait().is_zero());
+    /// let second = waiters.until_ready().block()?;
+    /// assert!(!second.decision().wait().is_zero()); // which is over now
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decision(&self) -> Decision {
         self.0
     }
@@ -67,20 +126,39 @@ impl Admitted {
     /// What was charged, for a refund or to be settled, by the [`Waiters`](super::Waiters):
     /// given back to the limiter itself, it is not those who wait that have it. `None` for 0
     /// units, and for a key that found no slot.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("10/h".parse()?).try_build()?);
+    /// let mut charge = waiters.until_ready().units(6).block()?.charge().unwrap();
+    /// // It took less than was thought.
+    /// assert_eq!(waiters.settle(&mut charge, 2).remaining(), 8);
+    /// assert_eq!(charge.units(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn charge(&self) -> Option<Charge> {
         self.0.charge()
     }
 }
 
-fn said(decision: Decision) -> Said<Admitted> {
+fn said(decision: Decision) -> Said<Admitted, Decision> {
     match (decision.outcome(), decision.retry_after()) {
         (Outcome::Allowed, _) => Said::Yes(Admitted(decision)),
-        (Outcome::Later, Some(wait)) => Said::Later(wait),
-        _ => Said::Never,
+        (Outcome::Later, Some(wait)) => Said::Later(wait, decision),
+        _ => Said::Never(decision),
     }
 }
 
 /// Units of a [`Limiter`].
+///
+/// ```
+/// use tollgate::{Gcra, Limiter, MonotonicClock, wait::{OfLimiter, Turn, Waiters}};
+///
+/// let waiters = Waiters::new(Limiter::gcra("2/h".parse()?).try_build()?);
+/// let turn: Turn<'_, OfLimiter<'_, Gcra, MonotonicClock>> = waiters.until_ready();
+/// assert!(turn.block().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct OfLimiter<'l, A, C> {
     pub(super) limiter: &'l Limiter<A, C>,
     pub(super) units: u64,
@@ -94,6 +172,7 @@ impl<A, C> fmt::Debug for OfLimiter<'_, A, C> {
 
 impl<A: Algorithm, C: Clock> Asked for OfLimiter<'_, A, C> {
     type Yes = Admitted;
+    type No = Decision;
 
     fn now(&self) -> Nanos {
         self.limiter.clock().now()
@@ -107,13 +186,18 @@ impl<A: Algorithm, C: Clock> Asked for OfLimiter<'_, A, C> {
         self.units = units;
     }
 
-    fn ask(&mut self) -> Said<Admitted> {
+    fn ask(&mut self) -> Said<Admitted, Decision> {
         let (limiter, now) = (self.limiter, self.now());
         // Who waits looks first: a look is no denial that anybody counts.
         match said(limiter.ask(Ask::Look, self.units, now)) {
             Said::Yes(_) => said(limiter.check_n_at(self.units, now)),
             no => no,
         }
+    }
+
+    fn look(&self) -> Option<Decision> {
+        let decision = self.limiter.ask(Ask::Look, self.units, self.now());
+        decision.is_denied().then_some(decision)
     }
 
     fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision> {
@@ -123,6 +207,10 @@ impl<A: Algorithm, C: Clock> Asked for OfLimiter<'_, A, C> {
 
     fn reserved(&self, decision: Decision) -> Option<Admitted> {
         Some(Admitted(decision))
+    }
+
+    fn denied(&self, decision: Decision) -> Option<Decision> {
+        Some(decision)
     }
 
     fn give_back(&self, charge: Charge, now: Nanos) {
@@ -136,9 +224,19 @@ impl<A: Algorithm, C: Clock> Asked for OfLimiter<'_, A, C> {
 
 impl<A: Algorithm, C: Clock> Question for OfLimiter<'_, A, C> {
     type Answer = Admitted;
+    type Denial = Decision;
 }
 
 /// Units of one key of a [`KeyedLimiter`](crate::KeyedLimiter).
+///
+/// ```
+/// use tollgate::{KeyedLimiter, MonotonicClock, SlidingLog, wait::{OfKey, Turn, Waiters}};
+///
+/// let waiters = Waiters::new(KeyedLimiter::sliding_log("2/h".parse()?).try_build()?);
+/// let turn: Turn<'_, OfKey<'_, SlidingLog, MonotonicClock>> = waiters.until_key_ready("alice");
+/// assert!(turn.block().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct OfKey<'l, A, C> {
     pub(super) key: Key<'l, A, C>,
     pub(super) units: u64,
@@ -152,6 +250,7 @@ impl<A, C> fmt::Debug for OfKey<'_, A, C> {
 
 impl<A: Algorithm, C: Clock> Asked for OfKey<'_, A, C> {
     type Yes = Admitted;
+    type No = Decision;
 
     fn now(&self) -> Nanos {
         self.key.now()
@@ -165,12 +264,17 @@ impl<A: Algorithm, C: Clock> Asked for OfKey<'_, A, C> {
         self.units = units;
     }
 
-    fn ask(&mut self) -> Said<Admitted> {
+    fn ask(&mut self) -> Said<Admitted, Decision> {
         let now = self.now();
         match said(self.key.ask(Ask::Look, self.units, now)) {
             Said::Yes(_) => said(self.key.check_n_at(self.units, now)),
             no => no,
         }
+    }
+
+    fn look(&self) -> Option<Decision> {
+        let decision = self.key.ask(Ask::Look, self.units, self.now());
+        decision.is_denied().then_some(decision)
     }
 
     fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision> {
@@ -180,6 +284,10 @@ impl<A: Algorithm, C: Clock> Asked for OfKey<'_, A, C> {
 
     fn reserved(&self, decision: Decision) -> Option<Admitted> {
         Some(Admitted(decision))
+    }
+
+    fn denied(&self, decision: Decision) -> Option<Decision> {
+        Some(decision)
     }
 
     fn give_back(&self, charge: Charge, now: Nanos) {
@@ -193,12 +301,14 @@ impl<A: Algorithm, C: Clock> Asked for OfKey<'_, A, C> {
 
 impl<A: Algorithm, C: Clock> Question for OfKey<'_, A, C> {
     type Answer = Admitted;
+    type Denial = Decision;
 }
 
 /// What says whether one may pass, and if not, when to come back: the answer of
 /// whatever a [`Queue`](super::Queue) asks.
 ///
-/// A [`Decision`] is one, and so is a policy's. Implement it for an answer of your own:
+/// A [`Decision`] is one, and so is a policy's, borrowed or kept. Implement it for an answer of
+/// your own:
 ///
 /// ```
 /// use std::time::Duration;
@@ -218,8 +328,27 @@ impl<A: Algorithm, C: Clock> Question for OfKey<'_, A, C> {
 /// ```
 pub trait Verdict {
     /// Allowed, later, or never.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Outcome, wait::Verdict};
+    ///
+    /// let limiter = Limiter::gcra("2/h".parse()?).try_build()?;
+    /// assert_eq!(Verdict::outcome(&limiter.check_n(2)), Outcome::Allowed);
+    /// assert_eq!(Verdict::outcome(&limiter.check()), Outcome::Later);
+    /// assert_eq!(Verdict::outcome(&limiter.check_n(3)), Outcome::Never);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn outcome(&self) -> Outcome;
-    /// How long to wait, where it is known.
+    /// How long to wait, where it is known; where it is not, a second.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, wait::Verdict};
+    ///
+    /// let limiter = Limiter::gcra("1/h".parse()?).try_build()?;
+    /// assert_eq!(Verdict::retry_after(&limiter.check()), None);
+    /// assert!(Verdict::retry_after(&limiter.check()).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn retry_after(&self) -> Option<Duration>;
 }
 
@@ -234,6 +363,17 @@ impl Verdict for Decision {
 }
 
 /// Whatever a function answers.
+///
+/// ```
+/// use tollgate::{Decision, Limiter, MonotonicClock, wait::{OfAnswer, Queue, Turn}};
+///
+/// let limiter = Limiter::gcra("2/h".parse()?).try_build()?;
+/// let queue = Queue::new();
+/// let ask: fn(&Limiter) -> Decision = |limiter| limiter.check();
+/// let turn: Turn<'_, OfAnswer<'_, _, MonotonicClock>> = queue.until_allowed("all", || ask(&limiter));
+/// assert_eq!(turn.block()?.remaining(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct OfAnswer<'l, F, C> {
     pub(super) ask: F,
     pub(super) line: u64,
@@ -248,6 +388,7 @@ impl<F, C> fmt::Debug for OfAnswer<'_, F, C> {
 
 impl<F: FnMut() -> V, V: Verdict, C: Clock> Asked for OfAnswer<'_, F, C> {
     type Yes = V;
+    type No = V;
 
     fn now(&self) -> Nanos {
         self.clock.now()
@@ -259,13 +400,18 @@ impl<F: FnMut() -> V, V: Verdict, C: Clock> Asked for OfAnswer<'_, F, C> {
 
     fn set_units(&mut self, _: u64) {}
 
-    fn ask(&mut self) -> Said<V> {
+    fn ask(&mut self) -> Said<V, V> {
         let answer = (self.ask)();
         match answer.outcome() {
             Outcome::Allowed => Said::Yes(answer),
-            Outcome::Later => Said::Later(answer.retry_after().unwrap_or(UNKNOWN)),
-            Outcome::Never => Said::Never,
+            Outcome::Later => Said::Later(answer.retry_after().unwrap_or(UNKNOWN), answer),
+            Outcome::Never => Said::Never(answer),
         }
+    }
+
+    /// It might be a yes, which is charged: nobody asks who is not first.
+    fn look(&self) -> Option<V> {
+        None
     }
 
     fn reserve(&self, _: Duration, _: Nanos) -> Option<Decision> {
@@ -273,6 +419,10 @@ impl<F: FnMut() -> V, V: Verdict, C: Clock> Asked for OfAnswer<'_, F, C> {
     }
 
     fn reserved(&self, _: Decision) -> Option<V> {
+        None
+    }
+
+    fn denied(&self, _: Decision) -> Option<V> {
         None
     }
 
@@ -285,6 +435,7 @@ impl<F: FnMut() -> V, V: Verdict, C: Clock> Asked for OfAnswer<'_, F, C> {
 
 impl<F: FnMut() -> V, V: Verdict, C: Clock> Question for OfAnswer<'_, F, C> {
     type Answer = V;
+    type Denial = Box<V>;
 }
 
 /// When to ask again where nobody says.

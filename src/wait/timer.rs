@@ -25,9 +25,36 @@ use std::{pin::Pin, time::Duration};
 pub trait Timer {
     /// Ends when the time is over. It may end sooner: whoever sleeps looks at the
     /// limiter's clock, and sleeps again for the rest.
+    ///
+    /// ```
+    /// use std::{pin::Pin, time::Duration};
+    /// use tollgate::wait::Timer;
+    ///
+    /// /// A runtime's, known at run time.
+    /// struct Boxed(fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>);
+    ///
+    /// impl Timer for Boxed {
+    ///     type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+    ///
+    ///     fn sleep(&self, after: Duration) -> Self::Sleep {
+    ///         (self.0)(after)
+    ///     }
+    /// }
+    /// # let _ = Boxed(|after| Box::pin(async move { std::thread::sleep(after) }));
+    /// ```
     type Sleep: Future;
 
     /// Begins to sleep.
+    ///
+    /// ```
+    /// use std::{future::ready, time::Duration};
+    /// use tollgate::wait::Timer;
+    ///
+    /// // A function is one already.
+    /// let instantly = |after: Duration| ready(after);
+    /// let slept = instantly.sleep(Duration::from_secs(1)).into_inner();
+    /// assert_eq!(slept, Duration::from_secs(1));
+    /// ```
     fn sleep(&self, after: Duration) -> Self::Sleep;
 }
 
@@ -86,6 +113,17 @@ pub struct TokioClock {
 #[cfg(feature = "tokio")]
 impl TokioClock {
     /// A clock that reads zero now.
+    ///
+    /// ```
+    /// use tollgate::{Clock, Nanos, wait::TokioClock};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let clock = TokioClock::new(); // where time is paused
+    /// tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    /// assert_eq!(clock.now(), Nanos::from_secs(3));
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self { zero: tokio::time::Instant::now() }
     }

@@ -25,18 +25,19 @@ use std::{
 /// [by another timer](Self::by), or [block](Self::block).
 ///
 /// Nothing is asked, and no place taken, before it is first polled. Dropping it gives up
-/// the place: see [what comes back](super#giving-up).
+/// the place: see [what comes back](super#giving-up). Once polled, poll it on or drop it: at
+/// the head of a line that [is not reserved](super#who-stops-polling) all wait for it.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tollgate::{Limiter, wait::{WaitError, Waiters}};
 ///
-/// let waiters = Waiters::new(Limiter::gcra("100/s burst 1".parse()?).try_build()?);
+/// let waiters = Waiters::new(Limiter::gcra("3/min".parse()?).try_build()?);
 /// // On a thread of its own:
 /// for _ in 0..3 {
 ///     waiters.until_ready().within(Duration::from_secs(1)).block()?;
 /// }
-/// // The fourth would have to wait for ten milliseconds.
+/// // The fourth would have to wait for twenty seconds.
 /// let turn = waiters.until_ready().within(Duration::from_millis(1));
 /// assert!(matches!(turn.block(), Err(WaitError::TooLong { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,12 +63,23 @@ enum Stage {
 }
 
 /// What is to be done.
-pub(super) enum Step<T> {
-    Done(Result<T, WaitError>),
+pub(super) enum Step<T, D> {
+    Done(Result<T, WaitError<D>>),
     /// Come back after so long, or when woken.
     Sleep(Duration),
     /// Come back when woken.
     Park,
+}
+
+type StepOf<Q> = Step<<Q as Question>::Answer, <Q as Question>::Denial>;
+
+/// Boxed only here, where it ends.
+fn never<D>(no: impl Into<D>) -> WaitError<D> {
+    WaitError::Never { answer: Some(no.into()) }
+}
+
+fn too_long<D>(wait: Duration, no: impl Into<D>) -> WaitError<D> {
+    WaitError::TooLong { retry_after: Some(wait), answer: Some(no.into()) }
 }
 
 impl<'w, Q: Question> Turn<'w, Q> {
@@ -92,8 +104,12 @@ impl<'w, Q: Question> Turn<'w, Q> {
 
     /// The turn must come within so long, from the first poll on. That it cannot is
     /// answered as soon as it is known: at once where units are reserved, else at the
-    /// latest when the time is over. Without it, as long as it takes; with GCRA, up to the
-    /// limiter's [`longest_wait`](crate::KeyedBuilder::longest_wait).
+    /// latest when the time is over. Without it, as long as it takes.
+    ///
+    /// With GCRA never longer than the limiter's
+    /// [`longest_wait`](crate::KeyedBuilder::longest_wait), whatever is said here. And what may come
+    /// back before its time, by a refund or a lease that is released, counts for nothing: a turn that
+    /// hopes for it is told off at once by a deadline, unless it [asks again](Self::every).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -109,9 +125,13 @@ impl<'w, Q: Question> Turn<'w, Q> {
     }
 
     /// Comes up to so much later than its turn, by chance, so that processes which wait
-    /// for one thing do not all come at one instant. Never sooner; and the bound of the
-    /// limit holds for times that are longer by so much. Not beyond
-    /// [`within`](Self::within), which it may make impossible to keep.
+    /// for one thing do not all come at one instant. Never sooner; who need not wait does not wait
+    /// for this either. The bound of the limit holds for times that are longer by so much, and
+    /// turns may be told in another order than they were reserved in. In the line of a log, a
+    /// counter or a [`Queue`](super::Queue) those behind wait for the jitter of the first, too.
+    ///
+    /// It counts within [`within`](Self::within): a turn which might come too late by it is told
+    /// so at once.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -174,7 +194,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
     /// # Errors
     ///
     /// Nothing was charged: see [`WaitError`].
-    pub fn block(mut self) -> Result<Q::Answer, WaitError> {
+    pub fn block(mut self) -> Result<Q::Answer, WaitError<Q::Denial>> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             match self.step(&waker) {
@@ -186,7 +206,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
     }
 
     /// One step. Woken by `waker` where another makes a difference.
-    pub(super) fn step(&mut self, waker: &Waker) -> Step<Q::Answer> {
+    pub(super) fn step(&mut self, waker: &Waker) -> StepOf<Q> {
         match self.stage {
             Stage::New => self.begin(waker),
             Stage::Reserved(number, decision) => self.reserved(number, decision, waker),
@@ -196,15 +216,15 @@ impl<'w, Q: Question> Turn<'w, Q> {
         }
     }
 
-    fn begin(&mut self, waker: &Waker) -> Step<Q::Answer> {
+    fn begin(&mut self, waker: &Waker) -> StepOf<Q> {
         let line = self.question.line();
         if self.question.reserves() {
             // While anybody waits for what was reserved, this lets nobody pass, unless
             // something was given back past the lines.
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
-                Said::Never => return self.end(Err(WaitError::Never)),
-                Said::Later(_) => {}
+                Said::Never(no) => return self.end(Err(never(no))),
+                Said::Later(..) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
             let now = self.question.now();
@@ -218,37 +238,44 @@ impl<'w, Q: Question> Turn<'w, Q> {
                     self.stage = Stage::Reserved(number, decision);
                     self.reserved(number, decision, waker)
                 }
-                Reserved::Full => self.end(Err(WaitError::Full)),
-                Reserved::Denied(decision) => self.end(Err(match decision.outcome() {
-                    Outcome::Never => WaitError::Never,
-                    _ => WaitError::TooLong { retry_after: decision.retry_after() },
-                })),
+                Reserved::Full(decision) => {
+                    let answer = self.question.denied(decision).map(Into::into);
+                    self.end(Err(WaitError::Full { answer }))
+                }
+                Reserved::Denied(decision) => {
+                    let answer = self.question.denied(decision).map(Into::into);
+                    let retry_after = decision.retry_after();
+                    self.end(Err(match decision.outcome() {
+                        Outcome::Never => WaitError::Never { answer },
+                        _ => WaitError::TooLong { retry_after, answer },
+                    }))
+                }
             };
         }
         let now = self.question.now();
         let deadline = self.within.map_or(Nanos::MAX, |within| now.after(within));
-        let mut told = None;
+        let (mut told, mut answer) = (None, None);
         // Nobody passes those who wait.
         if let Some(seen) = self.lines.if_empty(line) {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
-                Said::Never => return self.end(Err(WaitError::Never)),
-                Said::Later(wait) => match self.again(now, wait, deadline) {
-                    Ok(due) => told = Some((due, seen)),
-                    Err(late) => return self.end(Err(late)),
+                Said::Never(no) => return self.end(Err(never(no))),
+                Said::Later(wait, no) => match self.again(now, wait, deadline) {
+                    Some(due) => (told, answer) = (Some((due, seen)), Some(no)),
+                    None => return self.end(Err(too_long(wait, no))),
                 },
             }
         }
-        match self.lines.stand(line, told, deadline) {
-            Some(number) => {
-                self.stage = Stage::Queued(number, deadline);
-                self.queued(number, deadline, waker)
-            }
-            None => self.end(Err(WaitError::Full)),
+        if let Some(number) = self.lines.stand(line, told, deadline) {
+            self.stage = Stage::Queued(number, deadline);
+            self.queued(number, deadline, waker)
+        } else {
+            let answer = answer.or_else(|| self.question.look()).map(Into::into);
+            self.end(Err(WaitError::Full { answer }))
         }
     }
 
-    fn reserved(&mut self, number: u64, decision: Decision, waker: &Waker) -> Step<Q::Answer> {
+    fn reserved(&mut self, number: u64, decision: Decision, waker: &Waker) -> StepOf<Q> {
         let line = self.question.line();
         let later = self.chance(number, self.jitter);
         let now = self.question.now();
@@ -258,7 +285,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
         }
     }
 
-    fn queued(&mut self, number: u64, deadline: Nanos, waker: &Waker) -> Step<Q::Answer> {
+    fn queued(&mut self, number: u64, deadline: Nanos, waker: &Waker) -> StepOf<Q> {
         let line = self.question.line();
         let standing = self.lines.standing(line, number, waker);
         let now = self.question.now();
@@ -270,9 +297,9 @@ impl<'w, Q: Question> Turn<'w, Q> {
             Standing::First(due, _) if now < due => sleep(due),
             Standing::First(_, seen) => match self.question.ask() {
                 Said::Yes(answer) => self.leave(Ok(answer)),
-                Said::Never => self.leave(Err(WaitError::Never)),
-                Said::Later(wait) => match self.again(now, wait, deadline) {
-                    Ok(due) => {
+                Said::Never(no) => self.leave(Err(never(no))),
+                Said::Later(wait, no) => match self.again(now, wait, deadline) {
+                    Some(due) => {
                         let due = due.after(self.chance(number ^ due.as_u64(), self.jitter));
                         let due = due.min(deadline);
                         let due = self.lines.ask_again(line, number, due, seen);
@@ -283,27 +310,28 @@ impl<'w, Q: Question> Turn<'w, Q> {
                         }
                         sleep(due)
                     }
-                    Err(late) => self.leave(Err(late)),
+                    None => self.leave(Err(too_long(wait, no))),
                 },
             },
             Standing::Behind(due) if due > deadline || now >= deadline => {
                 let known = due > now;
                 let retry_after = known.then(|| due.since(now));
-                self.leave(Err(WaitError::TooLong { retry_after }))
+                let answer = self.question.look().map(Into::into);
+                self.leave(Err(WaitError::TooLong { retry_after, answer }))
             }
             Standing::Behind(_) => sleep(deadline),
         }
     }
 
     /// When to ask again of who was told to wait so long, if not too late then.
-    fn again(&self, now: Nanos, wait: Duration, deadline: Nanos) -> Result<Nanos, WaitError> {
+    fn again(&self, now: Nanos, wait: Duration, deadline: Nanos) -> Option<Nanos> {
         let wait = wait.max(Duration::from_nanos(1));
         let asks_sooner = self.every.is_some_and(|every| every < wait);
         if now.after(wait) > deadline && (!asks_sooner || now >= deadline) {
-            return Err(WaitError::TooLong { retry_after: Some(wait) });
+            return None;
         }
         let again = now.after(self.every.map_or(wait, |every| every.min(wait)));
-        Ok(again.min(deadline))
+        Some(again.min(deadline))
     }
 
     /// A part of `most`, by chance: the same whenever it is asked for.
@@ -316,21 +344,21 @@ impl<'w, Q: Question> Turn<'w, Q> {
         Duration::from_nanos(u64::try_from(part).unwrap_or(most))
     }
 
-    fn pass(&mut self, decision: Decision) -> Step<Q::Answer> {
+    fn pass(&mut self, decision: Decision) -> StepOf<Q> {
         match self.question.reserved(decision) {
             Some(answer) => self.end(Ok(answer)),
-            None => self.end(Err(WaitError::Never)),
+            None => self.end(Err(WaitError::Never { answer: None })),
         }
     }
 
-    fn leave(&mut self, answer: Result<Q::Answer, WaitError>) -> Step<Q::Answer> {
+    fn leave(&mut self, answer: Result<Q::Answer, WaitError<Q::Denial>>) -> StepOf<Q> {
         if let Stage::Queued(number, _) = self.stage {
             self.lines.leave(self.question.line(), number);
         }
         self.end(answer)
     }
 
-    fn end(&mut self, answer: Result<Q::Answer, WaitError>) -> Step<Q::Answer> {
+    fn end(&mut self, answer: Result<Q::Answer, WaitError<Q::Denial>>) -> StepOf<Q> {
         self.stage = Stage::Over;
         Step::Done(answer)
     }
@@ -367,15 +395,28 @@ impl<Q: Question> fmt::Debug for Turn<'_, Q> {
 
 #[cfg(feature = "tokio")]
 impl<'w, Q: Question> IntoFuture for Turn<'w, Q> {
-    type Output = Result<Q::Answer, WaitError>;
+    type Output = Result<Q::Answer, WaitError<Q::Denial>>;
     type IntoFuture = UntilReady<'w, Q, TokioTimer>;
 
+    /// Waits by tokio's timer: polled outside a runtime of tokio with its time enabled, it
+    /// panics, as that timer does.
     fn into_future(self) -> Self::IntoFuture {
         self.by(TokioTimer)
     }
 }
 
-/// The future of a [`Turn`].
+/// The future of a [`Turn`]. It is `Unpin`: poll it where it lies.
+///
+/// ```
+/// use std::{pin::Pin, task::{Context, Poll, Waker}};
+/// use tollgate::{Limiter, wait::Waiters};
+///
+/// let waiters = Waiters::new(Limiter::gcra("1/h".parse()?).try_build()?);
+/// let mut first = waiters.until_ready().by(tokio::time::sleep);
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(matches!(Pin::new(&mut first).poll(&mut cx), Poll::Ready(Ok(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "futures do nothing unless they are polled"]
 pub struct UntilReady<'w, Q: Question, T: Timer> {
     turn: Turn<'w, Q>,
@@ -387,7 +428,7 @@ pub struct UntilReady<'w, Q: Question, T: Timer> {
 impl<Q: Question, T: Timer> Unpin for UntilReady<'_, Q, T> {}
 
 impl<Q: Question, T: Timer> Future for UntilReady<'_, Q, T> {
-    type Output = Result<Q::Answer, WaitError>;
+    type Output = Result<Q::Answer, WaitError<Q::Denial>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();

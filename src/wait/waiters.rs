@@ -28,8 +28,10 @@ const MOST: usize = 1024;
 /// use tollgate::{KeyedLimiter, Quota, wait::Waiters};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-/// let quota = Quota::n_per_second(50)?.burst(1)?;
-/// let waiters = Waiters::new(KeyedLimiter::gcra(quota).try_build()?).at_most(100);
+/// let limiter = KeyedLimiter::gcra(Quota::n_per_second(50)?.burst(1)?)
+///     .longest_wait(Duration::from_secs(2)) // a hundred turns ahead
+///     .try_build()?;
+/// let waiters = Waiters::new(limiter).at_most(100);
 ///
 /// waiters.until_key_ready("api.example.org").await?;
 /// // Waits for 20 ms; where that is too long, is told so at once.
@@ -45,6 +47,19 @@ pub struct Waiters<L> {
 
 impl<L> Waiters<L> {
     /// Those who wait for this limiter, at most 1024 at a time.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use tollgate::{Limiter, wait::Waiters};
+    ///
+    /// let limiter = Limiter::gcra("100/s burst 1".parse()?).longest_wait(Duration::from_secs(1));
+    /// let waiters = Arc::new(Waiters::new(limiter.try_build()?));
+    /// let threads = [1, 2, 3].map(|_| waiters.clone()).map(|waiters| {
+    ///     std::thread::spawn(move || waiters.until_ready().block().is_ok())
+    /// });
+    /// assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(limiter: L) -> Self {
         Self { limiter, lines: Lines::new(MOST) }
     }
@@ -56,7 +71,7 @@ impl<L> Waiters<L> {
     /// # use tollgate::{Limiter, wait::{WaitError, Waiters}};
     /// let waiters = Waiters::new(Limiter::gcra("1/h".parse()?).try_build()?).at_most(0);
     /// assert!(waiters.until_ready().block().is_ok());
-    /// assert_eq!(waiters.until_ready().block(), Err(WaitError::Full));
+    /// assert!(matches!(waiters.until_ready().block(), Err(WaitError::Full { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -156,7 +171,7 @@ impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
     /// Gives back a charge of that key, as [`Key::refund`](crate::Key::refund) does; and
     /// whoever waits for it gains by it: all move up. Given back to the
     /// [limiter](Self::limiter) alone, it would be had by who comes next, before those who
-    /// wait.
+    /// wait. Whom a [deadline](Turn::within) told off already waits no more.
     ///
     /// ```
     /// # use tollgate::{KeyedLimiter, wait::Waiters};
@@ -252,8 +267,40 @@ impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
 /// // A line of her own: nobody waits for ann but ann.
 /// for _ in 0..2 {
 ///     let turn = queue.until_allowed("ann", || policy.check(&request));
-///     let decision = turn.within(Duration::from_secs(9)).block()?;
+///     let decision = turn.within(Duration::from_secs(9)).block();
+///     let decision = decision.map_err(|refused| refused.map_answer(drop))?;
 ///     assert!(decision.is_allowed());
+/// }
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Who is refused finds what the policy answered in [the error](super::WaitError::into_answer).
+///
+/// # A policy that is replaced
+///
+/// Ask the one that holds, whenever it is asked, by a decision that keeps its policy
+/// (`Policy::check_kept`). Such a decision, and the error with it, goes anywhere. Who waits for
+/// what the former policy said asks when that is over: [nudge](Self::nudge) after a replacement.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::wait::Queue;
+/// # #[cfg(feature = "policy")] {
+/// use tollgate::policy::{KeptDecision, LivePolicy, Policy};
+///
+/// fn wait(live: &LivePolicy, queue: &Queue) -> Result<KeptDecision, Box<dyn std::error::Error>> {
+///     let turn = queue.until_allowed("ann", || {
+///         let policy = live.load_shared(); // whichever holds when it asks
+///         policy.check_kept(&policy.request("GET", "/").attribute("user", "ann"))
+///     });
+///     Ok(turn.within(Duration::from_secs(9)).block()?)
+/// }
+/// let file = "[attribute.user]\n[[limit]]\nname = 'api'\nkey = ['user']\nquota = '1/10ms'\n";
+/// let (live, queue) = (LivePolicy::new(Policy::from_toml(file)?), Queue::new());
+/// for _ in 0..2 {
+///     let mut decision = wait(&live, &queue)?;
+///     assert_eq!(decision.with(|decision| decision.limits().count()), 1);
 /// }
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -265,6 +312,16 @@ pub struct Queue<C = MonotonicClock> {
 
 impl Queue {
     /// Nobody waits; at most 1024 at a time will.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, wait::Queue};
+    ///
+    /// let limiter = Limiter::gcra("5/min".parse()?).try_build()?;
+    /// let queue = Queue::new();
+    /// let decision = queue.until_allowed("uploads", || limiter.check_n(3)).block()?;
+    /// assert_eq!(decision.remaining(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::with_clock(MonotonicClock::new())
     }
@@ -277,7 +334,8 @@ impl Default for Queue {
 }
 
 impl<C: Clock> Queue<C> {
-    /// As [`new`](Queue::new), by a clock of your own.
+    /// As [`new`](Queue::new), by a clock of your own. What is asked must go by the same: beside
+    /// a clock that is paused, a policy is asked by `check_at`, with a moment made of that clock.
     ///
     /// ```
     /// use tollgate::{ManualClock, wait::Queue};
@@ -336,7 +394,8 @@ impl<C: Clock> Queue<C> {
     }
 
     /// Lets the first of that line ask at once: something came back that nobody waited
-    /// for, such as a lease.
+    /// for, such as a lease. It finds nobody there whom a [deadline](Turn::within) told off
+    /// already: who waits for leases [asks again](Turn::every) instead.
     ///
     /// ```
     /// tollgate::wait::Queue::new().nudge("uploads");

@@ -1,6 +1,6 @@
 //! Threads that wait.
 
-use crate::ms;
+use crate::{TOLD, ms, no};
 use std::{
     future::Future,
     sync::{Arc, Mutex, OnceLock, mpsc},
@@ -87,7 +87,7 @@ fn by_the_limiters_clock_and_not_the_systems() {
         let waiters = Waiters::new(limiter.try_build().unwrap());
         waiters.until_ready().block().unwrap();
         let late = waiters.until_ready().within(ms(19)).block();
-        assert_eq!(late, Err(WaitError::TooLong { retry_after: Some(ms(1)) }));
+        assert_eq!(no(late), WaitError::TooLong { retry_after: Some(ms(1)), answer: TOLD });
         let (told, heard) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {

@@ -8,12 +8,16 @@
 //! 6. whoever gives up leaves nothing behind.
 #![cfg(not(loom))]
 
+mod answers;
 mod blocking;
 mod queues;
 mod reserved;
 
 use std::{future::Future, pin::Pin, task::Poll, time::Duration};
-use tollgate::{Gcra, Limiter, Quota, wait::TokioClock};
+use tollgate::{
+    Gcra, Limiter, Quota,
+    wait::{TokioClock, WaitError},
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -34,6 +38,13 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     })
     .await
 }
+
+/// Why it was not let in, and whether it was told in which words.
+fn no<T, D>(said: Result<T, WaitError<D>>) -> WaitError<()> {
+    said.err().expect("a turn that does not come").map_answer(drop)
+}
+
+const TOLD: Option<()> = Some(());
 
 /// A small generator of numbers, the same in each run.
 struct Random(u64);

@@ -1,6 +1,6 @@
 //! Logs, counters and policies: lines in which the first asks.
 
-use crate::{ms, poll_once};
+use crate::{TOLD, ms, no, poll_once};
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -89,14 +89,14 @@ async fn the_next_asks_when_the_first_gives_up() {
 async fn deadlines() {
     let waiters = Arc::new(two_in_ten_ms());
     let _ = waiters.limiter().check_n(2);
-    let late = Some(Err(WaitError::TooLong { retry_after: Some(ms(10)) }));
+    let late = WaitError::TooLong { retry_after: Some(ms(10)), answer: TOLD };
     let mut alone = waiters.until_ready().within(ms(9)).into_future();
-    assert_eq!(poll_once(&mut alone).await, late);
+    assert_eq!(no(poll_once(&mut alone).await.unwrap()), late);
     let mut first = waiters.until_ready().units(2).into_future();
     assert!(poll_once(&mut first).await.is_none());
     // The first does not ask before that.
     let mut behind = waiters.until_ready().within(ms(9)).into_future();
-    assert_eq!(poll_once(&mut behind).await, late);
+    assert_eq!(no(poll_once(&mut behind).await.unwrap()), late);
     // It may be in time or not: it is not, and is told so when the time is over.
     let begun = Instant::now();
     let behind = tokio::spawn({
@@ -110,7 +110,7 @@ async fn deadlines() {
     assert_eq!(begun.elapsed(), ms(10));
     assert!(matches!(behind.await.unwrap(), Err(WaitError::TooLong { .. })));
     assert!(begun.elapsed() <= ms(15));
-    assert_eq!(waiters.until_ready().units(3).await, Err(WaitError::Never));
+    assert_eq!(no(waiters.until_ready().units(3).await), WaitError::Never { answer: TOLD });
     assert_eq!(waiters.waiting(), 0);
 }
 
@@ -139,7 +139,7 @@ async fn one_too_many_is_told_so() {
     let _ = waiters.limiter().check_n(2);
     let mut first = waiters.until_ready().into_future();
     assert!(poll_once(&mut first).await.is_none());
-    assert_eq!(waiters.until_ready().await, Err(WaitError::Full));
+    assert_eq!(no(waiters.until_ready().await), WaitError::Full { answer: TOLD });
     first.await.unwrap();
 }
 
@@ -251,4 +251,33 @@ fn a_question_that_panics_leaves_the_line() {
     assert_eq!(queue.waiting(), 1);
     drop(turn);
     assert_eq!(queue.waiting(), 0);
+}
+
+/// A first one that is neither polled nor dropped holds up its line, and whoever has a
+/// deadline is told when that is over; others when it is gone.
+#[tokio::test(start_paused = true)]
+async fn a_first_one_that_nobody_polls() {
+    let waiters = Arc::new(two_in_ten_ms());
+    let _ = waiters.limiter().check_n(2);
+    // Its own deadline moves nobody: it is not there to be told.
+    let mut lies = waiters.until_ready().within(ms(15)).into_future();
+    assert!(poll_once(&mut lies).await.is_none());
+    let begun = Instant::now();
+    let spawn = |within: Option<u64>| {
+        let waiters = waiters.clone();
+        tokio::spawn(async move {
+            let turn = waiters.until_ready();
+            let turn = if let Some(within) = within { turn.within(ms(within)) } else { turn };
+            let said = turn.await.map(|_| ()).map_err(|refused| refused.map_answer(drop));
+            (said, begun.elapsed())
+        })
+    };
+    let (hurried, patient) = (spawn(Some(40)), spawn(None));
+    // There was room by then, but for the first one: nobody said no.
+    let late = Err(WaitError::TooLong { retry_after: None, answer: None });
+    assert_eq!(hurried.await.unwrap(), (late, ms(40)));
+    sleep(ms(1_000)).await;
+    assert!(!patient.is_finished());
+    drop(lies);
+    assert_eq!(patient.await.unwrap(), (Ok(()), ms(1_040)));
 }

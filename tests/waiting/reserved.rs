@@ -1,6 +1,6 @@
 //! GCRA: places in time.
 
-use crate::{Random, every_ten_ms, ms, poll_once};
+use crate::{Random, TOLD, every_ten_ms, ms, no, poll_once};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -91,13 +91,14 @@ async fn what_cannot_be_in_time_is_answered_at_once() {
     let mut late = waiters.until_ready().within(ms(19)).into_future();
     // Within 1 ms it is to be had: then 19 ms are enough.
     let retry_after = Some(ms(1));
-    assert_eq!(poll_once(&mut late).await, Some(Err(WaitError::TooLong { retry_after })));
+    let late = no(poll_once(&mut late).await.unwrap());
+    assert_eq!(late, WaitError::TooLong { retry_after, answer: TOLD });
     let mut in_time = waiters.until_ready().within(ms(20)).into_future();
     assert!(poll_once(&mut in_time).await.is_none());
     // Who was answered left no charge.
     let mut next = waiters.until_ready().within(ms(30)).into_future();
     assert!(poll_once(&mut next).await.is_none());
-    assert_eq!(waiters.until_ready().units(2).await, Err(WaitError::Never));
+    assert_eq!(no(waiters.until_ready().units(2).await), WaitError::Never { answer: TOLD });
     // Longer than the limiter lets anybody wait.
     let begun = Instant::now();
     ahead.await.unwrap();
@@ -117,7 +118,7 @@ async fn no_wait_is_longer_than_the_limiter_gives() {
         assert!(poll_once(turn).await.is_none());
     }
     let said = waiters.until_ready().within(Duration::MAX).await;
-    assert_eq!(said, Err(WaitError::TooLong { retry_after: Some(ms(10)) }));
+    assert_eq!(no(said), WaitError::TooLong { retry_after: Some(ms(10)), answer: TOLD });
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +130,7 @@ async fn one_too_many_is_told_so() {
         assert!(poll_once(turn).await.is_none());
     }
     let charged = waiters.limiter().peek();
-    assert_eq!(waiters.until_ready().await, Err(WaitError::Full));
+    assert_eq!(no(waiters.until_ready().await), WaitError::Full { answer: TOLD });
     assert_eq!(waiters.limiter().peek().full_after(), charged.full_after());
     let [first, second] = two;
     drop(second);
@@ -189,6 +190,26 @@ async fn those_behind_are_woken() {
 
 /// A turn that has come and was not taken is spent: others may have been let in since
 /// who would not have been without it.
+/// One that is neither polled nor dropped has its unit, and holds nobody up.
+#[tokio::test(start_paused = true)]
+async fn one_that_nobody_polls_holds_nobody_up() {
+    let waiters = Waiters::new(every_ten_ms(1)).at_most(2);
+    let begun = Instant::now();
+    waiters.until_ready().await.unwrap();
+    let mut lies = waiters.until_ready().into_future();
+    assert!(poll_once(&mut lies).await.is_none());
+    for nth in 2..5 {
+        waiters.until_ready().await.unwrap();
+        assert_eq!(begun.elapsed(), ms(10 * nth));
+    }
+    // It is one of those who wait until it is gone; what it reserved is spent.
+    assert_eq!(waiters.waiting(), 1);
+    drop(lies);
+    assert_eq!(waiters.waiting(), 0);
+    waiters.until_ready().await.unwrap();
+    assert_eq!(begun.elapsed(), ms(50));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_has_come_is_spent() {
     let waiters = Waiters::new(every_ten_ms(1));
