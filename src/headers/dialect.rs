@@ -1,7 +1,9 @@
 //! What an API says of its limits, and in which words: data.
 
 use super::{
-    DialectError, structured,
+    DialectError,
+    field::Field,
+    structured,
     template::{Syntax, Template},
 };
 use serde::Deserialize;
@@ -75,6 +77,22 @@ pub struct Dialect {
 }
 
 /// Which header fields are sent.
+///
+/// ```
+/// use tollgate::headers::{Answer, Dialect, Fields, Reported};
+/// use tollgate::{Limiter, ManualClock, Nanos, Quota};
+///
+/// let limiter =
+///     Limiter::sliding_log(Quota::n_per_minute(5)?).clock(ManualClock::new()).try_build()?;
+/// let limits = [Reported::from_decision("api", &limiter.check())];
+/// let answer = Answer::new(&limits, Nanos::from_secs(1_700_000_000));
+/// let told = |fields| Dialect::new(fields).response(&answer);
+/// assert_eq!(told(Fields::XRateLimit).field("X-RateLimit-Remaining"), Some("4"));
+/// assert_eq!(told(Fields::RateLimit).field("RateLimit"), Some(r#""api";r=4;t=60"#));
+/// // It is allowed, so there is nothing to wait for.
+/// assert!(told(Fields::RetryAfter).fields.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
@@ -97,6 +115,16 @@ pub enum Fields {
 }
 
 /// How `X-RateLimit-Reset` is counted. The draft's `t` is always a delta.
+///
+/// ```
+/// use tollgate::headers::{Dialect, Fields, Reset};
+///
+/// // In a file, or as JSON, it is `epoch` or `delta`.
+/// let dialect: Dialect = serde_json::from_str(r#"{ "reset": "delta" }"#)?;
+/// assert_eq!(dialect, Dialect::new(Fields::XRateLimit).with_reset(Reset::Delta));
+/// assert_eq!(Reset::default(), Reset::Epoch);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
@@ -109,6 +137,15 @@ pub enum Reset {
 }
 
 /// What a reset is the time of.
+///
+/// ```
+/// use tollgate::headers::{Dialect, Fields, ResetOf};
+///
+/// let dialect: Dialect = serde_json::from_str(r#"{ "reset_of": "full" }"#)?;
+/// assert_eq!(dialect, Dialect::new(Fields::XRateLimit).with_reset_of(ResetOf::Full));
+/// assert_eq!(ResetOf::default(), ResetOf::Next);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
@@ -121,6 +158,17 @@ pub enum ResetOf {
 }
 
 /// Which limit the fields tell of.
+///
+/// ```
+/// use tollgate::headers::{Dialect, Report};
+///
+/// let report = |text| serde_json::from_str(text).map(|dialect: Dialect| dialect.report().clone());
+/// assert_eq!(report(r#"{ "report": "all" }"#)?, Report::All);
+/// // Any other word is the name of a limit.
+/// assert_eq!(report(r#"{ "report": "uploads" }"#)?, Report::Limit("uploads".to_owned()));
+/// assert_eq!(report("{}")?, Report::Binding);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "String")]
@@ -187,12 +235,6 @@ impl Default for Names {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
 pub(super) struct FieldName(String);
-
-impl FieldName {
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl TryFrom<String> for FieldName {
     type Error = DialectError;
@@ -310,29 +352,105 @@ impl TryFrom<String> for ContentType {
 
 impl Dialect {
     /// The defaults but for the fields.
+    ///
+    /// ```
+    /// use tollgate::headers::{Dialect, Fields};
+    ///
+    /// // The defaults: `X-RateLimit-*`, resets in seconds since 1970, 429, and no body.
+    /// assert_eq!(Dialect::new(Fields::XRateLimit), Dialect::default());
+    /// assert_eq!(Dialect::new(Fields::RetryAfter).headers(), Fields::RetryAfter);
+    /// ```
     pub fn new(fields: Fields) -> Self {
         Self { headers: fields, ..Self::default() }
     }
 
     /// Resets are counted like this.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, Fields, Reported, Reset};
+    /// use tollgate::{Limiter, ManualClock, Nanos, Quota};
+    ///
+    /// let limiter =
+    ///     Limiter::sliding_log(Quota::n_per_minute(5)?).clock(ManualClock::new()).try_build()?;
+    /// let limits = [Reported::from_decision("api", &limiter.check())];
+    /// let answer = Answer::new(&limits, Nanos::from_secs(1_700_000_000));
+    /// let told = |reset| {
+    ///     let dialect = Dialect::new(Fields::XRateLimit).with_reset(reset);
+    ///     dialect.response(&answer).field("X-RateLimit-Reset").map(str::to_owned)
+    /// };
+    /// assert_eq!(told(Reset::Epoch).as_deref(), Some("1700000060"));
+    /// assert_eq!(told(Reset::Delta).as_deref(), Some("60"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_reset(self, reset: Reset) -> Self {
         Self { reset, ..self }
     }
 
     /// Resets are the times of this.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, Fields, Reported, Reset, ResetOf};
+    /// use tollgate::{Limiter, ManualClock, Nanos, Quota};
+    ///
+    /// // One unit is back every second, and three of them were taken.
+    /// let limiter =
+    ///     Limiter::gcra(Quota::n_per_minute(60)?).clock(ManualClock::new()).try_build()?;
+    /// let limits = [Reported::from_decision("api", &limiter.check_n(3))];
+    /// let answer = Answer::new(&limits, Nanos::from_secs(1_700_000_000));
+    /// let dialect = Dialect::new(Fields::XRateLimit).with_reset(Reset::Delta);
+    /// let told = |dialect: Dialect| {
+    ///     dialect.response(&answer).field("X-RateLimit-Reset").map(str::to_owned)
+    /// };
+    /// assert_eq!(told(dialect.clone().with_reset_of(ResetOf::Next)).as_deref(), Some("1"));
+    /// assert_eq!(told(dialect.with_reset_of(ResetOf::Full)).as_deref(), Some("3"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_reset_of(self, reset_of: ResetOf) -> Self {
         Self { reset_of, ..self }
     }
 
     /// The fields tell of this limit.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, Fields, Report, Reported, unix_now};
+    /// use tollgate::{Limiter, Quota};
+    ///
+    /// let minute = Limiter::sliding_log(Quota::n_per_minute(5)?).try_build()?;
+    /// let day = Limiter::sliding_log(Quota::n_per_day(100)?).try_build()?;
+    /// let limits = [
+    ///     Reported::from_decision("minute", &minute.check()),
+    ///     Reported::from_decision("day", &day.check()),
+    /// ];
+    /// let told = |report| {
+    ///     let dialect = Dialect::new(Fields::XRateLimit).with_report(report);
+    ///     let response = dialect.response(&Answer::new(&limits, unix_now()));
+    ///     response.field("X-RateLimit-Remaining").map(str::to_owned)
+    /// };
+    /// assert_eq!(told(Report::Binding).as_deref(), Some("4"));
+    /// assert_eq!(told(Report::Limit("day".to_owned())).as_deref(), Some("99"));
+    /// assert_eq!(told(Report::Limit("week".to_owned())), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_report(self, report: Report) -> Self {
         Self { report, ..self }
     }
 
     /// Denials have this body: a text with words in braces, or `problem`.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, DialectError, Fields, unix_now};
+    ///
+    /// let dialect = Dialect::new(Fields::None).with_body(r#"{"blocked by": {name}}"#)?;
+    /// let answer = Answer::blocked("ladder", None, &[], unix_now());
+    /// assert_eq!(dialect.response(&answer).body.as_deref(), Some(r#"{"blocked by": "ladder"}"#));
+    ///
+    /// let misspelt = Dialect::default().with_body("wait for {retry-after} s");
+    /// assert_eq!(misspelt, Err(DialectError::Placeholder("retry-after".to_owned())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -343,6 +461,15 @@ impl Dialect {
 
     /// Denials have this status.
     ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, unix_now};
+    ///
+    /// let dialect = Dialect::default().with_status(503)?;
+    /// assert_eq!(dialect.status(&Answer::blocked("ladder", None, &[], unix_now())), Some(503));
+    /// assert!(Dialect::default().with_status(200).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// It is not within 400 to 599.
@@ -351,17 +478,42 @@ impl Dialect {
     }
 
     /// Which fields are sent.
+    ///
+    /// ```
+    /// use tollgate::headers::{Dialect, Fields};
+    ///
+    /// assert_eq!(Dialect::default().headers(), Fields::XRateLimit);
+    /// ```
     pub const fn headers(&self) -> Fields {
         self.headers
     }
 
     /// Which limit the fields tell of.
+    ///
+    /// ```
+    /// use tollgate::headers::{Dialect, Report};
+    ///
+    /// let dialect = Dialect::default().with_report(Report::Limit("uploads".to_owned()));
+    /// // A limit that does not exist would never be told of: who knows them all can look.
+    /// let known = ["downloads", "uploads"];
+    /// assert!(matches!(dialect.report(), Report::Limit(name) if known.contains(&name.as_str())));
+    /// ```
     pub const fn report(&self) -> &Report {
         &self.report
     }
 
     /// The names that have a body of their own: of limits, blocks, or rules. Whoever
     /// knows them all can tell a misspelt one.
+    ///
+    /// ```
+    /// use tollgate::headers::Dialect;
+    ///
+    /// let dialect: Dialect = serde_json::from_str(
+    ///     r#"{ "bodies": { "uploads": "too many uploads", "ladder": "come back tomorrow" } }"#,
+    /// )?;
+    /// assert_eq!(dialect.names_of_bodies().collect::<Vec<_>>(), ["ladder", "uploads"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn names_of_bodies(&self) -> impl Iterator<Item = &str> {
         self.bodies.keys().map(String::as_str)
     }
@@ -370,6 +522,34 @@ impl Dialect {
     #[cfg(feature = "policy")]
     pub(crate) fn has_bodies(&self) -> bool {
         self.body.is_some() || self.body_never.is_some() || !self.bodies.is_empty()
+    }
+
+    /// Whether an answer tells of times since 1970: `now` makes no difference to others.
+    #[cfg(feature = "policy")]
+    pub(crate) fn reads_wall(&self, denied: bool) -> bool {
+        let told = self.headers == Fields::XRateLimit || (denied && self.has_bodies());
+        told && self.reset == Reset::Epoch
+    }
+
+    /// Whether answers to requests that pass tell of limits, too.
+    #[cfg(feature = "tower")]
+    pub(crate) fn tells_of_all(&self) -> bool {
+        matches!(self.headers, Fields::XRateLimit | Fields::RateLimit)
+    }
+
+    /// What a field is called.
+    pub(super) fn name_of(&self, field: Field) -> &str {
+        let name = match field {
+            Field::Limit => &self.names.limit,
+            Field::Remaining => &self.names.remaining,
+            Field::Reset => &self.names.reset,
+            Field::RetryAfter => &self.names.retry_after,
+            Field::Policy => &self.names.policy,
+            Field::RateLimit => &self.names.ratelimit,
+            Field::CacheControl => return "Cache-Control",
+            Field::ContentType => return "Content-Type",
+        };
+        &name.0
     }
 
     /// What a body is: its media type, and how it is written.

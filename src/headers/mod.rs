@@ -61,7 +61,8 @@
 //!
 //! `RateLimit-Policy` has every limit that was asked, but for shadows; `RateLimit` that
 //! which is reported, or all of them. `t` is the reset as delta, though never after
-//! `Retry-After`, and left out while nothing is used. `qu` is the limit's unit as the
+//! `Retry-After`, and left out while nothing is used. `w` is the window in whole seconds, rounded
+//! up, and left out where it is less than one. `qu` is the limit's unit as the
 //! draft calls it. A limit in a unit that it has no name for is left out of both, for it
 //! would be read as a number of requests; `units` in the [`Dialect`] can give it a name.
 //! Numbers end at 999,999,999,999,999. A name that is not printable ASCII is
@@ -90,18 +91,35 @@
 
 mod answer;
 mod dialect;
+mod field;
 mod problem;
 mod render;
 mod structured;
 mod template;
+#[cfg(feature = "tower")]
+mod wire;
 
 pub use answer::{Answer, Reported, unix_now};
 pub use dialect::{Dialect, Fields, Report, Reset, ResetOf};
 pub use render::Response;
+#[cfg(feature = "tower")]
+pub(crate) use wire::FieldNames;
 
 use std::fmt;
 
 /// What is wrong with a [`Dialect`].
+///
+/// ```
+/// use tollgate::headers::{Dialect, DialectError};
+///
+/// let error = Dialect::default().with_status(302).unwrap_err();
+/// assert_eq!(error, DialectError::Status(302));
+/// assert_eq!(error.to_string(), "302 is no status of a denial: expected 400 to 599");
+/// // Of a dialect that is read, it is what the reader says, with line and column.
+/// let error = serde_json::from_str::<Dialect>("{\n \"names\": { \"limit\": \"X Limit\" }\n}");
+/// let says = error.unwrap_err().to_string();
+/// assert!(says.starts_with("\"X Limit\" is no name of a header field at line 2"), "{says}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DialectError {

@@ -1,11 +1,14 @@
 //! A dialect speaks: header fields, status and body of one answer.
 
 use super::{
-    Answer, Dialect, Fields, Report, Reported, Reset, ResetOf, dialect::Body, problem,
+    Answer, Dialect, Fields, Report, Reported, Reset, ResetOf,
+    dialect::Body,
+    field::{Field, Value},
+    problem,
     structured::List,
 };
 use crate::{decision::Outcome, time::secs_up};
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 /// What a body may tell.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,19 @@ pub(super) struct Told<'a> {
 ///
 /// Servers that send many of them call [`Dialect::fields`] and [`Dialect::body`], which
 /// collect nothing.
+///
+/// ```
+/// use tollgate::headers::{Answer, Dialect, Fields, unix_now};
+///
+/// let answer = Answer::refused("no robots", &[], unix_now());
+/// let response = Dialect::new(Fields::None).with_body("denied by {name}")?.response(&answer);
+/// assert_eq!(response.status, Some(403));
+/// assert_eq!(response.body.as_deref(), Some("denied by no robots"));
+/// for (name, value) in &response.fields {
+///     println!("{name}: {value}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
@@ -36,6 +52,14 @@ pub struct Response {
 
 impl Response {
     /// The value of the field of that name, in whichever case.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, unix_now};
+    ///
+    /// let response = Dialect::default().response(&Answer::refused("no robots", &[], unix_now()));
+    /// assert_eq!(response.field("cache-control"), Some("no-store"));
+    /// assert_eq!(response.field("Retry-After"), None); // waiting does not help
+    /// ```
     pub fn field(&self, name: &str) -> Option<&str> {
         let (_, value) = self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
         Some(value)
@@ -44,17 +68,49 @@ impl Response {
 
 impl Dialect {
     /// Calls `each` with the name and value of every header field that the answer has.
-    /// Values are written into `buffer`, which allocates nothing once it has grown.
+    /// Lists are written into `buffer`, which allocates nothing once it has grown.
     ///
     /// Names are tokens, and values printable ASCII, whatever the limits are called.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::headers::{Answer, Dialect, unix_now};
+    ///
+    /// let dialect = Dialect::default().with_body("problem")?;
+    /// let answer = Answer::blocked("ladder", Some(Duration::from_millis(1_500)), &[], unix_now());
+    /// let (mut buffer, mut head) = (String::new(), Vec::new());
+    /// dialect.fields(&answer, &mut buffer, |name, value| head.push(format!("{name}: {value}")));
+    /// assert_eq!(
+    ///     head,
+    ///     ["Retry-After: 2", "Cache-Control: no-store", "Content-Type: application/problem+json"],
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fields(
         &self,
         answer: &Answer<'_>,
         buffer: &mut String,
         mut each: impl FnMut(&str, &str),
     ) {
+        self.each_field(answer, buffer, |field, value| {
+            let mut digits = itoa::Buffer::new();
+            let value = match value {
+                Value::Number(number) => digits.format(number),
+                Value::Text(text) | Value::Fixed(text) => text,
+            };
+            each(self.name_of(field), value);
+        });
+    }
+
+    /// The same, of which others make texts.
+    pub(super) fn each_field(
+        &self,
+        answer: &Answer<'_>,
+        buffer: &mut String,
+        mut each: impl FnMut(Field, Value<'_>),
+    ) {
         match self.headers {
-            Fields::XRateLimit => self.x_ratelimit(answer, buffer, &mut each),
+            Fields::XRateLimit => self.x_ratelimit(answer, &mut each),
             Fields::RateLimit => self.ratelimit(answer, buffer, &mut each),
             Fields::RetryAfter | Fields::None => {}
         }
@@ -62,17 +118,28 @@ impl Dialect {
             return;
         }
         if let (Some(secs), true) = (retry_after(answer), self.headers != Fields::None) {
-            each(self.names.retry_after.as_str(), number(secs, buffer));
+            each(Field::RetryAfter, Value::Number(secs));
         }
-        each("Cache-Control", "no-store");
+        each(Field::CacheControl, Value::Fixed("no-store"));
         if let Some(body) = self.body_of(answer) {
-            each("Content-Type", self.media_of(body).0);
+            each(Field::ContentType, Value::Text(self.media_of(body).0));
         }
     }
 
     /// The status of a denial; `None` when the request may pass. The answer's own, else
     /// 403 of a refusal, else `status_never` where waiting does not help with a limit,
     /// else `status`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::headers::{Answer, Dialect, unix_now};
+    ///
+    /// let dialect = Dialect::default();
+    /// let second = Some(Duration::from_secs(1));
+    /// assert_eq!(dialect.status(&Answer::new(&[], unix_now())), None);
+    /// assert_eq!(dialect.status(&Answer::blocked("ladder", second, &[], unix_now())), Some(429));
+    /// assert_eq!(dialect.status(&Answer::refused("no robots", &[], unix_now())), Some(403));
+    /// ```
     pub fn status(&self, answer: &Answer<'_>) -> Option<u16> {
         if !answer.is_denied() {
             return None;
@@ -86,11 +153,24 @@ impl Dialect {
 
     /// Writes the body of a denial into `out`, in place of what was there. `false`, with
     /// nothing in it, when the request may pass or the dialect has no body for it.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, Fields, unix_now};
+    ///
+    /// let dialect = Dialect::new(Fields::None).with_body("{status}: {name}")?;
+    /// let mut out = String::from("what was there");
+    /// assert!(dialect.body(&Answer::refused("no robots", &[], unix_now()), &mut out));
+    /// assert_eq!(out, "403: no robots");
+    /// assert!(!dialect.body(&Answer::new(&[], unix_now()), &mut out) && out.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn body(&self, answer: &Answer<'_>, out: &mut String) -> bool {
         out.clear();
         let Some((body, status)) = self.body_of(answer).zip(self.status(answer)) else {
             return false;
         };
+        // Most bodies have room in it.
+        out.reserve(256);
         match body {
             Body::Problem => problem::write(answer, status, retry_after(answer), out),
             Body::Template(template) => {
@@ -102,6 +182,22 @@ impl Dialect {
     }
 
     /// All of it at once.
+    ///
+    /// ```
+    /// use tollgate::headers::{Answer, Dialect, Fields, Reported};
+    /// use tollgate::{Limiter, ManualClock, Nanos, Quota};
+    ///
+    /// let limiter =
+    ///     Limiter::sliding_log(Quota::n_per_minute(1)?).clock(ManualClock::new()).try_build()?;
+    /// let _ = limiter.check();
+    /// let limits = [Reported::from_decision("api", &limiter.check())];
+    /// let answer = Answer::new(&limits, Nanos::from_secs(1_700_000_000));
+    /// let response = Dialect::new(Fields::RateLimit).with_body("problem")?.response(&answer);
+    /// assert_eq!(response.field("RateLimit-Policy"), Some(r#""api";q=1"#));
+    /// assert_eq!(response.field("RateLimit"), Some(r#""api";r=0;t=60"#));
+    /// assert!(response.body.is_some_and(|body| body.contains("quota-exceeded")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn response(&self, answer: &Answer<'_>) -> Response {
         let mut fields = Vec::new();
         let mut text = String::new();
@@ -112,18 +208,13 @@ impl Dialect {
         Response { status: self.status(answer), fields, body }
     }
 
-    fn x_ratelimit(
-        &self,
-        answer: &Answer<'_>,
-        buffer: &mut String,
-        each: &mut impl FnMut(&str, &str),
-    ) {
+    fn x_ratelimit(&self, answer: &Answer<'_>, each: &mut impl FnMut(Field, Value<'_>)) {
         let Some(told) = self.reported(answer) else { return };
         let Some((limit, remaining)) = told.numbers() else { return };
-        each(self.names.limit.as_str(), number(limit, buffer));
-        each(self.names.remaining.as_str(), number(remaining, buffer));
+        each(Field::Limit, Value::Number(limit));
+        each(Field::Remaining, Value::Number(remaining));
         if let Some(reset) = self.reset(answer, told, self.reset) {
-            each(self.names.reset.as_str(), number(reset, buffer));
+            each(Field::Reset, Value::Number(reset));
         }
     }
 
@@ -131,7 +222,7 @@ impl Dialect {
         &self,
         answer: &Answer<'_>,
         buffer: &mut String,
-        each: &mut impl FnMut(&str, &str),
+        each: &mut impl FnMut(Field, Value<'_>),
     ) {
         let mut list = List::new(buffer);
         for limit in answer.limits().iter().filter(|limit| !limit.shadow) {
@@ -140,7 +231,7 @@ impl Dialect {
             }
         }
         if let Some(value) = list.finish() {
-            each(self.names.policy.as_str(), value);
+            each(Field::Policy, Value::Text(value));
         }
 
         let mut list = List::new(buffer);
@@ -155,7 +246,7 @@ impl Dialect {
             tell(limit);
         }
         if let Some(value) = list.finish() {
-            each(self.names.ratelimit.as_str(), value);
+            each(Field::RateLimit, Value::Text(value));
         }
     }
 
@@ -225,10 +316,4 @@ impl Dialect {
 /// Seconds to wait: rounded up, and never 0.
 fn retry_after(answer: &Answer<'_>) -> Option<u64> {
     answer.retry_after().map(|wait| secs_up(wait).max(1))
-}
-
-fn number(number: u64, buffer: &mut String) -> &str {
-    buffer.clear();
-    let _ = write!(buffer, "{number}");
-    buffer
 }

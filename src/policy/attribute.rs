@@ -5,17 +5,62 @@ use std::{net::IpAddr, str::from_utf8};
 
 /// The number of an attribute's name in one policy and in all that
 /// [replace](super::LivePolicy) it: for hosts that look the name up once.
+///
+/// ```
+/// use tollgate::policy::{Policy, PolicyFile};
+///
+/// # let file = |text: &str| {
+/// #     let text = format!(
+/// #         "{text}[[limit]]\nname = 'api'\nkey = ['user']\nquota = '9/min'\n",
+/// #     );
+/// #     PolicyFile::parse("policy.toml", text.as_bytes())
+/// # };
+/// let before = Policy::from_file(&file("[attribute.ip]\nkind = 'ip'\n[attribute.user]\n")?)?;
+/// let after = before.succeeded_by(&file("[attribute.user]\n[attribute.org]\n")?)?;
+/// // What was looked up once holds after a reload.
+/// assert_eq!(before.attribute_id("user"), after.attribute_id("user"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributeId(pub(super) u16);
 
 impl AttributeId {
     /// The attribute of that [`number`](Self::number), as hosts keep it who have no Rust
     /// values. One that no policy numbers so is passed over in a request.
+    ///
+    /// ```
+    /// use tollgate::policy::{AttributeId, Policy};
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['user']\nquota = '9/min'\n",
+    /// # )?;
+    /// let user = policy.attribute_id("user").ok_or("no `user`")?;
+    /// let kept: u16 = user.number(); // as C, or a table of the host, has it
+    /// assert_eq!(AttributeId::new(kept), user);
+    /// // A number that no attribute has is passed over.
+    /// let request = policy.request("GET", "/").attribute_by_id(AttributeId::new(999), "x");
+    /// assert!(policy.check(&request.attribute_by_id(user, "ann")).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn new(number: u16) -> Self {
         Self(number)
     }
 
     /// The number, as [`new`](Self::new) takes it.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['user']\nquota = '9/min'\n",
+    /// # )?;
+    /// // They are small, and each below `attribute_numbers`: an index into a table of the host.
+    /// let id = policy.attribute_id("user");
+    /// assert!(id.is_some_and(|id| usize::from(id.number()) < policy.attribute_numbers()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn number(self) -> u16 {
         self.0
     }
@@ -40,16 +85,59 @@ impl AttributeId {
 }
 
 /// The number of a cost dimension, as [`AttributeId`].
+///
+/// ```
+/// use tollgate::policy::Policy;
+///
+/// let policy =
+///     Policy::from_toml("[[limit]]\nname = 'llm'\nkey = []\nquota = '500/h'\ncost = 'tokens'\n")?;
+/// let tokens = policy.dimension_id("tokens").ok_or("nothing counts tokens")?;
+/// assert_eq!(policy.dimension(tokens), Some("tokens"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DimensionId(pub(super) u16);
 
 impl DimensionId {
     /// The dimension of that [`number`](Self::number), as [`AttributeId::new`].
+    ///
+    /// ```
+    /// use tollgate::policy::{DimensionId, Policy};
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'llm'\nkey = []\nquota = '500/h'\ncost = 'tokens'\n",
+    /// # )?;
+    /// let tokens = policy.dimension_id("tokens").ok_or("no `tokens`")?;
+    /// assert_eq!(DimensionId::new(tokens.number()), tokens);
+    /// // Nothing is counted in a dimension that no limit has.
+    /// let request = policy.request("POST", "/chat").cost_by_id(DimensionId::new(7), 900);
+    /// let request = request.cost_by_id(tokens, 5);
+    /// assert_eq!(policy.check(&request).limit("llm").map(|limit| limit.units()), Some(5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn new(number: u16) -> Self {
         Self(number)
     }
 
     /// The number, as [`new`](Self::new) takes it.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'llm'\nkey = []\nquota = '500/h'\ncost = 'tokens'\n\
+    /// #      [[limit]]\nname = 'traffic'\nkey = []\nquota = '500/h'\ncost = 'bytes'\n",
+    /// # )?;
+    /// // Limits count `tokens` and `bytes`: a host's own table of them.
+    /// let mut names = vec![""; policy.dimension_numbers()];
+    /// for name in policy.dimensions() {
+    ///     if let Some(id) = policy.dimension_id(name) {
+    ///         names[usize::from(id.number())] = name;
+    ///     }
+    /// }
+    /// assert_eq!(names, ["tokens", "bytes"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn number(self) -> u16 {
         self.0
     }
@@ -140,6 +228,8 @@ pub(super) enum Value<'r> {
 pub(super) struct Attributes {
     kinds: Vec<(AttributeId, Kind)>,
     has_built_in: bool,
+    /// Those that keys, conditions, quotas or networks go by.
+    read: Vec<AttributeId>,
 }
 
 impl Attributes {
@@ -152,6 +242,27 @@ impl Attributes {
         if self.kind(id).is_none() {
             self.declare(id, Kind::Text(None));
             self.has_built_in = true;
+        }
+    }
+
+    /// Notes that something goes by it.
+    pub(super) fn note_read(&mut self, id: AttributeId) {
+        if !self.read.contains(&id) {
+            self.read.push(id);
+        }
+    }
+
+    /// Whether anything goes by it, or by an address that it is the list of.
+    pub(super) fn is_read(&self, id: AttributeId) -> bool {
+        let of_list = |read: &AttributeId| *read == id || self.list_of(*read) == Some(id);
+        self.read.iter().any(of_list)
+    }
+
+    /// The list that an address is taken from.
+    pub(super) fn list_of(&self, id: AttributeId) -> Option<AttributeId> {
+        match self.kind(id)? {
+            Kind::Ip { forwarded: Some((list, _)), .. } => Some(*list),
+            _ => None,
         }
     }
 

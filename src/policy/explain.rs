@@ -17,6 +17,23 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 /// What a policy makes of one request: made by [`Policy::explain`], and printed for
 /// people.
+///
+/// ```
+/// use tollgate::policy::Policy;
+///
+/// # let policy = Policy::from_toml(
+/// #     "[attribute.user]\n\
+/// #      [[limit]]\nname = 'each'\nkey = ['user']\nquota = '9/min'\n\
+/// #      [[limit]]\nname = 'uploads'\nroutes = ['POST /files']\nkey = ['user']\n\
+/// #      quota = '1/min'\n",
+/// # )?;
+/// // `each` is for everything, `uploads` for `POST /files`.
+/// let explanation = policy.explain(&policy.request("GET", "/files").attribute("user", "ann"));
+/// let applying: Vec<_> = explanation.limits().filter(|l| l.applies()).map(|l| l.name()).collect();
+/// assert_eq!(applying, ["each"]);
+/// assert!(explanation.to_string().contains("no route matches: POST /files"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation<'p> {
     method: String,
@@ -31,6 +48,18 @@ pub struct Explanation<'p> {
 }
 
 /// One limit of an [`Explanation`].
+///
+/// ```
+/// use tollgate::policy::Policy;
+///
+/// # let policy = Policy::from_toml(
+/// #     "[[limit]]\nname = 'uploads'\nroutes = ['POST /files']\nkey = []\nquota = '1/min'\n",
+/// # )?;
+/// let explanation = policy.explain(&policy.request("GET", "/files"));
+/// let uploads = explanation.limits().next().ok_or("no limit")?;
+/// assert_eq!((uploads.name(), uploads.applies()), ("uploads", false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitExplanation<'p> {
     name: &'p str,
@@ -42,6 +71,20 @@ pub struct LimitExplanation<'p> {
 type Key<'p> = Vec<(&'p str, String)>;
 
 /// Why a limit applies to a request, or does not.
+///
+/// ```
+/// use tollgate::policy::{Policy, Why};
+///
+/// let policy = Policy::from_toml(
+///     "[attribute.tier]\n\
+///      [[limit]]\nname = 'free'\nwhen = { tier = 'FREE' }\nkey = []\nquota = '9/min'\n",
+/// )?;
+/// let explanation = policy.explain(&policy.request("GET", "/").attribute("tier", "PRO"));
+/// let why = explanation.limits().next().ok_or("no limit")?.why();
+/// let Why::Condition { attribute, wanted, found, .. } = why else { panic!("{why:?}") };
+/// assert_eq!((*attribute, wanted.as_str(), found.as_deref()), ("tier", "FREE", Some("PRO")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why<'p> {
@@ -96,6 +139,22 @@ pub enum Why<'p> {
 }
 
 /// What a limit does with requests that lack what it needs.
+///
+/// ```
+/// use tollgate::policy::{Otherwise, Policy, Why};
+///
+/// let policy = Policy::from_toml(
+///     "[attribute.user]\n\
+///      [[limit]]\nname = 'each'\nkey = ['user']\nquota = '9/min'\n\
+///      missing = { limit = 'nobody' }\n\
+///      [[limit]]\nname = 'nobody'\nroutes = ['/never']\nkey = []\nquota = '1/min'\n",
+/// )?;
+/// let explanation = policy.explain(&policy.request("GET", "/"));
+/// let why = explanation.limits().next().ok_or("no limit")?.why();
+/// let Why::Missing { attribute, otherwise, .. } = why else { panic!("{why:?}") };
+/// assert_eq!((*attribute, *otherwise), ("user", Otherwise::Limit("nobody")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Otherwise<'p> {
@@ -153,6 +212,23 @@ impl Policy {
 
     /// As [`explain`](Self::explain), without the limits whose routes or conditions do not
     /// match: it takes no time for them.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'each'\nkey = ['user']\nmissing = 'skip'\nquota = '9/min'\n\
+    /// #      [[limit]]\nname = 'uploads'\nroutes = ['POST /files']\nkey = []\nquota = '1/min'\n",
+    /// # )?;
+    /// // `each` skips who has no user; `uploads` is for `POST /files`.
+    /// let request = policy.request("GET", "/files");
+    /// let names: Vec<_> =
+    ///     policy.explain_asked(&request).limits().map(|limit| limit.name()).collect();
+    /// assert_eq!(names, ["each"]);
+    /// assert_eq!(policy.explain(&request).limits().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn explain_asked(&self, request: &Request<'_>) -> Explanation<'_> {
         self.explain_by(request, false)
     }
@@ -395,32 +471,112 @@ impl fmt::Display for Wanted {
 
 impl<'p> Explanation<'p> {
     /// The path, made normal: what routes are matched by.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n")?;
+    /// let explanation = policy.explain(&policy.request("GET", "/v1//a/../scans/?page=2"));
+    /// assert_eq!(explanation.path(), "/v1/scans");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> &str {
         &self.path
     }
 
     /// The refusal that turns the request away before any limit is asked.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[attribute.ip]\nkind = 'ip'\n\
+    ///      [[refuse]]\nname = 'testing'\nnetworks = { ip = ['192.0.2.0/24'] }\n",
+    /// )?;
+    /// let from = |ip| policy.explain(&policy.request("GET", "/").attribute("ip", ip)).refused();
+    /// assert_eq!((from("192.0.2.7"), from("203.0.113.7")), (Some("testing"), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn refused(&self) -> Option<&'p str> {
         self.refused.map(|(name, _)| name)
     }
 
     /// The exemption that lets the request through before any limit is asked.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[[exempt]]\nname = 'probes'\nroutes = ['/health']\n\
+    ///      [[limit]]\nname = 'every'\nkey = []\nquota = '1/min'\n",
+    /// )?;
+    /// let explanation = policy.explain(&policy.request("GET", "/health"));
+    /// assert_eq!(explanation.exempt(), Some("probes"));
+    /// // What would apply but for that is told all the same.
+    /// assert!(explanation.limits().all(|limit| limit.applies()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exempt(&self) -> Option<&'p str> {
         self.exempt.filter(|_| self.refused.is_none())
     }
 
-    /// The limit by which the request is denied because it lacks something, and what.
+    /// The limit by which the request is denied because it lacks something, and what: unless
+    /// it is [refused](Self::refused) or [exempt](Self::exempt), which goes before.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[attribute.user]\n[[limit]]\nname = 'each'\nkey = ['user']\nquota = '9/min'\n",
+    /// )?;
+    /// assert_eq!(policy.explain(&policy.request("GET", "/")).lacking(), Some(("each", "user")));
+    /// let ann = policy.request("GET", "/").attribute("user", "ann");
+    /// assert_eq!(policy.explain(&ann).lacking(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lacking(&self) -> Option<(&'p str, &'p str)> {
         self.lacking
     }
 
     /// The penalties whose blocks would hold for the request.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[attribute.user]\n\
+    ///      [[limit]]\nname = 'each'\nkey = ['user']\nmissing = 'skip'\nquota = '9/min'\n\
+    ///      [[penalty]]\nname = 'ladder'\nkey = ['user']\n\
+    ///      denials = 9\nwithin = '1 h'\nblocks = ['1 d']\n",
+    /// )?;
+    /// let of = |request| policy.explain(&request).penalties().collect::<Vec<_>>();
+    /// assert_eq!(of(policy.request("GET", "/").attribute("user", "ann")), ["ladder"]);
+    /// // Who lacks a part of its key is not blocked.
+    /// assert!(of(policy.request("GET", "/")).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn penalties(&self) -> impl ExactSizeIterator<Item = &'p str> {
         self.penalties.iter().map(|(name, _)| *name)
     }
 
     /// Every limit of the policy, in the order of the file. A limit that stands in for
     /// another comes after that one, and again in its own place.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[attribute.user]\n\
+    ///      [[limit]]\nname = 'each'\nkey = ['user']\nquota = '9/min'\n\
+    ///      missing = { limit = 'nobody' }\n\
+    ///      [[limit]]\nname = 'nobody'\nroutes = ['/never']\nkey = []\nquota = '1/min'\n",
+    /// )?;
+    /// let explanation = policy.explain(&policy.request("GET", "/"));
+    /// let limits: Vec<_> = explanation.limits().map(|l| (l.name(), l.applies())).collect();
+    /// // `nobody` in the place of `each`, and on its own route.
+    /// assert_eq!(limits, [("each", false), ("nobody", true), ("nobody", false)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn limits(&self) -> impl ExactSizeIterator<Item = &LimitExplanation<'p>> {
         self.limits.iter()
     }
@@ -428,21 +584,73 @@ impl<'p> Explanation<'p> {
 
 impl<'p> LimitExplanation<'p> {
     /// As the file calls it.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'minute'\nkey = []\nquota = '9/min'\n\
+    /// #      [[limit]]\nname = 'day'\nkey = []\nquota = '100/d'\n",
+    /// # )?;
+    /// // `minute` and `day`, in the order of the file.
+    /// let explanation = policy.explain(&policy.request("GET", "/"));
+    /// assert_eq!(explanation.limits().map(|l| l.name()).collect::<Vec<_>>(), ["minute", "day"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &'p str {
         self.name
     }
 
     /// How it counts.
+    ///
+    /// ```
+    /// use tollgate::policy::{Algorithm, Policy};
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[[limit]]\nname = 'month'\nkey = []\nalgorithm = 'calendar'\nquota = '500/month'\n",
+    /// )?;
+    /// let explanation = policy.explain(&policy.request("GET", "/"));
+    /// assert!(explanation.limits().all(|limit| limit.algorithm() == Algorithm::Calendar));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
     /// Whether it applies, and why.
+    ///
+    /// ```
+    /// use tollgate::policy::{Policy, Why};
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[[limit]]\nname = 'one'\ngroup = 'api'\nroutes = ['/v1/scans']\n\
+    ///      key = []\nquota = '1/min'\n\
+    ///      [[limit]]\nname = 'rest'\ngroup = 'api'\nroutes = ['/v1/**']\n\
+    ///      key = []\nquota = '9/min'\n",
+    /// )?;
+    /// let explanation = policy.explain(&policy.request("GET", "/v1/scans"));
+    /// let rest = explanation.limits().find(|limit| limit.name() == "rest").ok_or("no `rest`")?;
+    /// assert!(matches!(rest.why(), Why::Group { applies: "one", .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn why(&self) -> &Why<'p> {
         &self.why
     }
 
     /// Whether it would be asked.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[[limit]]\nname = 'uploads'\nroutes = ['POST /files']\nkey = []\nquota = '1/min'\n",
+    /// )?;
+    /// let applies = |method| {
+    ///     policy.explain(&policy.request(method, "/files")).limits().any(|limit| limit.applies())
+    /// };
+    /// assert!(applies("POST") && !applies("GET"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn applies(&self) -> bool {
         matches!(self.why, Why::Applies { .. })
     }

@@ -20,6 +20,17 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 
 /// How a limit counts.
+///
+/// ```
+/// use tollgate::policy::{Algorithm, Policy};
+///
+/// let policy = Policy::from_toml(
+///     "[[limit]]\nname = 'jobs'\nkey = []\nalgorithm = 'leases'\nquota = 3\nttl = '1 h'\n",
+/// )?;
+/// // What counts at a time is given back at the end of a request.
+/// assert_eq!(policy.algorithm("jobs"), Some(Algorithm::Leases));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -39,6 +50,18 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// As policy files call it.
+    ///
+    /// ```
+    /// use tollgate::policy::{Algorithm, Policy};
+    ///
+    /// let written = |algorithm: Algorithm| {
+    ///     let name = algorithm.name();
+    ///     format!("[[limit]]\nname = 'api'\nkey = []\nalgorithm = '{name}'\nquota = '9/min'\n")
+    /// };
+    /// let policy = Policy::from_toml(&written(Algorithm::SlidingCounter))?;
+    /// assert_eq!(policy.algorithm("api"), Some(Algorithm::SlidingCounter));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gcra => "gcra",
@@ -104,6 +127,11 @@ impl Limit {
     /// Whether a key is among those that are enforced.
     pub(super) fn enforces(&self, attributes: &Attributes, source: &Source<'_, '_>) -> bool {
         self.share >= ALL || self.key.lot(attributes, source) < self.share
+    }
+
+    /// How long its leases last.
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        self.quotas.ttl().map(|ticks| Duration::from_nanos(nanos_up(ticks)))
     }
 }
 

@@ -35,6 +35,22 @@ pub struct LivePolicy {
 
 impl LivePolicy {
     /// Begins with this policy.
+    ///
+    /// ```
+    /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+    ///
+    /// # let file = |name: &str| {
+    /// #     let text = format!(
+    /// #         "name = '{name}'\n\
+    /// #          [[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n",
+    /// #     );
+    /// #     PolicyFile::parse("policy.toml", text.as_bytes())
+    /// # };
+    /// // `file` reads one that is called like that.
+    /// let live = LivePolicy::new(Policy::from_file(&file("first")?)?);
+    /// assert_eq!(live.load().name(), "first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(policy: Policy) -> Self {
         Self { current: ArcSwap::from_pointee(policy), replacing: Mutex::new(()) }
     }
@@ -42,12 +58,49 @@ impl LivePolicy {
     /// The policy that holds now. It stays what it is for as long as it is borrowed,
     /// so load it for each request, and keep it for as long as the request's decision is
     /// used (it may move to other threads). Costs some loads, and waits for nobody.
+    ///
+    /// ```
+    /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+    ///
+    /// # let file = |name: &str| {
+    /// #     let text = format!(
+    /// #         "name = '{name}'\n\
+    /// #          [[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n",
+    /// #     );
+    /// #     PolicyFile::parse("policy.toml", text.as_bytes())
+    /// # };
+    /// // `file` reads one that is called like that.
+    /// let live = LivePolicy::new(Policy::from_file(&file("first")?)?);
+    /// let policy = live.load();
+    /// live.replace(&file("second")?)?;
+    /// // A request that is under way goes on with what it began with.
+    /// assert_eq!((policy.name(), live.load().name()), ("first", "second"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(&self) -> Loaded {
         Loaded(self.current.load())
     }
 
     /// The policy that holds now, to be kept for longer than a request: see
     /// [`renew`](Self::renew). Counts an owner, which is a write that threads share.
+    ///
+    /// ```
+    /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+    ///
+    /// # let file = |name: &str| {
+    /// #     let text = format!(
+    /// #         "name = '{name}'\n\
+    /// #          [[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n",
+    /// #     );
+    /// #     PolicyFile::parse("policy.toml", text.as_bytes())
+    /// # };
+    /// // `file` reads one that is called like that.
+    /// let live = LivePolicy::new(Policy::from_file(&file("first")?)?);
+    /// let policy = live.load_shared();
+    /// let name = std::thread::spawn(move || policy.name().to_owned()).join().unwrap();
+    /// assert_eq!(name, "first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load_shared(&self) -> Arc<Policy> {
         self.current.load_full()
     }
@@ -55,6 +108,27 @@ impl LivePolicy {
     /// Makes `held` the policy that holds now, and tells whether it was another: for
     /// threads that each keep one, and look before each request. Costs as much as
     /// [`load`](Self::load) while nothing changes.
+    ///
+    /// ```
+    /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+    ///
+    /// # let file = |name: &str| {
+    /// #     let text = format!(
+    /// #         "name = '{name}'\n\
+    /// #          [[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n",
+    /// #     );
+    /// #     PolicyFile::parse("policy.toml", text.as_bytes())
+    /// # };
+    /// // `file` reads one that is called like that.
+    /// let live = LivePolicy::new(Policy::from_file(&file("first")?)?);
+    /// let mut held = live.load_shared();
+    /// assert!(!live.renew(&mut held));
+    ///
+    /// live.replace(&file("second")?)?;
+    /// assert!(live.renew(&mut held));
+    /// assert_eq!(held.name(), "second");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn renew(&self, held: &mut Arc<Policy>) -> bool {
         let current = self.current.load();
         let other = !Arc::ptr_eq(&current, held);
@@ -66,6 +140,25 @@ impl LivePolicy {
 
     /// Whether `held` is the policy that holds now: for those who have something to put away
     /// before they [renew](Self::renew) it.
+    ///
+    /// ```
+    /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+    ///
+    /// # let file = |name: &str| {
+    /// #     let text = format!(
+    /// #         "name = '{name}'\n\
+    /// #          [[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n",
+    /// #     );
+    /// #     PolicyFile::parse("policy.toml", text.as_bytes())
+    /// # };
+    /// // `file` reads one that is called like that.
+    /// let live = LivePolicy::new(Policy::from_file(&file("first")?)?);
+    /// let held = live.load_shared();
+    /// assert!(live.holds(&held));
+    /// live.replace(&file("second")?)?;
+    /// assert!(!live.holds(&held));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn holds(&self, held: &Arc<Policy>) -> bool {
         Arc::ptr_eq(&self.current.load(), held)
     }
@@ -95,6 +188,26 @@ impl LivePolicy {
     /// Requests that were decided by the policy before may still be settled, refunded and
     /// released: of a limit that keeps its keys they are the same keys.
     ///
+    /// ```
+    /// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+    ///
+    /// let file = |text: &str| PolicyFile::parse("policy.toml", text.as_bytes());
+    /// let first = file("[[limit]]\nname = 'api'\nkey = []\nquota = '5/h'\n")?;
+    /// let live = LivePolicy::new(Policy::from_file(&first)?);
+    ///
+    /// let wrong =
+    ///     live.replace(&file("[[limit]]\nname = 'api'\nkey = []\nquota = '6/h'\n")?).unwrap_err();
+    /// let place = wrong.problems().next().map(|one| (one.line(), one.column()));
+    /// assert_eq!(place, Some((4, 9))); // there is room for five
+    /// // What holds is what held.
+    /// let policy = live.load();
+    /// assert_eq!(
+    ///     policy.check(&policy.request("GET", "/")).binding().map(|l| l.decision().limit()),
+    ///     Some(5)
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// What is wrong with the file, and what cannot take effect; the present policy then
@@ -114,7 +227,19 @@ impl fmt::Debug for LivePolicy {
 }
 
 /// A policy that was loaded from a [`LivePolicy`].
-pub struct Loaded(Guard<Arc<Policy>>);
+///
+/// ```
+/// use tollgate::policy::{LivePolicy, Policy};
+///
+/// let live =
+///     LivePolicy::new(Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/h'\n")?);
+/// let policy = live.load();
+/// // Decisions borrow from it, so it is kept until they are answered.
+/// let decision = policy.check(&policy.request("GET", "/"));
+/// assert!(decision.is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Loaded(pub(super) Guard<Arc<Policy>>);
 
 impl Deref for Loaded {
     type Target = Policy;

@@ -128,11 +128,15 @@ mod explain;
 pub mod file;
 mod forwarded;
 mod gauges;
+mod held;
 mod kept;
 mod key;
 mod limit;
+mod limit_verdict;
 mod live;
 mod moment;
+mod named;
+mod overrides;
 #[cfg(feature = "tower")]
 mod parameter;
 mod path;
@@ -143,34 +147,45 @@ mod route;
 mod route_table;
 mod rules;
 mod select;
+mod telling;
 mod units;
 mod verdict;
 mod windows;
+#[cfg(feature = "tower")]
+mod wire;
 
 pub use attribute::{AttributeId, DimensionId};
 pub use explain::{Explanation, LimitExplanation, Otherwise, Why};
+#[cfg(feature = "tower")]
+pub(crate) use file::nearest;
 pub use file::{PolicyError, PolicyFile, Problem};
 #[cfg(feature = "tower")]
 pub(crate) use forwarded::client as client_behind;
 pub use gauges::LimitGauges;
 pub use kept::KeptDecision;
+#[cfg(feature = "tower")]
+pub(crate) use kept::KeptLeases;
 pub use limit::Algorithm;
+pub use limit_verdict::LimitDecision;
 pub use live::{LivePolicy, Loaded};
 pub use moment::Moment;
+pub use overrides::OverrideError;
 #[cfg(feature = "tower")]
 pub(crate) use parameter::path_parameter;
 pub use request::Request;
-pub use verdict::{Cause, LimitDecision, PolicyDecision};
+pub use verdict::{Cause, PolicyDecision};
 
 #[doc = include_str!("design.md")]
 pub mod design {}
 
+#[cfg(feature = "tower")]
+use crate::headers::FieldNames;
 #[cfg(feature = "shared")]
 use crate::region::Region;
 use crate::{
     headers::Dialect,
-    limiter::{BuildError, KeyHasher, LeaseId},
-    time::{MonotonicClock, Nanos, nanos_up},
+    limiter::{BuildError, KeyHasher},
+    time::{MonotonicClock, Nanos},
 };
 use attribute::{Attributes, Names};
 use limit::Limit;
@@ -180,12 +195,25 @@ use penalty::Penalty;
 use route_table::RouteTable;
 use rules::Rules;
 use select::AllConditions;
-use std::{borrow::Cow, fmt, time::Duration};
+use std::fmt;
 
 /// Limits that were read from a file, with the memory in which they keep their keys.
 ///
 /// Share it by reference, or in an `Arc`; every method takes `&self`. See
 /// [the module's page](self).
+///
+/// ```
+/// use tollgate::policy::Policy;
+///
+/// let policy = Policy::from_toml("[[limit]]\nname = 'everyone'\nkey = []\nquota = '2/h'\n")?;
+/// let ask = || policy.check(&policy.request("GET", "/")).is_allowed();
+/// // Two pass, whichever threads they come from.
+/// let allowed = std::thread::scope(|scope| {
+///     [(); 5].map(|()| scope.spawn(ask)).map(|thread| thread.join().unwrap())
+/// });
+/// assert_eq!(allowed.into_iter().filter(|allowed| *allowed).count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Policy {
     name: Box<str>,
     clock: PolicyClock,
@@ -210,6 +238,8 @@ pub struct Policy {
     routes: Vec<Vec<route::Route>>,
     penalties: Vec<Penalty>,
     dialect: Dialect,
+    #[cfg(feature = "tower")]
+    field_names: FieldNames,
     /// Where its tables are, if processes share them.
     #[cfg(feature = "shared")]
     region: Option<Region>,
@@ -217,6 +247,15 @@ pub struct Policy {
 
 impl Policy {
     /// Reads a policy from a text.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let text = "[[limit]]\nname = 'api'\nkey = ['user']\nquota = '10/parsec'\n";
+    /// let error = Policy::from_toml(text).unwrap_err();
+    /// let places: Vec<_> = error.problems().map(|one| (one.line(), one.column())).collect();
+    /// assert_eq!(places, [(3, 8), (4, 9)]); // no such attribute, and no such time
+    /// ```
     ///
     /// # Errors
     ///
@@ -226,6 +265,18 @@ impl Policy {
     }
 
     /// Makes a policy of a file that was read, counting from now.
+    ///
+    /// ```
+    /// use tollgate::policy::{Policy, PolicyFile};
+    ///
+    /// let text = "[[limit]]\nname = 'each'\nkey = []\nquota = '1/h'\n";
+    /// let file = PolicyFile::parse("policy.toml", text.as_bytes())?;
+    /// let (one, other) = (Policy::from_file(&file)?, Policy::from_file(&file)?);
+    /// assert!(one.check(&one.request("GET", "/")).is_allowed());
+    /// // Two policies of one file have nothing in common.
+    /// assert!(other.check(&other.request("GET", "/")).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -277,6 +328,25 @@ impl Policy {
     /// ([`check_at`](Self::check_at)): the limits count from `epoch`, and tell instants
     /// apart for 18 years after it.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{
+    ///     Nanos,
+    ///     policy::{Moment, Policy, PolicyFile},
+    /// };
+    ///
+    /// let text = "[[limit]]\nname = 'daily'\nkey = []\nalgorithm = 'calendar'\nquota = '1/day'\n";
+    /// let file = PolicyFile::parse("policy.toml", text.as_bytes())?;
+    /// // 2026-01-31, 23:59:50 UTC: the day has ten seconds more.
+    /// let start = Moment::new(Nanos::ZERO, Duration::from_secs(1_769_903_990));
+    /// let policy = Policy::from_file_at(&file, start)?;
+    /// let ask = |secs| {
+    ///     policy.check_at(&policy.request("GET", "/"), start.after(Duration::from_secs(secs)))
+    /// };
+    /// assert!(ask(0).is_allowed() && ask(9).is_denied() && ask(10).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`from_file`](Self::from_file).
@@ -287,6 +357,31 @@ impl Policy {
     /// A policy of another file that takes over what this one keeps: see
     /// [`LivePolicy::replace`].
     ///
+    /// ```
+    /// use tollgate::policy::{Policy, PolicyFile};
+    ///
+    /// let file = |text: &str| PolicyFile::parse("policy.toml", text.as_bytes());
+    /// let before =
+    ///     Policy::from_file(&file("[[limit]]\nname = 'api'\nkey = []\nquota = '5/h'\n")?)?;
+    /// assert!(before.check(&before.request("GET", "/")).is_allowed());
+    ///
+    /// let after = before.succeeded_by(&file(
+    ///     "[[limit]]\nname = 'api'\nkey = []\nquota = '3/h'\n\
+    ///      [[limit]]\nname = 'new'\nkey = []\nquota = '9/h'\n",
+    /// )?)?;
+    /// let decision = after.check(&after.request("GET", "/"));
+    /// let left: Vec<_> = decision.limits().map(|limit| limit.decision().remaining()).collect();
+    /// assert_eq!(left, [1, 8]); // of `api`, two were charged: one before
+    ///
+    /// // `api` has room for the five that it began with.
+    /// assert!(
+    ///     after
+    ///         .succeeded_by(&file("[[limit]]\nname = 'api'\nkey = []\nquota = '6/h'\n")?)
+    ///         .is_err()
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`from_file`](Self::from_file), and quotas for which a limit of the same name
@@ -296,11 +391,34 @@ impl Policy {
     }
 
     /// What the file calls it; empty if it does not.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let limit = "[[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n";
+    /// let named = Policy::from_toml(&format!("name = 'public'\n{limit}"))?;
+    /// assert_eq!((named.name(), Policy::from_toml(limit)?.name()), ("public", ""));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// A request by its method and path, to be told more about.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'scans'\nroutes = ['POST /v1/scans']\nkey = []\n\
+    /// #      quota = '9/min'\n",
+    /// # )?;
+    /// // `scans` is for `POST /v1/scans`. The query and doubled slashes do not matter.
+    /// let request = policy.request("post", "//v1/scans/?page=2");
+    /// assert!(policy.check(&request).limit("scans").is_some());
+    /// assert!(policy.check(&policy.request("GET", "/v1/scans")).limit("scans").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn request<'r>(
         &'r self,
         method: &'r str,
@@ -313,17 +431,56 @@ impl Policy {
     ///
     /// The request is one that this policy [made](Self::request), or another of the same
     /// [`LivePolicy`]: the numbers of attributes mean nothing to any other.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'everyone'\nkey = []\nquota = '10/h'\n\
+    /// #      [[limit]]\nname = 'each'\nkey = ['user']\nquota = '1/h'\n",
+    /// # )?;
+    /// // `everyone` is 10 an hour, `each` is 1 an hour for each user.
+    /// let ann = policy.request("GET", "/").attribute("user", "ann");
+    /// assert!(policy.check(&ann).is_allowed());
+    /// // `each` says no, and so `everyone` is not charged.
+    /// let denied = policy.check(&ann);
+    /// assert!(denied.limit("each").is_some_and(|limit| limit.is_violated()));
+    /// assert_eq!(denied.limit("everyone").map(|limit| limit.decision().remaining()), Some(9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check(&self, request: &Request<'_>) -> PolicyDecision<'_> {
         self.check_at(request, self.present())
     }
 
     /// As [`check`](Self::check), at `moment`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '1/min'\n")?;
+    /// let (request, start) = (policy.request("GET", "/"), policy.now());
+    /// let ask =
+    ///     |secs| policy.check_at(&request, start.after(Duration::from_secs(secs))).is_allowed();
+    /// assert_eq!([0, 30, 61].map(ask), [true, false, true]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check_at(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
         self.decide(request, moment)
     }
 
     /// A place for decisions, to be filled by [`check_into`](Self::check_into): the answer to a
     /// request that no limit applies to.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '1/min'\n")?;
+    /// let decision = policy.undecided();
+    /// assert!(decision.is_allowed() && decision.limits().len() == 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn undecided(&self) -> PolicyDecision<'_> {
         self.undecided_at(Moment::default())
     }
@@ -349,6 +506,21 @@ impl Policy {
     }
 
     /// As [`check_into`](Self::check_into), at `moment`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '2/min'\n")?;
+    /// let (request, start) = (policy.request("GET", "/"), policy.now());
+    /// let mut decision = policy.undecided();
+    /// let allowed = [0, 1, 2, 61].map(|secs| {
+    ///     policy.check_into_at(&request, start.after(Duration::from_secs(secs)), &mut decision);
+    ///     decision.is_allowed()
+    /// });
+    /// assert_eq!(allowed, [true, true, false, true]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check_into_at<'p>(
         &'p self,
         request: &Request<'_>,
@@ -359,6 +531,18 @@ impl Policy {
     }
 
     /// Now, by the policy's clocks.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n")?;
+    /// // One moment for all of a batch.
+    /// let now = policy.now();
+    /// let batch = ["/a", "/b"].map(|path| policy.check_at(&policy.request("GET", path), now));
+    /// assert!(batch.iter().all(|decision| decision.is_allowed()));
+    /// assert!(policy.now() >= now);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn now(&self) -> Moment {
         Moment::read(&self.clock)
     }
@@ -377,211 +561,6 @@ impl Policy {
             let since = now.monotonic().as_u64().saturating_sub(moment.monotonic().as_u64());
             Nanos::new(now.wall().as_u64().saturating_sub(since))
         })
-    }
-
-    /// The number of an attribute's name; `None` if the policy does not name it.
-    pub fn attribute_id(&self, name: &str) -> Option<AttributeId> {
-        self.names.find(name).map(AttributeId)
-    }
-
-    /// The number of a cost dimension; `None` if no limit counts it.
-    pub fn dimension_id(&self, name: &str) -> Option<DimensionId> {
-        self.dimensions.find(name).map(DimensionId)
-    }
-
-    /// The names of its limits, in the order of the file.
-    pub fn limits(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.limits.iter().map(|limit| &*limit.name)
-    }
-
-    /// Ends a lease of that limit, as [`LimitDecision::lease`] told it: for whoever ends it
-    /// elsewhere than where it was had. Whether it was live until then; ending it twice
-    /// does no harm.
-    pub fn release(&self, limit: &str, lease: LeaseId) -> bool {
-        self.release_at(limit, lease, self.present())
-    }
-
-    /// As [`release`](Self::release), at `moment`.
-    pub fn release_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
-        self.find(limit).is_some_and(|limit| limit.keeper.release(lease, moment))
-    }
-
-    /// Continues a lease of that limit: it ends the limit's `ttl` from now, or when it
-    /// would have ended if that is later. Whether it was live; if not, nothing happens,
-    /// and who goes on works beside the limit.
-    #[must_use = "a lease that is over cannot be renewed"]
-    pub fn renew(&self, limit: &str, lease: LeaseId) -> bool {
-        self.renew_at(limit, lease, self.present())
-    }
-
-    /// As [`renew`](Self::renew), at `moment`.
-    #[must_use = "a lease that is over cannot be renewed"]
-    pub fn renew_at(&self, limit: &str, lease: LeaseId, moment: Moment) -> bool {
-        self.find(limit).is_some_and(|limit| {
-            let ttl = limit.quotas.ttl().map(|ticks| Duration::from_nanos(nanos_up(ticks)));
-            ttl.is_some_and(|ttl| limit.keeper.renew(lease, ttl, moment))
-        })
-    }
-
-    /// Forgets what that limit charged the key of `request`, which is as good as new then,
-    /// and ends its leases. Whether there is such a key: there is none where the request
-    /// lacks a part of it.
-    ///
-    /// ```
-    /// use tollgate::policy::Policy;
-    ///
-    /// let policy = Policy::from_toml(
-    ///     r#"
-    ///     [attribute.user]
-    ///     [[limit]]
-    ///     name = "api"
-    ///     key = ["user"]
-    ///     quota = "1/h"
-    ///     "#,
-    /// )?;
-    /// let ann = policy.request("GET", "/").attribute("user", "ann");
-    /// assert!(policy.check(&ann).is_allowed() && policy.check(&ann).is_denied());
-    /// assert!(policy.reset("api", &ann));
-    /// assert!(policy.check(&ann).is_allowed());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn reset(&self, limit: &str, request: &Request<'_>) -> bool {
-        self.reset_at(limit, request, self.present())
-    }
-
-    /// As [`reset`](Self::reset), at `moment`.
-    pub fn reset_at(&self, limit: &str, request: &Request<'_>, moment: Moment) -> bool {
-        let Some(number) = self.limits.iter().position(|known| *known.name == *limit) else {
-            return false;
-        };
-        self.with_question(request, |question| {
-            let hash = self.key_of(number, request, question);
-            hash.inspect(|hash| self.limit(number).keeper.forget(*hash, moment)).is_some()
-        })
-    }
-
-    /// How the limit of that name counts; `None` if there is none.
-    pub fn algorithm(&self, limit: &str) -> Option<Algorithm> {
-        self.find(limit).map(|limit| limit.algorithm)
-    }
-
-    /// Whether the limit of that name only reports, for all of its keys.
-    pub fn is_shadow(&self, limit: &str) -> bool {
-        self.find(limit).is_some_and(|limit| limit.shadow)
-    }
-
-    /// The attributes that it declares.
-    pub fn attributes(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.names.iter()
-    }
-
-    /// The attributes that were given for a request and count as missing all the same, each
-    /// with what was given: none of the values that the attribute may have, no address, a
-    /// list of proxies that names no client.
-    ///
-    /// ```
-    /// use tollgate::policy::Policy;
-    ///
-    /// let policy = Policy::from_toml(
-    ///     r#"
-    ///     [attribute.tier]
-    ///     values = ["FREE", "PRO"]
-    ///     [[limit]]
-    ///     name = "api"
-    ///     key = []
-    ///     quota = { by = "tier", FREE = "10/min", PRO = "100/min" }
-    ///     "#,
-    /// )?;
-    /// let request = policy.request("GET", "/").attribute("tier", "GOLD");
-    /// assert_eq!(policy.not_understood(&request).next(), Some(("tier", &b"GOLD"[..])));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn not_understood<'r>(
-        &self,
-        request: &Request<'r>,
-    ) -> impl Iterator<Item = (&str, &'r [u8])> {
-        self.attributes.not_understood(request).map(|(id, given)| (self.attribute_name(id), given))
-    }
-
-    /// How many attributes have numbers, from 0 on: those of this file and of all that it
-    /// [replaced](LivePolicy), whose numbers are passed over.
-    pub fn attribute_numbers(&self) -> usize {
-        self.names.len()
-    }
-
-    /// How many cost dimensions have numbers, as [`attribute_numbers`](Self::attribute_numbers).
-    pub fn dimension_numbers(&self) -> usize {
-        self.dimensions.len()
-    }
-
-    /// The name of the cost dimension of that number; `None` if no limit counts it.
-    pub fn dimension(&self, id: DimensionId) -> Option<&str> {
-        self.dimensions.said(id.0)
-    }
-
-    /// The cost dimensions that its limits count.
-    pub fn dimensions(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.dimensions.iter()
-    }
-
-    /// Gives a value of the attribute that a limit's `overrides` go by a quota of its own,
-    /// or with `None` takes it away. It holds from the next decision on, and what was
-    /// charged before stays charged.
-    ///
-    /// ```
-    /// use tollgate::policy::Policy;
-    ///
-    /// let policy = Policy::from_toml(
-    ///     r#"
-    ///     [attribute.customer]
-    ///     [[limit]]
-    ///     name = "api"
-    ///     key = ["customer"]
-    ///     quota = "10/min"
-    ///     overrides = { by = "customer", acme = "50/min" }
-    ///     largest = "100/min"
-    ///     "#,
-    /// )?;
-    /// policy.set_override("api", "globex", Some("100/min"))?;
-    /// let request = policy.request("GET", "/").attribute("customer", "globex");
-    /// assert_eq!(policy.check(&request).limit("api").unwrap().decision().remaining(), 99);
-    ///
-    /// // There is no room for more than `largest`.
-    /// assert!(policy.set_override("api", "globex", Some("200/min")).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// No such limit, a limit without `overrides`, a text that is no quota of its
-    /// algorithm, or a quota that it has no room for.
-    pub fn set_override(
-        &self,
-        limit: &str,
-        value: &(impl AsRef<[u8]> + ?Sized),
-        quota: Option<&str>,
-    ) -> Result<(), OverrideError> {
-        let found = self.find(limit).and_then(|found| Some((found, found.quotas.overrides_by()?)));
-        let Some((limit, by)) = found else {
-            return Err(OverrideError::NoOverrides { limit: limit.to_owned() });
-        };
-        let chosen = quota.map(|quota| limit.read_quota(quota)).transpose()?;
-        limit.quotas.set(&self.normal_value(by, value.as_ref()), chosen);
-        Ok(())
-    }
-
-    /// A value as requests are compared with it, where it is of what is built in.
-    fn normal_value<'v>(&self, of: AttributeId, value: &'v [u8]) -> Cow<'v, [u8]> {
-        let Ok(text) = str::from_utf8(value) else { return value.into() };
-        match of {
-            AttributeId::METHOD => route::counted_as(text).to_ascii_uppercase().into_bytes().into(),
-            AttributeId::HOST => route::bare_host(text).to_ascii_lowercase().into_bytes().into(),
-            AttributeId::PATH => {
-                let mut scratch = path::Scratch::default();
-                self.paths.normal(value, &mut scratch).to_owned().into_bytes().into()
-            }
-            _ => value.into(),
-        }
     }
 
     fn find(&self, name: &str) -> Option<&Limit> {
@@ -614,41 +593,6 @@ impl fmt::Debug for Policy {
             .finish_non_exhaustive()
     }
 }
-
-/// Why a value got no quota of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OverrideError {
-    /// No limit of that name has `overrides`.
-    NoOverrides {
-        /// The name that was asked for.
-        limit: String,
-    },
-    /// It is no quota of the limit's algorithm.
-    Quota {
-        /// What was expected.
-        message: String,
-    },
-    /// The limit was not made for a quota so large: `largest` in its file makes room.
-    Room {
-        /// What there is room for.
-        message: String,
-    },
-}
-
-impl fmt::Display for OverrideError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoOverrides { limit } => {
-                write!(f, "there is no limit `{limit}` with `overrides`")
-            }
-            Self::Quota { message } => f.write_str(message),
-            Self::Room { message } => write!(f, "{message}; say `largest` in the limit"),
-        }
-    }
-}
-
-impl std::error::Error for OverrideError {}
 
 /// Why memory could not be had, as a problem of the file.
 fn no_room(error: BuildError) -> String {

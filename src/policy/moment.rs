@@ -28,6 +28,17 @@ impl Moment {
 
     /// `monotonic` by a clock that never steps back, `unix` after 1970-01-01 UTC by the
     /// wall clock. What lies beyond the year 2554 counts as its end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Nanos, policy::Moment};
+    ///
+    /// // Ten seconds after the start of a trace, on 2026-01-01 at midnight.
+    /// let moment = Moment::new(Nanos::from_secs(10), Duration::from_secs(1_767_225_600));
+    /// assert_eq!(moment.monotonic(), Nanos::from_secs(10));
+    /// // Without either, it is the beginning of both.
+    /// assert_eq!(Moment::default(), Moment::new(Nanos::ZERO, Duration::ZERO));
+    /// ```
     pub fn new(monotonic: Nanos, unix: Duration) -> Self {
         let wall = Nanos::from(unix).as_u64().min(Self::UNREAD.as_u64() - 1);
         Self { monotonic, wall: Nanos::new(wall) }
@@ -51,11 +62,29 @@ impl Moment {
     }
 
     /// By the monotonic clock.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n")?;
+    /// let (start, later) = (policy.now(), policy.now());
+    /// assert!(later.monotonic() >= start.monotonic()); // whoever sets the wall clock
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn monotonic(self) -> Nanos {
         self.monotonic
     }
 
     /// By the wall clock: since 1970-01-01 UTC.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Nanos, policy::Moment};
+    ///
+    /// let moment = Moment::new(Nanos::ZERO, Duration::from_millis(1_767_225_600_250));
+    /// assert_eq!(moment.unix().as_millis(), 1_767_225_600_250);
+    /// assert_eq!(moment.unix().subsec_millis(), 250);
+    /// ```
     pub fn unix(self) -> Duration {
         Duration::from_nanos(self.wall.as_u64())
     }
@@ -65,6 +94,18 @@ impl Moment {
     }
 
     /// So much later by both clocks.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Nanos, policy::Moment};
+    ///
+    /// let start = Moment::new(Nanos::from_secs(10), Duration::from_secs(1_767_225_600));
+    /// let later = start.after(Duration::from_secs(86_400));
+    /// assert_eq!(
+    ///     later,
+    ///     Moment::new(Nanos::from_secs(86_410), Duration::from_secs(1_767_312_000))
+    /// );
+    /// ```
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self { monotonic: self.monotonic.after(span), wall: self.wall.after(span) }

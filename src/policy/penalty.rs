@@ -114,11 +114,51 @@ impl Policy {
 
     /// Ends the block of that penalty that holds for the key of `request`, and starts its
     /// ladder over. Whether there was one.
+    ///
+    /// ```
+    /// use tollgate::policy::{Cause, Policy};
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['user']\nquota = '1/h'\n\
+    /// #      [[penalty]]\nname = 'ladder'\nkey = ['user']\ndenials = 2\nwithin = '1 h'\n\
+    /// #      blocks = ['until lifted']\n",
+    /// # )?;
+    /// // `api` is one an hour; after two denials `ladder` blocks until it is lifted.
+    /// let ann = policy.request("GET", "/").attribute("user", "ann");
+    /// let causes = [(); 4].map(|()| policy.check(&ann).cause());
+    /// assert_eq!(causes[2..], [Cause::Limits, Cause::Blocked("ladder")]);
+    ///
+    /// assert!(policy.unblock("ladder", &ann));
+    /// assert!(!policy.unblock("ladder", &ann)); // there is no block any more
+    /// assert_eq!(policy.check(&ann).cause(), Cause::Limits); // denied, but not blocked
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unblock(&self, penalty: &str, request: &super::Request<'_>) -> bool {
         self.unblock_at(penalty, request, self.present())
     }
 
     /// As [`unblock`](Self::unblock), at `moment`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['user']\nquota = '1/h'\n\
+    /// #      [[penalty]]\nname = 'ladder'\nkey = ['user']\ndenials = 1\nwithin = '1 h'\n\
+    /// #      blocks = ['10 min']\n",
+    /// # )?;
+    /// // The first denial by `api` blocks for ten minutes.
+    /// let (ann, start) = (policy.request("GET", "/").attribute("user", "ann"), policy.now());
+    /// let after = |minutes: u64| start.after(Duration::from_secs(60 * minutes));
+    /// for _ in 0..2 {
+    ///     let _ = policy.check_at(&ann, start);
+    /// }
+    /// assert!(!policy.unblock_at("ladder", &ann, after(11))); // it had ended by itself
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unblock_at(&self, penalty: &str, request: &super::Request<'_>, moment: Moment) -> bool {
         let Some(penalty) = self.penalty(penalty) else { return false };
         self.with_question(request, |question| {

@@ -59,6 +59,21 @@ impl<'r> Request<'r> {
 
     /// The host that the request is for, as the header says it: case and port do not
     /// matter. Without one, routes that name a host do not match.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'api'\nroutes = ['api.example.com/**']\nkey = []\n\
+    /// #      quota = '9/min'\n",
+    /// # )?;
+    /// // `api` is for `api.example.com/**`.
+    /// let asked =
+    ///     |host| policy.check(&policy.request("GET", "/").host(host)).limit("api").is_some();
+    /// assert!(asked("API.example.com:8443") && !asked("www.example.com"));
+    /// assert!(policy.check(&policy.request("GET", "/")).limit("api").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn host(mut self, host: &'r str) -> Self {
         self.set_host(host);
         self
@@ -66,6 +81,22 @@ impl<'r> Request<'r> {
 
     /// An attribute by name; one that the policy does not name is passed over. An empty
     /// value is as good as none. Given twice, the last one counts.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.org]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['org']\nquota = '9/min'\n",
+    /// # )?;
+    /// // `api` counts by `org`; nothing in the policy is called `colour`.
+    /// let request =
+    ///     policy.request("GET", "/").attribute("org", "acme").attribute("colour", "red");
+    /// assert!(policy.check(&request).is_allowed());
+    /// // An empty one is missing, and a limit denies what it cannot count.
+    /// assert!(policy.check(&request.attribute("org", "")).is_denied());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attribute(self, name: &str, value: &'r (impl AsRef<[u8]> + ?Sized)) -> Self {
         match self.policy.attribute_id(name) {
             Some(id) => self.attribute_by_id(id, value),
@@ -74,6 +105,20 @@ impl<'r> Request<'r> {
     }
 
     /// As [`attribute`](Self::attribute), by [number](Policy::attribute_id).
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.org]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['org']\nquota = '9/min'\n",
+    /// # )?;
+    /// let org = policy.attribute_id("org").ok_or("no `org`")?;
+    /// // Values may be bytes that are no text.
+    /// let request = policy.request("GET", "/").attribute_by_id(org, &[0xFF, 0x00]);
+    /// assert!(policy.check(&request).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attribute_by_id(
         mut self,
         id: AttributeId,
@@ -85,6 +130,18 @@ impl<'r> Request<'r> {
 
     /// What the request costs in a dimension that limits count (`bytes`, `tokens`); one
     /// that no limit counts is passed over. Given twice, the last one counts.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     "[[limit]]\nname = 'upload'\nalgorithm = 'size'\nquota = '1 MB'\ncost = 'bytes'\n",
+    /// )?;
+    /// let upload = |bytes| policy.request("PUT", "/file").cost("bytes", bytes);
+    /// assert!(policy.check(&upload(1_000_000)).is_allowed());
+    /// assert!(policy.check(&upload(1_000_001)).is_denied());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cost(self, dimension: &str, units: u64) -> Self {
         match self.policy.dimension_id(dimension) {
             Some(id) => self.cost_by_id(id, units),
@@ -93,6 +150,21 @@ impl<'r> Request<'r> {
     }
 
     /// As [`cost`](Self::cost), by [number](Policy::dimension_id).
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'llm'\nkey = []\nquota = '500/h'\ncost = 'tokens'\n",
+    /// # )?;
+    /// let tokens = policy.dimension_id("tokens").ok_or("no `tokens`")?;
+    /// let request =
+    ///     policy.request("POST", "/chat").cost_by_id(tokens, 100).cost_by_id(tokens, 120);
+    /// let decision = policy.check(&request);
+    /// // The last one counts.
+    /// assert_eq!(decision.limit("llm").map(|limit| limit.units()), Some(120));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cost_by_id(mut self, id: DimensionId, units: u64) -> Self {
         self.set_cost(id, units);
         self
@@ -100,12 +172,44 @@ impl<'r> Request<'r> {
 
     /// As [`host`](Self::host), of a request that stays where it is: hosts that fill one in a
     /// loop move no memory for it.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'api'\nroutes = ['api.example.com/**']\nkey = []\n\
+    /// #      quota = '9/min'\n",
+    /// # )?;
+    /// let mut request = policy.request("GET", "/");
+    /// if let Some(host) = Some("api.example.com") {
+    ///     request.set_host(host);
+    /// }
+    /// assert!(policy.check(&request).limit("api").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn set_host(&mut self, host: &'r str) {
         self.host = Some(host);
     }
 
     /// As [`attribute_by_id`](Self::attribute_by_id), of a request that stays where it is.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.org]\n[attribute.tier]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['org', 'tier']\nquota = '9/min'\n",
+    /// # )?;
+    /// let mut request = policy.request("GET", "/");
+    /// for (name, value) in [("org", "acme"), ("colour", "red"), ("tier", "free")] {
+    ///     if let Some(id) = policy.attribute_id(name) {
+    ///         request.set_attribute(id, value);
+    ///     }
+    /// }
+    /// assert!(policy.check(&request).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn set_attribute(&mut self, id: AttributeId, value: &'r (impl AsRef<[u8]> + ?Sized)) {
         let value = value.as_ref();
@@ -116,6 +220,20 @@ impl<'r> Request<'r> {
     }
 
     /// As [`cost_by_id`](Self::cost_by_id), of a request that stays where it is.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[[limit]]\nname = 'llm'\nkey = []\nquota = '500/h'\ncost = 'tokens'\n",
+    /// # )?;
+    /// let tokens = policy.dimension_id("tokens").ok_or("no `tokens`")?;
+    /// let mut request = policy.request("POST", "/chat");
+    /// request.set_cost(tokens, 501); // more than an hour has: never
+    /// assert_eq!(policy.check(&request).retry_after(), None);
+    /// assert!(policy.check(&request).is_denied());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn set_cost(&mut self, id: DimensionId, units: u64) {
         match self.costs.iter_mut().find(|(known, _)| *known == id) {

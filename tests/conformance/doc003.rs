@@ -287,6 +287,10 @@ fn a_request_without_an_organisation_is_denied_and_spends_nobodys() {
         let reply = api.request("POST", "/v1/scans").send();
         assert_eq!(reply.outcome, Outcome::Never);
         assert_eq!(reply.header("retry-after"), None);
+        // Nothing is said of a time to wait, which nobody knows.
+        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(body["error"], "forbidden");
+        assert!(!reply.body.contains("unknown") && body.get("retry_after").is_none());
     }
     // An empty name is no name.
     assert_eq!(send(&api, "", OPERATIONS[0]).outcome, Outcome::Never);

@@ -4,6 +4,7 @@
 
 mod around;
 mod attack;
+mod binding;
 mod built_in;
 mod hammering;
 mod hostile;

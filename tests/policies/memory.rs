@@ -6,6 +6,8 @@ use std::{
     cell::Cell,
     time::Duration,
 };
+#[cfg(feature = "tower")]
+use tollgate::policy::Policy;
 
 struct Counting;
 
@@ -186,4 +188,57 @@ fn no_decision_allocates() {
     assert_eq!(after - before, 0);
     drop(std::hint::black_box(vec![1]));
     assert!(ALLOCATIONS.get() >= after + 2, "the counter counts");
+}
+
+/// What the layer's page says that it allocates: a map of fields, an extension, and values that
+/// are no small numbers.
+#[cfg(feature = "tower")]
+#[test]
+fn a_layer_allocates_what_its_page_says() {
+    use http::{Request, Response};
+    use std::{
+        convert::Infallible,
+        future::ready,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    use tollgate::tower::{LimitLayer, header};
+    use tower_layer::Layer;
+    use tower_service::Service;
+
+    /// Of one call, once all that grows has grown: each memory counts when it is taken and when
+    /// it is given back.
+    fn of<S, B>(mut service: S) -> u64
+    where
+        S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    {
+        let mut call = || {
+            let request = Request::get("/v1").header("x-key", "k").body(()).unwrap();
+            let before = ALLOCATIONS.get();
+            let said = pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(Ok(answer)) = said else { panic!() };
+            assert_eq!(answer.status(), 200);
+            drop(answer);
+            ALLOCATIONS.get() - before
+        };
+        let _ = (call(), call());
+        call()
+    }
+    let fine = || tower::service_fn(|_| ready(Ok::<_, Infallible>(Response::new(String::new()))));
+    let bare = of(fine());
+    let layer = |quota: &str, response: &str| {
+        let limit = "[[limit]]\nname = 'api'\nkey = ['key']\nalgorithm = 'gcra'\n";
+        let text = format!("[attribute.key]\n{limit}quota = '{quota}'\n[response]\n{response}\n");
+        let policy = Policy::from_toml(&text).unwrap();
+        LimitLayer::policy(policy).attribute("key", header("x-key"))
+    };
+    let layered = |layer: LimitLayer<_>| (of(layer.layer(fine())) - bare) / 2;
+    assert_eq!(layered(layer("60/min", "headers = 'none'")), 0);
+    assert_eq!(layered(layer("60/min", "reset = 'delta'")), 4);
+    // The time since 1970; two large numbers; and a list each.
+    assert_eq!(layered(layer("60/min", "")), 5);
+    assert_eq!(layered(layer("60_000/min", "")), 7);
+    assert_eq!(layered(layer("60/min", "headers = 'ratelimit'")), 6);
+    // What may be given back is kept: itself, and the one limit.
+    assert_eq!(layered(layer("60/min", "headers = 'none'").refund_errors(true)), 2);
 }

@@ -93,6 +93,36 @@ fn a_limit_that_stands_in_is_charged_once() {
     assert_eq!((left(&decision, "goes elsewhere"), left(&decision, "by address")), (4, 2));
 }
 
+/// In the list of what was asked it has the place of the one that it stands in for.
+#[test]
+fn a_limit_that_stands_in_keeps_the_others_place() {
+    let policy = policy(
+        r#"
+        [attribute.user]
+        [[limit]]
+        name = "each"
+        key = ["user"]
+        quota = "5/h"
+        missing = { limit = "nobody" }
+        [[limit]]
+        name = "together"
+        key = []
+        quota = "9/h"
+        [[limit]]
+        name = "nobody"
+        routes = ["/never"]
+        key = []
+        quota = "1/h"
+        "#,
+    );
+    let asked = |request| {
+        let decision = policy.check_at(&request, start());
+        decision.limits().map(|limit| limit.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(policy.request("GET", "/")), ["nobody", "together"]);
+    assert_eq!(asked(policy.request("GET", "/").attribute("user", "ann")), ["each", "together"]);
+}
+
 #[test]
 fn no_value_passes_for_two() {
     let policy = policy(

@@ -1,10 +1,13 @@
 //! Clocks: months that end, and wall clocks that are set.
 
 use crate::{NEW_YEAR, left, policy};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tollgate::{
     Nanos, Outcome,
-    policy::{Moment, Policy},
+    policy::{Moment, Policy, PolicyDecision},
 };
 
 const MONTHLY: &str = r#"
@@ -90,6 +93,46 @@ fn a_header_tells_when_by_the_wall_clock() {
     // It is back after a minute: rounded up, and counted from the decision, not from the
     // response.
     assert!((before + 60..=between + 61).contains(&reset), "{before} {reset}");
+}
+
+/// Once corrected, it tells times from the correction on, of the limits that were not, too.
+#[test]
+fn what_is_settled_later_is_back_later() {
+    let text = r#"
+        [[limit]]
+        name = "llm"
+        key = []
+        algorithm = "gcra"
+        quota = "60/min"
+        cost = "tokens"
+        [[limit]]
+        name = "hour"
+        key = []
+        quota = "10/h"
+        [response]
+        headers = "x-ratelimit"
+        reset = "epoch"
+    "#;
+    let policy = Arc::new(policy(text));
+    let epoch = |decision: &PolicyDecision<'_>| {
+        let reset: u64 = decision.response().field("X-RateLimit-Reset").unwrap().parse().unwrap();
+        reset - NEW_YEAR.as_secs()
+    };
+    let request = policy.request("POST", "/chat").cost("tokens", 1);
+    let mut kept = policy.check_kept_at(&request, at(0, 0));
+    assert_eq!(kept.with(|decision| epoch(decision)), 3_600);
+    kept.with(|decision| decision.settle_at("tokens", 60, at(3, 3)));
+    // The one unit was back by then; of 59 more the first is back a second later.
+    assert_eq!(kept.with(|decision| epoch(decision)), 4);
+    let hour = |decision: &mut PolicyDecision<'_>| {
+        decision.limit("hour").unwrap().decision().reset_after()
+    };
+    assert_eq!(kept.with(hour), Duration::from_secs(3_597));
+    kept.with(|decision| decision.refund_at(at(5, 5)));
+    assert_eq!(kept.with(|decision| epoch(decision)), 5);
+    // A clock that stands back makes nothing younger.
+    kept.with(|decision| decision.settle_at("tokens", 0, at(2, 2)));
+    assert_eq!(kept.with(|decision| epoch(decision)), 5);
 }
 
 #[test]

@@ -48,6 +48,46 @@ fn every_example_is_valid() {
 }
 
 #[test]
+fn a_valid_file_is_told_with_what_it_takes() {
+    let (code, out, err) = words("check examples/policies/starter.toml");
+    assert_eq!((code, &*err), (Some(0), ""));
+    assert_eq!(
+        out,
+        "\
+valid: 4 limits, 1 of them in shadow
+memory: 15.4 MB
+  11.7 MB  requests
+   2.6 MB  anonymous
+   919 kB  login
+   240 kB  daily
+"
+    );
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("policy.toml");
+    let checked = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let (code, out, err) = tollgate(["check".as_ref(), path.as_os_str()]);
+        assert_eq!((code, &*err), (Some(0), ""), "{text}");
+        out
+    };
+    // One limit needs no list.
+    let dear = "[[limit]]\nname = \"dear\"\nkey = [\"host\"]\nquota = \"1000/h\"\n";
+    assert_eq!(checked(dear), "valid: 1 limit\nmemory: 113 MB\n");
+    let penalty = "[[penalty]]\nname = \"p\"\nkey = [\"host\"]\ndenials = 10\n\
+                   within = \"1 min\"\nblocks = [\"1 h\"]\n";
+    assert_eq!(
+        checked(&format!("{dear}{penalty}")),
+        "valid: 1 limit\nmemory: 115 MB\n  113 MB  dear\n  1.7 MB  (penalties)\n"
+    );
+    // Where nothing tells keys apart there is room for one.
+    assert_eq!(checked(&dear.replace("[\"host\"]", "[]")), "valid: 1 limit\nmemory: 129 kB\n");
+    // What keeps nothing takes nothing.
+    let size =
+        "[[limit]]\nname = \"s\"\nalgorithm = \"size\"\ncost = \"bytes\"\nquota = \"1 MB\"\n";
+    assert_eq!(checked(size), "valid: 1 limit\n");
+}
+
+#[test]
 fn every_error_is_told_with_its_place() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("wrong.toml");

@@ -179,6 +179,23 @@ fn what_is_no_toml() {
     );
 }
 
+/// However long it is, it is told once that it is JSON.
+#[test]
+fn a_file_of_json() {
+    let limit = "  {\n    \"name\": \"a\",\n    \"key\": [\"ip\"],\n    \"quota\": \"1/s\"\n  },\n";
+    let object = format!("{{\n\"limit\": [\n{}]\n}}\n", limit.repeat(50));
+    let list = format!("\n [\n{}]\n", limit.repeat(50));
+    for (text, line) in [(object, 1), (list, 2)] {
+        let found = problems(&text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("{line}:")), "{found:?}");
+        assert!(found[0].ends_with("| a policy file is TOML, not JSON"), "{found:?}");
+    }
+    // What begins with a bracket may be TOML, with all its mistakes.
+    let wrong = "[[limit]]\nname = {a}\nkey = {b}\n";
+    assert!(problems(wrong).len() > 1, "{:?}", problems(wrong));
+}
+
 /// A byte order mark, ends of lines of two bytes, and tabs do not move the places.
 #[test]
 fn files_of_other_editors() {

@@ -26,6 +26,8 @@ pub(crate) enum Command {
 
 /// Say whether a policy file is valid, or everything that is wrong with it.
 ///
+/// Of a valid one it also says how much memory its limits take where it is loaded.
+///
 /// Exit codes: 0 when it is valid, 1 when it is not, 2 when it cannot be read.
 #[derive(Args, Debug)]
 pub(crate) struct Check {

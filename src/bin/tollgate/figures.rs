@@ -22,6 +22,25 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// Bytes in the largest unit of which there is one at least, rounded: to a tenth below 100.
+pub(crate) fn bytes(number: usize) -> String {
+    let number = number as u128;
+    for (unit, size) in
+        [("TB", 10_u128.pow(12)), ("GB", 10_u128.pow(9)), ("MB", 10_u128.pow(6)), ("kB", 1000)]
+    {
+        // What would be told as 1000 of the unit below is one of this.
+        if number >= size - size / 2000 {
+            let tenths = (number * 10 + size / 2) / size;
+            return if tenths < 1000 {
+                format!("{}.{} {unit}", tenths / 10, tenths % 10)
+            } else {
+                format!("{} {unit}", (number + size / 2) / size)
+            };
+        }
+    }
+    format!("{number} B")
+}
+
 /// Seconds in the largest unit that shows them well.
 pub(crate) fn span(seconds: u64) -> String {
     for (unit, size) in [("d", 86_400), ("h", 3600), ("min", 60)] {
@@ -51,6 +70,24 @@ mod tests {
             (1_234_567, "1,234,567"),
         ] {
             assert_eq!(grouped(number), text);
+        }
+        for (number, text) in [
+            (0, "0 B"),
+            (512, "512 B"),
+            (1000, "1.0 kB"),
+            (99_900, "99.9 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
+            (240_384, "240 kB"),
+            (999, "999 B"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (1_000_000, "1.0 MB"),
+            (15_400_000, "15.4 MB"),
+            (11_349_999_999, "11.3 GB"),
+            (usize::MAX, "18446744 TB"),
+        ] {
+            assert_eq!(bytes(number), text);
         }
         for (part, whole, text) in
             [(0, 0, ""), (0, 1, "0.0 %"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (5, 5, "100.0 %")]

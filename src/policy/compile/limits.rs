@@ -163,7 +163,7 @@ impl Compiler<'_> {
         let overrides = limit.overrides.iter().flat_map(|overrides| overrides.all());
         let all = limit.quota.all().chain(overrides).chain(&limit.largest);
         let amounts: Vec<values::Amount> = all.map(|given| given.means).collect();
-        let keys = usize::try_from(limit.capacity.value.0).unwrap_or(usize::MAX);
+        let keys = usize::try_from(keys(&limit.capacity, &limit.key)).unwrap_or(usize::MAX);
         let when_full = match limit.when_full.value {
             model::WhenFull::Allow => OnSaturation::Allow,
             model::WhenFull::Deny => OnSaturation::Deny,
@@ -228,7 +228,7 @@ impl Compiler<'_> {
         penalty: &At<model::Penalty>,
         by_name: &BTreeMap<&str, usize>,
     ) -> Option<Penalty> {
-        let keys = usize::try_from(penalty.capacity.value.0).unwrap_or(usize::MAX);
+        let keys = usize::try_from(keys(&penalty.capacity, &penalty.key)).unwrap_or(usize::MAX);
         let epoch = self.epoch.monotonic();
         let lengths: Vec<u64> = penalty
             .blocks
@@ -329,9 +329,15 @@ fn zone(limit: &model::Limit) -> TimeZone {
     limit.zone.as_ref().map_or(TimeZone::UTC, |zone| zone.value.0.clone())
 }
 
+/// How many keys there is to be room for. Where nothing tells keys apart there is one, whatever
+/// the file says.
+fn keys(capacity: &At<model::Capacity>, key: &List<values::Name>) -> u64 {
+    if key.is_empty() { 1 } else { capacity.value.0 }
+}
+
 /// What a limit's table is made for, and cannot be given later.
 fn room(limit: &model::Limit) -> (u64, model::WhenFull) {
-    (limit.capacity.value.0, limit.when_full.value)
+    (keys(&limit.capacity, &limit.key), limit.when_full.value)
 }
 
 /// The quotas of a limit as the file writes them, by their numbers.

@@ -179,6 +179,8 @@ impl Compiler<'_> {
             groups: tables,
             routes,
             penalties,
+            #[cfg(feature = "tower")]
+            field_names: crate::headers::FieldNames::of(&dialect),
             dialect,
             #[cfg(feature = "shared")]
             region: self.region.clone(),
@@ -197,6 +199,13 @@ impl Compiler<'_> {
         let number = self.names.find_or_add(name);
         self.out_of_numbers |= number.is_none();
         AttributeId(number.unwrap_or_default())
+    }
+
+    /// As [`attribute_id`](Self::attribute_id), of what something goes by.
+    fn read(&mut self, name: &str) -> AttributeId {
+        let id = self.attribute_id(name);
+        self.attributes.note_read(id);
+        id
     }
 
     fn dimension_id(&mut self, name: &str) -> DimensionId {
@@ -238,7 +247,7 @@ impl Compiler<'_> {
     /// The number of what a condition or a table of quotas goes by.
     fn number(&mut self, name: &values::Name) -> Option<AttributeId> {
         if let values::Name::Attribute(name) = name {
-            return Some(self.attribute_id(name));
+            return Some(self.read(name));
         }
         let id = name.built_in()?;
         self.attributes.declare_built_in(id);
@@ -258,7 +267,7 @@ impl Compiler<'_> {
         let networks = networks
             .map(|(name, networks)| {
                 let networks = networks.value.0.iter().map(|network| network.value.0).collect();
-                (self.attribute_id(&name.value), networks)
+                (self.read(&name.value), networks)
             })
             .collect();
         Rule {
@@ -285,7 +294,7 @@ impl Compiler<'_> {
             values::Name::Path => Part::Path,
             values::Name::Route => Part::Route,
             values::Name::Parameter(name) => Part::Parameter(name.as_str().into()),
-            values::Name::Attribute(name) => Part::Attribute(self.attribute_id(name)),
+            values::Name::Attribute(name) => Part::Attribute(self.read(name)),
         });
         KeyParts(parts.collect())
     }

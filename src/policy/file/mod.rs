@@ -23,6 +23,8 @@ use model::Document;
 pub(super) use problem::{Problems, Said};
 pub(super) use read::{List, Named};
 pub(super) use source::At;
+#[cfg(feature = "tower")]
+pub(crate) use texts::nearest;
 
 use read::Read;
 use source::Source;
@@ -30,6 +32,26 @@ pub(super) use source::Span;
 use toml::de::{DeTable, DeValue};
 
 /// A policy file that was read and checked: plain data, from which a policy is made.
+///
+/// ```
+/// use tollgate::policy::{LivePolicy, Policy, PolicyFile};
+///
+/// # let name = format!("tollgate-doc-policy-file-{}", std::process::id());
+/// # let path = std::env::temp_dir().join(name);
+/// # let limit = "[[limit]]\nname = 'api'\nkey = []\nquota = '9/min'\n";
+/// # std::fs::write(&path, format!("name = 'first'\n{limit}"))?;
+/// # let path = path.to_str().ok_or("a folder that is no text")?;
+/// # /*
+/// let path = "/etc/my-service/limits.toml";
+/// # */
+/// let file = PolicyFile::parse(path, &std::fs::read(path)?)?;
+/// let live = LivePolicy::new(Policy::from_file(&file)?);
+/// // And on SIGHUP:
+/// live.replace(&PolicyFile::parse(path, &std::fs::read(path)?)?)?;
+/// # assert_eq!(live.load().name(), "first");
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
     /// For what is found wrong later: no memory, no room in the policy that it replaces.
@@ -98,6 +120,10 @@ fn syntax(source: &Source, mut errors: Vec<toml::de::Error>, problems: &mut Prob
     errors.sort_by_key(start);
     // One slip makes several errors, and the first of a line is nearest to it.
     errors.dedup_by_key(|error| source.line_of(start(error)));
+    // JSON is wrong in every line, and has to be told once.
+    if is_json(&source.text) {
+        errors.truncate(1);
+    }
     // Where a table stands twice, so may all that is in it.
     let (mut table_twice, mut seen) = (false, 0);
     for error in &errors {
@@ -134,6 +160,13 @@ fn syntax(source: &Source, mut errors: Vec<toml::de::Error>, problems: &mut Prob
     })
 }
 
+/// Whether the text begins as an object of JSON does, or as a list of these: no TOML does.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('{')
+        || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'))
+}
+
 /// What is said of a text that is no TOML, with what is wrong most often.
 fn not_toml(message: &str, source: &Source, span: Span) -> Said {
     let line = source.line(source.line_of(span.start));
@@ -154,7 +187,7 @@ fn not_toml(message: &str, source: &Source, span: Span) -> Said {
         Some("a text ends on its line, with the quote that it begins with".to_owned())
     } else if found == Some(':') && !line.contains('=') {
         Some("a key and its value have `=` between them".to_owned())
-    } else if found == Some('{') && line.trim_start().starts_with('{') {
+    } else if is_json(&source.text) || found == Some('{') && line.trim_start().starts_with('{') {
         Some("a policy file is TOML, not JSON".to_owned())
     } else {
         None

@@ -10,6 +10,18 @@ const MOST: usize = 100;
 const SHOWN: usize = 120;
 
 /// One thing that is wrong with a policy file.
+///
+/// ```
+/// use tollgate::policy::PolicyFile;
+///
+/// let error =
+///     PolicyFile::parse("policy.toml", b"[[limit]]\nname = 'api'\nkee = []\nquota = '9/min'");
+/// let error = error.unwrap_err();
+/// let problem = error.problems().next().ok_or("nothing is wrong")?;
+/// assert_eq!((problem.line(), problem.column()), (3, 1));
+/// assert_eq!(problem.hint(), Some("did you mean `key`?"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     line: usize,
@@ -29,21 +41,53 @@ struct Excerpt {
 
 impl Problem {
     /// The line of the file, from 1.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let error = Policy::from_toml("name = 'a'\nname = 'b'\n").unwrap_err();
+    /// assert_eq!(error.problems().map(|problem| problem.line()).collect::<Vec<_>>(), [2]);
+    /// ```
     pub fn line(&self) -> usize {
         self.line
     }
 
     /// The column in characters, from 1.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// // In characters, not bytes.
+    /// let error = Policy::from_toml("description = 'größer'; name = 'a'").unwrap_err();
+    /// assert_eq!(error.problems().map(|problem| problem.column()).collect::<Vec<_>>(), [23]);
+    /// ```
     pub fn column(&self) -> usize {
         self.column
     }
 
     /// What was found, and what was expected.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let text = "[[limit]]\nname = 'api'\nkey = []\nquota = 'ten a minute'";
+    /// let error = Policy::from_toml(text).unwrap_err();
+    /// let message = error.problems().next().map_or("", |problem| problem.message());
+    /// assert!(message.starts_with("no quota: `ten a minute`: expected UNITS/"), "{message}");
+    /// ```
     pub fn message(&self) -> &str {
         &self.message
     }
 
     /// What may help: the nearest known name, or what to write instead.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let error = Policy::from_toml("[limit]\nname = 'a'\n[limit]\nname = 'b'\n").unwrap_err();
+    /// let hint = error.problems().next().and_then(|problem| problem.hint());
+    /// assert_eq!(hint, Some("there may be several: write `[[limit]]`"));
+    /// ```
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -111,11 +155,35 @@ pub struct PolicyError {
 
 impl PolicyError {
     /// The problems, in the order of the file; the first hundred that were found.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let text = "[[limit]]\nname = 'api'\nkey = ['ip', 'user']\n";
+    /// let error = Policy::from_toml(text).unwrap_err();
+    /// let problems: Vec<_> = error.problems().map(|one| (one.line(), one.message())).collect();
+    /// assert_eq!(
+    ///     problems,
+    ///     [
+    ///         (1, "`quota` is missing"),
+    ///         (3, "no attribute is called `ip`"),
+    ///         (3, "no attribute is called `user`"),
+    ///     ]
+    /// );
+    /// ```
     pub fn problems(&self) -> impl ExactSizeIterator<Item = &Problem> {
         self.problems.iter()
     }
 
     /// How many more there are.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// let text = "[[limit]]\nname = ''\n".repeat(60);
+    /// let error = Policy::from_toml(&text).unwrap_err();
+    /// assert_eq!((error.problems().len(), error.more()), (100, 40));
+    /// ```
     pub fn more(&self) -> usize {
         self.more
     }

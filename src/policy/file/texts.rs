@@ -73,7 +73,7 @@ const ALSO_CALLED: [(&str, &str); 27] = [
 
 /// The known name that is meant by another one, or that the fewest slips of the pen turn
 /// into `name`.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = letters(name)?;
     let known: Vec<&str> = known.into_iter().take(2000).collect();
     let also = ALSO_CALLED.iter().filter(|(other, _)| other.chars().eq(name.iter().copied()));

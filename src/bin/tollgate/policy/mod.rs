@@ -11,8 +11,11 @@ mod tally;
 pub(crate) use explain::explain;
 pub(crate) use replay::replay;
 
-use crate::{failure::Failure, show};
+use crate::{failure::Failure, figures, show, text};
+use comfy_table::Cell;
 use std::{
+    cmp::Reverse,
+    fmt::Write as _,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -76,5 +79,29 @@ pub(crate) fn check(path: &Path) -> Result<String, Failure> {
         said = format!("{said} ({})", show::printable(policy.name().as_bytes()));
     }
     said.push('\n');
+    memory(&policy, &mut said);
     Ok(said)
+}
+
+/// What it takes, and which limits take it, the most first.
+fn memory(policy: &Policy, said: &mut String) {
+    let mut limits: Vec<(&str, usize)> =
+        policy.limits().filter_map(|limit| Some((limit, policy.gauges(limit)?.memory()))).collect();
+    let penalties = policy.memory() - limits.iter().map(|(_, bytes)| bytes).sum::<usize>();
+    if penalties > 0 {
+        limits.push(("(penalties)", penalties));
+    }
+    if policy.memory() == 0 {
+        return;
+    }
+    let _ = writeln!(said, "memory: {}", figures::bytes(policy.memory()));
+    if limits.len() > 1 {
+        limits.sort_by_key(|(_, bytes)| Reverse(*bytes));
+        let mut table = text::table();
+        for (name, bytes) in limits {
+            let name = show::printable(name.as_bytes());
+            table.add_row([text::right(figures::bytes(bytes)), Cell::new(name)]);
+        }
+        text::put_table(said, &table);
+    }
 }
