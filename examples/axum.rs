@@ -7,17 +7,18 @@
 
 use axum::{Router, routing::post};
 use tollgate::policy::Policy;
-use tollgate::tower::{LimitLayer, header};
+use tollgate::tower::{LimitLayer, Mismatch, header};
 
-pub(crate) fn app(policy: Policy) -> Router {
+pub(crate) fn app(policy: Policy) -> Result<Router, Mismatch> {
     // Who checks the caller's key says whose it is.
     let limits = LimitLayer::policy(policy).attribute("org", header("x-org")).refund_errors(true);
-    Router::new().route("/v1/scans", post(async || "scanning")).layer(limits)
+    // Whatever the policy reads is supplied: a misspelt name shows here, at start-up.
+    Ok(Router::new().route("/v1/scans", post(async || "scanning")).layer(limits.checked()?))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let policy = Policy::from_toml(include_str!("policies/003-url-scanning.toml"))?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(policy)).await?)
+    Ok(axum::serve(listener, app(policy)?).await?)
 }

@@ -11,6 +11,19 @@ use std::{
 };
 
 /// A request without its body.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, tower::{Head, LimitLayer, peer}};
+///
+/// // Uploads cost more.
+/// fn units(head: &Head<'_>) -> Option<u64> {
+///     Some(if head.method == http::Method::PUT { 10 } else { 1 })
+/// }
+/// # assert_eq!(units(&Head::of(&http::Request::put("/").body(())?)), Some(10));
+/// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+/// let layer = LimitLayer::limiter(limiter, peer()).units(units);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Head<'r> {
@@ -63,14 +76,37 @@ type Find = dyn for<'r> Fn(&Head<'r>) -> Option<Cow<'r, [u8]>> + Send + Sync;
 /// Takes a text from a request, if it is there: what an attribute or a key is.
 ///
 /// An empty text is as good as none.
+///
+/// ```
+/// use tollgate::tower::{Extractor, Head, forwarded, header};
+///
+/// // Who has a key is counted by it, others by the network that they are in.
+/// let key: Extractor = header("x-key").or(forwarded("x-forwarded-for", 1).network(24, 48));
+/// let request = http::Request::get("/").header("x-forwarded-for", "203.0.113.7").body(())?;
+/// let found = key.extract(&Head::of(&request));
+/// assert_eq!(found.as_deref(), Some(b"203.0.113.0".as_slice()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
-pub struct Extractor(Arc<Find>);
+pub struct Extractor {
+    find: Arc<Find>,
+    /// Why it, or a part of it, can find nothing.
+    flaw: Option<Arc<str>>,
+}
 
 impl Extractor {
     fn new(
         find: impl for<'r> Fn(&Head<'r>) -> Option<Cow<'r, [u8]>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(find))
+        Self { find: Arc::new(find), flaw: None }
+    }
+
+    fn with_flaw(self, flaw: Option<Arc<str>>) -> Self {
+        Self { flaw, ..self }
+    }
+
+    pub(super) fn flaw(&self) -> Option<&str> {
+        self.flaw.as_deref()
     }
 
     /// What it finds.
@@ -84,7 +120,7 @@ impl Extractor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn extract<'r>(&self, head: &Head<'r>) -> Option<Cow<'r, [u8]>> {
-        (self.0)(head).filter(|found| !found.is_empty())
+        (self.find)(head).filter(|found| !found.is_empty())
     }
 
     /// The other where this one finds nothing.
@@ -99,7 +135,8 @@ impl Extractor {
     /// ```
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        Self::new(move |head| self.extract(head).or_else(|| other.extract(head)))
+        let flaw = self.flaw.clone().or_else(|| other.flaw.clone());
+        Self::new(move |head| self.extract(head).or_else(|| other.extract(head))).with_flaw(flaw)
     }
 
     /// The network that an address is in, by its first address: of IPv4 so many bits count, of IPv6
@@ -118,14 +155,16 @@ impl Extractor {
     /// ```
     #[must_use]
     pub fn network(self, v4_bits: u8, v6_bits: u8) -> Self {
-        Self::new(move |head| {
+        let flaw = self.flaw.clone();
+        let network = Self::new(move |head| {
             let found = self.extract(head)?;
             let ip: IpAddr = std::str::from_utf8(&found).ok()?.trim().parse().ok()?;
             let ip = ip.to_canonical();
             let bits = if ip.is_ipv4() { v4_bits.min(32) } else { v6_bits.min(128) };
             let network = IpNet::new(ip, bits).ok()?.trunc().addr();
             Some(Cow::Owned(network.to_string().into_bytes()))
-        })
+        });
+        network.with_flaw(flaw)
     }
 }
 
@@ -165,8 +204,16 @@ pub fn from_fn<T: Into<Vec<u8>>>(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn header(name: &str) -> Extractor {
-    let name = HeaderName::from_bytes(name.as_bytes()).ok();
-    Extractor::new(move |head| list(head, name.as_ref()?))
+    let (name, flaw) = field_name(name);
+    Extractor::new(move |head| list(head, name.as_ref()?)).with_flaw(flaw)
+}
+
+/// The name, or why it is none.
+fn field_name(name: &str) -> (Option<HeaderName>, Option<Arc<str>>) {
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) => (Some(name), None),
+        Err(_) => (None, Some(format!("{name:?} is no name of a header field").into())),
+    }
 }
 
 fn list<'r>(head: &Head<'r>, name: &HeaderName) -> Option<Cow<'r, [u8]>> {
@@ -240,11 +287,12 @@ pub fn peer() -> Extractor {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn forwarded(name: &str, trusted_hops: usize) -> Extractor {
-    let name = HeaderName::from_bytes(name.as_bytes()).ok();
-    Extractor::new(move |head| {
+    let (name, flaw) = field_name(name);
+    let client = Extractor::new(move |head| {
         let list = list(head, name.as_ref()?)?;
         Some(Cow::Owned(client_behind(&list, trusted_hops)?.to_string().into_bytes()))
-    })
+    });
+    client.with_flaw(flaw)
 }
 
 /// A segment of the path, by a route as [policies](crate::policy) write them. For the keys of limiters: a
@@ -260,7 +308,10 @@ pub fn forwarded(name: &str, trusted_hops: usize) -> Extractor {
 /// ```
 pub fn path_parameter(route: &str, name: &str) -> Extractor {
     let find = parameter_of(route, name);
-    Extractor::new(move |head| find.as_ref()?(head.uri.path()).map(|s| Cow::Owned(s.into_bytes())))
+    let flaw = find.is_none().then(|| format!("{route:?} is no route with a segment {{{name}}}"));
+    let segment = move |head: &Head<'_>| find.as_ref()?(head.uri.path());
+    Extractor::new(move |head| segment(head).map(|found| Cow::Owned(found.into_bytes())))
+        .with_flaw(flaw.map(Arc::from))
 }
 
 /// How long the request's body says it is: a cost. Where it does not say, a limit that

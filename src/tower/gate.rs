@@ -1,35 +1,84 @@
-//! What decides: a policy, or a limiter by a key. And what a request holds of it.
+//! What decides: a policy, or a limiter by a key. And what a request was charged by it.
 
 use super::{
     extract::{Extractor, Head},
+    held::Leases,
     observe::{Decided, Why},
 };
 use crate::{
     decision::{Charge, Decision, Outcome},
-    headers::{Answer, Dialect, Reported, unix_now},
+    headers::{Answer, Dialect, FieldNames, Reported, unix_now},
     limiter::{Algorithm, KeyedLimiter},
     policy::{Cause, KeptDecision, LivePolicy, PolicyDecision},
-    time::Clock,
+    time::{Clock, Nanos},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 /// What can stand before a service. It cannot be implemented elsewhere.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, tower::{Gate, Limit, LimitLayer, header}};
+/// use tower_layer::Layer;
+///
+/// /// Before any service, whatever decides.
+/// fn watched<S>(service: S, layer: &LimitLayer<impl Gate>) -> Limit<S, impl Gate> {
+///     layer.clone().shadow(true).layer(service)
+/// }
+/// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+/// let watched = watched("a service", &LimitLayer::limiter(limiter, header("x-key")));
+/// assert_eq!(watched.into_inner(), "a service");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(private_bounds)] // that is what keeps it to this crate
 pub trait Gate: Decide {}
 
 pub(super) trait Decide: Send + Sync + 'static {
-    fn decide(&self, head: &Head<'_>, observe: &mut dyn FnMut(&Decided<'_>)) -> Said;
+    /// Decides, and tells whoever observes it. What is kept of a request that passes goes
+    /// into `passed`, where it stays: it is too large to be handed on.
+    fn decide(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        wanted: Wanted,
+        observe: Observe<'_>,
+        passed: &mut Passed,
+    ) -> Said;
+}
+
+/// Who is told of a decision, if anybody is.
+pub(super) type Observe<'o> = Option<&'o mut dyn FnMut(&Decided<'_>)>;
+
+/// What there is to be of a request that passes.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// The header fields of its answer.
+    pub(super) fields: bool,
+    /// What it was charged, which may be corrected.
+    pub(super) charge: bool,
 }
 
 pub(super) enum Said {
-    /// It may pass, and holds this.
-    Pass(Box<dyn Held>),
+    /// It may pass.
+    Pass,
     /// It may not.
-    Deny(Denial),
+    Deny(Box<Denial>),
     /// It lacks what would have to be known: so this is said, unless all such pass.
-    Lacking(Denial),
+    Lacking(Box<Denial>),
+}
+
+/// Header fields that wait for their answer. Of one that passes there are three at most.
+pub(super) type Fields = SmallVec<[(HeaderName, HeaderValue); 3]>;
+
+/// What is kept of a request that passes.
+#[derive(Default)]
+pub(super) struct Passed {
+    /// As the decision has them.
+    pub(super) fields: Fields,
+    /// What it was charged.
+    pub(super) charged: Option<Box<dyn Charged>>,
+    /// What it holds.
+    pub(super) leases: Option<Arc<Leases>>,
 }
 
 /// What is sent instead of the service's answer.
@@ -40,19 +89,28 @@ pub(super) struct Denial {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// What a request that passed was charged, and holds.
-pub(super) trait Held: Send {
-    /// The header fields of its answer.
-    fn fields(&mut self, into: &mut HeaderMap);
-    /// Gives back what was charged; what it holds while it lasts it holds on.
+/// What a request that passed was charged.
+pub(super) trait Charged: Send + Sync {
+    /// Writes the header fields of its answer: whether there are any.
+    fn fields(&mut self, into: &mut HeaderMap) -> bool;
     fn refund(&mut self);
-    fn release(&mut self);
     fn settle(&mut self, dimension: &str, units: u64);
 }
 
 pub(super) type Cost = Arc<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Sync>;
 
 /// A policy before a service: see [`LimitLayer::policy`](super::LimitLayer::policy).
+///
+/// ```
+/// use tollgate::{policy::{Policy, PolicyError}, tower::{LimitLayer, PolicyGate, header}};
+///
+/// fn limits(file: &str) -> Result<LimitLayer<PolicyGate>, PolicyError> {
+///     Ok(LimitLayer::policy(Policy::from_toml(file)?).attribute("org", header("x-org")))
+/// }
+/// let one = "[attribute.org]\n[[limit]]\nname = 'api'\nkey = ['org']\nquota = '9/s'";
+/// assert!(limits(one).is_ok());
+/// assert!(limits("[[limit]]").is_err());
+/// ```
 #[derive(Clone)]
 pub struct PolicyGate {
     pub(super) policy: Arc<LivePolicy>,
@@ -81,8 +139,14 @@ impl Drop for Releasing<'_, '_> {
 }
 
 impl Decide for PolicyGate {
-    fn decide(&self, head: &Head<'_>, observe: &mut dyn FnMut(&Decided<'_>)) -> Said {
-        let policy = self.policy.load_shared();
+    fn decide(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        wanted: Wanted,
+        observe: Observe<'_>,
+        passed: &mut Passed,
+    ) -> Said {
+        let policy = self.policy.load();
         let given: SmallVec<[Given<'_, '_>; 8]> = self
             .attributes
             .iter()
@@ -95,73 +159,78 @@ impl Decide for PolicyGate {
         };
         let mut request = policy.request(head.method.as_str(), target);
         if let Some(host) = head.host() {
-            request = request.host(host);
+            request.set_host(host);
         }
         for (name, value) in &given {
-            request = request.attribute(name, value);
+            if let Some(id) = policy.attribute_id(name) {
+                request.set_attribute(id, value);
+            }
         }
         for (dimension, cost) in &self.costs {
-            if let Some(units) = cost(head) {
-                request = request.cost(dimension, units);
+            if let Some((id, units)) = policy.dimension_id(dimension).zip(cost(head)) {
+                request.set_cost(id, units);
             }
         }
         let mut decision = policy.check(&request);
-        let status = decision.status();
-        let unless_it_panics = Releasing(&mut decision);
-        observe(&Decided::of_policy(head, unless_it_panics.0, status));
-        std::mem::forget(unless_it_panics);
-        let lacking = matches!(decision.cause(), Cause::Missing { .. });
-        if decision.is_denied() {
-            let denial = policy_denial(&decision, status);
+        let denial = decision.is_denied().then(|| {
+            let retry_after = decision.retry_after();
+            decision.answered(|dialect, names, answer| {
+                (dialect.status(answer), Denial::of(dialect, names, answer, retry_after))
+            })
+        });
+        if let Some(observe) = observe {
+            let status = denial.as_ref().and_then(|(status, _)| *status);
+            let unless_it_panics = Releasing(&mut decision);
+            observe(&Decided::of_policy(head, unless_it_panics.0, status));
+            std::mem::forget(unless_it_panics);
+        }
+        if let Some((_, denial)) = denial {
+            let lacking = matches!(decision.cause(), Cause::Missing { .. });
             return if lacking { Said::Lacking(denial) } else { Said::Deny(denial) };
         }
-        match decision.keep(&policy) {
-            Some(kept) => Said::Pass(Box::new(kept)),
-            // It is this policy's own.
-            None => Said::Pass(Box::new(Nothing)),
+        passed.leases = decision.take_leases().map(Leases::new);
+        if wanted.fields {
+            decision.http_fields(|name, value| passed.fields.push((name, value)));
         }
+        if wanted.charge
+            && let Some(kept) = decision.keep_loaded(&policy)
+        {
+            passed.charged = Some(Box::new(kept));
+        }
+        Said::Pass
     }
 }
 
-fn policy_denial(decision: &PolicyDecision<'_>, status: Option<u16>) -> Denial {
-    let (mut fields, mut text) = (HeaderMap::new(), String::new());
-    decision.fields(&mut text, |name, value| put(&mut fields, name, value));
-    let body = decision.body(&mut text).then_some(text);
-    let retry_after = decision.retry_after();
-    Denial { status: status_of(status), fields, body, retry_after }
-}
-
-fn status_of(status: Option<u16>) -> StatusCode {
-    status
-        .and_then(|status| StatusCode::from_u16(status).ok())
-        .unwrap_or(StatusCode::TOO_MANY_REQUESTS)
-}
-
-/// Sets a field, in place of the service's own.
-fn put(fields: &mut HeaderMap, name: &str, value: &str) {
-    let name = HeaderName::from_bytes(name.as_bytes());
-    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
-        fields.insert(name, value);
+impl Denial {
+    fn of(
+        dialect: &Dialect,
+        names: &FieldNames,
+        answer: &Answer<'_>,
+        retry_after: Option<Duration>,
+    ) -> Box<Self> {
+        let (mut fields, mut text) = (HeaderMap::new(), String::new());
+        dialect.http_fields(names, answer, |name, value| _ = fields.insert(name, value));
+        let body = dialect.body(answer, &mut text).then_some(text);
+        let status = dialect.status(answer).and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        Box::new(Self { status, fields, body, retry_after })
     }
 }
 
-impl Held for KeptDecision {
-    fn fields(&mut self, into: &mut HeaderMap) {
-        self.with(|decision| {
-            decision.fields(&mut String::new(), |name, value| put(into, name, value));
+impl Charged for KeptDecision {
+    fn fields(&mut self, into: &mut HeaderMap) -> bool {
+        let mut any = false;
+        self.http_fields(|name, value| {
+            into.insert(name, value);
+            any = true;
         });
+        any
     }
 
     fn refund(&mut self) {
         // The method by itself is of one lifetime.
         #[allow(clippy::redundant_closure_for_method_calls)]
-        self.with(|decision| decision.refund_charges());
-    }
-
-    fn release(&mut self) {
-        self.with(|decision| {
-            decision.release();
-        });
+        self.with(|decision| decision.refund());
     }
 
     fn settle(&mut self, dimension: &str, units: u64) {
@@ -169,17 +238,22 @@ impl Held for KeptDecision {
     }
 }
 
-/// What passes without being counted holds nothing.
-pub(super) struct Nothing;
-
-impl Held for Nothing {
-    fn fields(&mut self, _: &mut HeaderMap) {}
-    fn refund(&mut self) {}
-    fn release(&mut self) {}
-    fn settle(&mut self, _: &str, _: u64) {}
-}
-
 /// A limiter before a service: see [`LimitLayer::limiter`](super::LimitLayer::limiter).
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Gcra, KeyedLimiter, MonotonicClock, tower::{LimitLayer, LimiterGate, header}};
+///
+/// struct Limits {
+///     limiter: Arc<KeyedLimiter<Gcra>>,
+///     layer: LimitLayer<LimiterGate<Gcra, MonotonicClock>>,
+/// }
+/// let limiter = Arc::new(KeyedLimiter::gcra("60/min".parse()?).try_build()?);
+/// let layer = LimitLayer::limiter(limiter.clone(), header("x-key"));
+/// let limits = Limits { limiter, layer };
+/// # let _ = (&limits.limiter, &limits.layer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct LimiterGate<A, C> {
     pub(super) limiter: Arc<KeyedLimiter<A, C>>,
     pub(super) key: Extractor,
@@ -188,10 +262,11 @@ pub struct LimiterGate<A, C> {
 }
 
 /// How a limiter's answers are told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Told {
-    pub(super) name: Box<str>,
-    pub(super) dialect: Dialect,
+    name: Box<str>,
+    dialect: Dialect,
+    names: FieldNames,
 }
 
 // Derived, it would want clones of what it shares.
@@ -211,71 +286,98 @@ impl<A: Algorithm, C> fmt::Debug for LimiterGate<A, C> {
 }
 
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> Decide for LimiterGate<A, C> {
-    fn decide(&self, head: &Head<'_>, observe: &mut dyn FnMut(&Decided<'_>)) -> Said {
+    fn decide(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        wanted: Wanted,
+        observe: Observe<'_>,
+        passed: &mut Passed,
+    ) -> Said {
         let name = &*self.told.name;
         let units = self.cost.as_ref().map_or(Some(1), |cost| cost(head));
         let Some((key, units)) = self.key.extract(head).zip(units) else {
-            observe(&Decided::new(head, Outcome::Never, Why::Missing(name), Some(403)));
+            if let Some(observe) = observe {
+                observe(&Decided::new(head, Outcome::Never, Why::Missing(name), Some(403)));
+            }
             return Said::Lacking(self.told.denial(&Answer::refused(name, &[], unix_now())));
         };
         let decision = self.limiter.check_n(&key[..], units);
-        let denied = decision.is_denied();
-        let limits = [Reported::from_decision(name, &decision)];
-        let answer = Answer::new(&limits, unix_now());
-        let status = denied.then(|| self.told.dialect.status(&answer)).flatten();
-        let mut decided = Decided::new(head, decision.outcome(), Why::Limit(name), status);
-        decided.retry_after = decision.retry_after();
-        if !denied {
-            decided.why = Why::Limits;
-        }
-        observe(&decided);
-        if denied {
+        if decision.is_denied() {
+            let limits = [Reported::from_decision(name, &decision)];
+            let answer = Answer::new(&limits, self.told.now(true));
+            if let Some(observe) = observe {
+                let status = self.told.dialect.status(&answer);
+                let decided = Decided::new(head, decision.outcome(), Why::Limit(name), status);
+                observe(&Decided { retry_after: decision.retry_after(), ..decided });
+            }
             return Said::Deny(self.told.denial(&answer));
         }
-        let charge = decision.charge();
-        let (limiter, told, key) = (self.limiter.clone(), self.told.clone(), key.into_owned());
-        Said::Pass(Box::new(Unit { limiter, told, key, decision, charge }))
+        if let Some(observe) = observe {
+            observe(&Decided::new(head, Outcome::Allowed, Why::Limits, None));
+        }
+        if wanted.fields {
+            self.told.fields(&decision, |name, value| passed.fields.push((name, value)));
+        }
+        if wanted.charge {
+            let (gate, key, charge) = (self.clone(), SmallVec::from_slice(&key), decision.charge());
+            passed.charged = Some(Box::new(Unit { gate, key, decision, charge }));
+        }
+        Said::Pass
     }
 }
 
 impl Told {
-    fn denial(&self, answer: &Answer<'_>) -> Denial {
-        let (mut fields, mut text) = (HeaderMap::new(), String::new());
-        self.dialect.fields(answer, &mut text, |name, value| put(&mut fields, name, value));
-        let body = self.dialect.body(answer, &mut text).then_some(text);
-        let status = status_of(self.dialect.status(answer));
-        Denial { status, fields, body, retry_after: answer.retry_after() }
+    pub(super) fn new(name: &str, dialect: Dialect) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), names: FieldNames::of(&dialect), dialect })
+    }
+
+    /// The time since 1970, where it is told of: that clock takes longer to read than a
+    /// limiter to decide.
+    fn now(&self, denied: bool) -> Nanos {
+        if self.dialect.reads_wall(denied) { unix_now() } else { Nanos::ZERO }
+    }
+
+    fn fields(&self, decision: &Decision, each: impl FnMut(HeaderName, HeaderValue)) {
+        if self.dialect.tells_of_all() {
+            let limits = [Reported::from_decision(&self.name, decision)];
+            let answer = Answer::new(&limits, self.now(false));
+            self.dialect.http_fields(&self.names, &answer, each);
+        }
+    }
+
+    fn denial(&self, answer: &Answer<'_>) -> Box<Denial> {
+        Denial::of(&self.dialect, &self.names, answer, answer.retry_after())
     }
 }
 
 /// What a request was charged by a limiter.
 struct Unit<A, C> {
-    limiter: Arc<KeyedLimiter<A, C>>,
-    told: Arc<Told>,
-    key: Vec<u8>,
+    gate: Arc<LimiterGate<A, C>>,
+    /// As long as most are, it takes no memory of its own.
+    key: SmallVec<[u8; 32]>,
     decision: Decision,
     charge: Option<Charge>,
 }
 
-impl<A: Algorithm + Send + Sync, C: Clock + 'static> Held for Unit<A, C> {
-    fn fields(&mut self, into: &mut HeaderMap) {
-        let limits = [Reported::from_decision(&self.told.name, &self.decision)];
-        let answer = Answer::new(&limits, unix_now());
-        let mut text = String::new();
-        self.told.dialect.fields(&answer, &mut text, |name, value| put(into, name, value));
+impl<A: Algorithm + Send + Sync, C: Clock + 'static> Charged for Unit<A, C> {
+    fn fields(&mut self, into: &mut HeaderMap) -> bool {
+        let mut any = false;
+        self.gate.told.fields(&self.decision, |name, value| {
+            into.insert(name, value);
+            any = true;
+        });
+        any
     }
 
     fn refund(&mut self) {
         if let Some(charge) = self.charge.take() {
-            self.decision = self.limiter.key(&self.key).refund(charge);
+            self.decision = self.gate.limiter.key(&self.key[..]).refund(charge);
         }
     }
 
-    fn release(&mut self) {}
-
     fn settle(&mut self, dimension: &str, units: u64) {
-        if let Some(charge) = self.charge.as_mut().filter(|_| *dimension == *self.told.name) {
-            self.decision = self.limiter.key(&self.key).settle(charge, units);
+        if let Some(charge) = self.charge.as_mut().filter(|_| *dimension == *self.gate.told.name) {
+            self.decision = self.gate.limiter.key(&self.key[..]).settle(charge, units);
         }
     }
 }

@@ -20,16 +20,33 @@ pub(super) type Hook = Arc<dyn Fn(&Decided<'_>) + Send + Sync>;
 type Judge = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 type Measure = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
+/// Whether calls of gRPC are told from others.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Grpc {
+    #[default]
+    Served,
+    Unknown,
+}
+
 /// What does not depend on what decides.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) shadow: bool,
     pub(super) fail_open: bool,
+    pub(super) grpc: Grpc,
     pub(super) refund: Option<Judge>,
     pub(super) refund_errors: bool,
     pub(super) settle: Vec<(Box<str>, Measure)>,
     pub(super) settle_bytes: Option<Box<str>>,
     pub(super) hooks: Vec<Hook>,
+}
+
+impl Options {
+    /// Whether what a request was charged may be corrected when its answer is there, or over.
+    pub(super) fn corrects(&self) -> bool {
+        let refund = self.refund_errors || self.refund.is_some();
+        refund || !self.settle.is_empty() || self.settle_bytes.is_some()
+    }
 }
 
 /// Puts a [policy](Self::policy) or a [limiter](Self::limiter) before a service.
@@ -98,7 +115,9 @@ impl LimitLayer<PolicyGate> {
 
     /// An attribute of the policy, and where it is in a request. What the policy does
     /// not name is passed over; what a request does not have is missing, and answered as
-    /// each limit says (`missing` in the file).
+    /// each limit says (`missing` in the file). Of several extractors for one attribute, the last
+    /// that finds it counts. Whether the policy and the layer mean the same,
+    /// [`checked`](Self::checked) tells.
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::{LimitLayer, extension, header, peer}};
@@ -140,7 +159,8 @@ impl LimitLayer<PolicyGate> {
 
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C>> {
     /// Every request takes a unit of this limiter, by its key. Answers have
-    /// `X-RateLimit-*`, unless [`dialect`](Self::dialect) says other.
+    /// `X-RateLimit-*`, unless [`dialect`](Self::dialect) says other. The limit's name is
+    /// `default`, also for [`settle`](Self::settle).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, tower::{LimitLayer, forwarded, peer}};
@@ -156,8 +176,8 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn limiter(limiter: impl Into<Arc<KeyedLimiter<A, C>>>, key: Extractor) -> Self {
-        let told = Told { name: "default".into(), dialect: Dialect::new(Fields::XRateLimit) };
-        Self::of(LimiterGate { limiter: limiter.into(), key, told: Arc::new(told), cost: None })
+        let told = Told::new("default", Dialect::new(Fields::XRateLimit));
+        Self::of(LimiterGate { limiter: limiter.into(), key, told, cost: None })
     }
 
     /// How answers are written, and what they call the limit.
@@ -172,7 +192,7 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn dialect(mut self, name: &str, dialect: Dialect) -> Self {
-        Arc::make_mut(&mut self.gate).told = Arc::new(Told { name: name.into(), dialect });
+        Arc::make_mut(&mut self.gate).told = Told::new(name, dialect);
         self
     }
 
@@ -198,6 +218,16 @@ impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C
 impl<G> LimitLayer<G> {
     fn of(gate: G) -> Self {
         Self { gate: Arc::new(gate), options: Arc::default() }
+    }
+
+    pub(super) fn gate(&self) -> &G {
+        &self.gate
+    }
+
+    /// The dimensions that answers are settled for in, by their head and by their bytes.
+    pub(super) fn settled(&self) -> (impl Iterator<Item = &str>, Option<&str>) {
+        let Options { settle, settle_bytes, .. } = &*self.options;
+        (settle.iter().map(|(dimension, _)| &**dimension), settle_bytes.as_deref())
     }
 
     fn with(mut self, tell: impl FnOnce(&mut Options)) -> Self {
@@ -238,6 +268,32 @@ impl<G> LimitLayer<G> {
         self.with(|options| options.fail_open = open)
     }
 
+    /// Whether who sends `content-type: application/grpc` is answered denials as gRPC has them:
+    /// status 200, `grpc-status` and `grpc-retry-pushback-ms`. It is, unless this is said: a
+    /// client of gRPC could make nothing of a 429 with a body. But anybody may send that: where
+    /// no gRPC is served, say `false`, and denials have the policy's status and body for all.
+    ///
+    /// ```
+    /// # use http::{Request, Response, StatusCode};
+    /// # use tollgate::{KeyedLimiter, tower::{LimitLayer, header}};
+    /// # use tower::{ServiceExt, service_fn};
+    /// # use tower_layer::Layer;
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let layer = LimitLayer::limiter(limiter, header("x-key")).grpc(false);
+    /// # let hello = |_| async { Ok::<_, std::io::Error>(Response::new("hello".to_owned())) };
+    /// let service = layer.layer(service_fn(hello));
+    /// // Without a key, and so denied:
+    /// let request = Request::post("/").header("content-type", "application/grpc").body(())?;
+    /// assert_eq!(service.oneshot(request).await?.status(), StatusCode::FORBIDDEN);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn grpc(self, grpc: bool) -> Self {
+        self.with(|options| options.grpc = if grpc { Grpc::Served } else { Grpc::Unknown })
+    }
+
     /// Gives back what a request was charged if the service's answer is one of these: not
     /// modified, or not found, say. Before its body; header fields tell of it. Leases it
     /// holds until the body has ended all the same.
@@ -256,7 +312,8 @@ impl<G> LimitLayer<G> {
     }
 
     /// Gives back what a request was charged if the service fails: by a status of 500 and
-    /// more, or by an error instead of an answer. Beside [`refund_if`](Self::refund_if).
+    /// more, or by an error instead of an answer. Beside [`refund_if`](Self::refund_if). A denial by
+    /// a layer inside is no failure.
     ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
@@ -337,6 +394,19 @@ impl<G: fmt::Debug> fmt::Debug for LimitLayer<G> {
 }
 
 /// What a layer takes for a policy. It cannot be implemented elsewhere.
+///
+/// ```
+/// use tollgate::{policy::{LivePolicy, Policy}, tower::{IntoLive, LimitLayer, PolicyGate}};
+///
+/// fn limits(policy: impl IntoLive) -> LimitLayer<PolicyGate> {
+///     LimitLayer::policy(policy).refund_errors(true)
+/// }
+/// # let file = "[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n";
+/// let fixed = limits(Policy::from_toml(file)?);
+/// let live = limits(std::sync::Arc::new(LivePolicy::new(Policy::from_toml(file)?)));
+/// # let _ = (fixed, live);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(private_bounds)] // that is what keeps it to this crate
 pub trait IntoLive: Live {}
 

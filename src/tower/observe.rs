@@ -8,6 +8,22 @@ use crate::{
 use std::time::Duration;
 
 /// One decision of a layer, as it is told to who [observes](super::LimitLayer::observe).
+///
+/// ```
+/// use tollgate::{Outcome, tower::Decided};
+///
+/// /// A line of a log; to be given to `observe`.
+/// fn line(decided: &Decided<'_>) -> Option<String> {
+///     let (by, name) = decided.why.labels();
+///     let path = decided.head.uri.path();
+///     (decided.outcome != Outcome::Allowed).then(|| format!("{path}: {by} {name}"))
+/// }
+/// # use tollgate::{policy::Policy, tower::LimitLayer};
+/// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
+/// let layer = LimitLayer::policy(policy)
+///     .observe(|decided| line(decided).into_iter().for_each(|line| eprintln!("{line}")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Decided<'d> {
@@ -28,6 +44,17 @@ pub struct Decided<'d> {
 }
 
 /// What decided a request, with its name in the policy.
+///
+/// ```
+/// use tollgate::tower::Why;
+///
+/// let told = |why| match why {
+///     Why::Limit(name) | Why::Blocked(name) => format!("slow down: {name}"),
+///     Why::Missing(name) => format!("{name} does not know who asks"),
+///     _ => String::new(),
+/// };
+/// assert_eq!(told(Why::Limit("uploads")), "slow down: uploads");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why<'d> {
@@ -87,10 +114,10 @@ impl<'d> Decided<'d> {
             Cause::Refused(name) => Why::Refused(name),
             Cause::Blocked(name) => Why::Blocked(name),
             Cause::Missing { limit, .. } => Why::Missing(limit),
-            Cause::Limits => match decision.binding().filter(|_| decision.is_denied()) {
-                Some(limit) => Why::Limit(limit.name()),
-                None => Why::Limits,
-            },
+            Cause::Limits => {
+                let denied_by = if decision.is_denied() { decision.binding() } else { None };
+                denied_by.map_or(Why::Limits, |limit| Why::Limit(limit.name()))
+            }
         };
         let retry_after = decision.retry_after();
         let decided = Self::new(head, decision.outcome(), why, status);
@@ -112,7 +139,7 @@ impl<'d> Decided<'d> {
 /// [`observe`](super::LimitLayer::observe).
 ///
 /// `tollgate_decisions_total` has the labels `outcome` (`allowed`, `later`, `never`),
-/// `by` (`limits`, `limit`, `refused`, ...), `name` and `enforced`; and
+/// `by` (`limits`, `limit`, `refused`, ...), `name` and `enforced` (`no` in shadow, else `yes`); and
 /// `tollgate_shadow_denials_total`, by `limit`, counts what shadows would have denied.
 /// Names are those of the policy's file, so there are as many series as it has names.
 ///

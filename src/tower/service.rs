@@ -3,12 +3,14 @@
 use super::{
     body::{Guard, LimitBody},
     extract::Head,
-    gate::{Denial, Gate, Said},
+    gate::{Denial, Fields, Gate, Observe, Passed, Said, Wanted},
     grpc,
-    layer::Options,
+    held::{Held, Renewing},
+    layer::{Grpc, Options},
+    observe::Decided,
 };
 use crate::decision::Outcome;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, response::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use std::{
@@ -54,6 +56,15 @@ impl<S, G> Limit<S, G> {
     }
 
     /// The service itself.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, tower::{LimitLayer, peer}};
+    /// # use tower_layer::Layer;
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let limited = LimitLayer::limiter(limiter, peer()).layer("a service");
+    /// assert_eq!(limited.into_inner(), "a service");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -74,10 +85,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<In>) -> Self::Future {
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let (gate, options) = (&self.gate, &self.options);
         let head = Head::of(&request);
-        let said = gate.decide(&head, &mut |decided| {
+        let wanted = Wanted { fields: !options.shadow, charge: options.corrects() };
+        let mut tell = |decided: &Decided<'_>| {
             let mut decided = *decided;
             let lacks = matches!(decided.why, super::Why::Missing(_));
             decided.passes_anyway = decided.outcome != Outcome::Allowed
@@ -85,22 +97,27 @@ where
             for hook in &options.hooks {
                 hook(&decided);
             }
-        });
-        let (denial, passed) = match said {
-            Said::Pass(passed) => (None, Some(passed)),
-            Said::Deny(denial) => (Some(denial).filter(|_| !options.shadow), None),
-            Said::Lacking(denial) => {
-                (Some(denial).filter(|_| !options.shadow && !options.fail_open), None)
-            }
+        };
+        // Unless there are hooks, nothing is worked out for them.
+        let observe: Observe<'_> = if options.hooks.is_empty() { None } else { Some(&mut tell) };
+        let mut passed = Passed::default();
+        let denial = match gate.decide(&head, wanted, observe, &mut passed) {
+            Said::Pass => None,
+            Said::Deny(denial) => Some(denial).filter(|_| !options.shadow),
+            Said::Lacking(denial) => Some(denial).filter(|_| !options.shadow && !options.fail_open),
         };
         if let Some(denial) = denial {
-            let grpc = grpc::is_grpc(request.headers());
-            return Limited { inner: None, denial: Some((denial, grpc)), guard: None };
+            let grpc = options.grpc == Grpc::Served && grpc::is_grpc(request.headers());
+            return Limited { state: State::Denied { denial: Some((denial, grpc)) } };
         }
-        let guard = passed.map(|passed| Guard::new(passed, options.clone()));
+        let leases = passed.leases.take().map(|leases| {
+            Held::put(request.extensions_mut(), leases.clone());
+            Renewing::new(leases)
+        });
+        let guard = Guard::new(passed.charged.take(), leases, options);
         // Should the service panic, the guard goes with the stack.
         let inner = self.inner.call(request);
-        Limited { inner: Some(inner), denial: None, guard: guard.map(|g| (g, options.clone())) }
+        Limited { state: State::Passed { inner, fields: passed.fields, guard } }
     }
 }
 
@@ -115,11 +132,39 @@ impl<S: fmt::Debug, G: fmt::Debug> fmt::Debug for Limit<S, G> {
 
 pin_project! {
     /// The answer of a [`Limit`]. Dropping it ends what its request holds.
+    ///
+    /// A denial is there at once, whatever the service is like:
+    ///
+    /// ```
+    /// # use http::{Request, Response};
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// # use tollgate::{KeyedLimiter, tower::{LimitLayer, header}};
+    /// # use {tower::service_fn, tower_layer::Layer, tower_service::Service};
+    /// let never = |_| std::future::pending::<Result<Response<String>, std::io::Error>>();
+    /// let limiter = KeyedLimiter::gcra("60/min".parse()?).try_build()?;
+    /// let mut service = LimitLayer::limiter(limiter, header("x-key")).layer(service_fn(never));
+    /// let mut no_key = pin!(service.call(Request::new(())));
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert!(matches!(no_key.as_mut().poll(&mut cx), Poll::Ready(Ok(a)) if a.status() == 403));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub struct Limited<F> {
         #[pin]
-        inner: Option<F>,
-        denial: Option<(Denial, bool)>,
-        guard: Option<(Guard, Arc<Options>)>,
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = Polled]
+    enum State<F> {
+        Passed {
+            #[pin]
+            inner: F,
+            fields: Fields,
+            guard: Option<Guard>,
+        },
+        /// With whether it is answered as gRPC has it.
+        Denied { denial: Option<(Box<Denial>, bool)> },
     }
 }
 
@@ -130,21 +175,26 @@ where
     type Output = Result<Response<LimitBody<Out>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            // Polled once too often, it waits for ever.
-            let (denial, grpc) = ready!(this.denial.take().map_or(Poll::Pending, Poll::Ready));
-            return Poll::Ready(Ok(answer(denial, grpc)));
+        let (inner, fields, guard) = match self.project().state.project() {
+            Polled::Passed { inner, fields, guard } => (inner, fields, guard),
+            Polled::Denied { denial } => {
+                // Polled once too often, it waits for ever.
+                let (denial, grpc) = ready!(denial.take().map_or(Poll::Pending, Poll::Ready));
+                return Poll::Ready(Ok(answer(*denial, grpc)));
+            }
         };
+        if let Some(guard) = guard {
+            guard.polled();
+        }
         let answer = ready!(inner.poll(cx));
-        let guard = this.guard.take();
+        let mut guard = guard.take();
         Poll::Ready(match answer {
-            Ok(answer) => Ok(finish(answer, guard)),
+            Ok(answer) => Ok(finish(answer, fields, guard)),
             Err(error) => {
-                if let Some((mut guard, options)) = guard
+                if let Some((charged, options)) = guard.as_mut().and_then(Guard::charge)
                     && options.refund_errors
                 {
-                    guard.held().refund();
+                    charged.refund();
                 }
                 Err(error)
             }
@@ -153,40 +203,115 @@ where
 }
 
 /// The service's answer, settled for and with its header fields.
-fn finish<B>(answer: Response<B>, guard: Option<(Guard, Arc<Options>)>) -> Response<LimitBody<B>> {
-    let (mut parts, body) = answer.into_parts();
-    let Some((mut guard, options)) = guard else {
-        return Response::from_parts(parts, LimitBody::of(body, None));
-    };
-    let failed = options.refund_errors && parts.status.is_server_error();
-    if failed || options.refund.as_ref().is_some_and(|judge| judge(&parts)) {
-        guard.held().refund();
-    } else {
-        for (dimension, measure) in &options.settle {
-            if let Some(units) = measure(&parts) {
-                guard.held().settle(dimension, units);
-            }
+fn finish<B>(
+    mut answer: Response<B>,
+    fields: &mut Fields,
+    mut guard: Option<Guard>,
+) -> Response<LimitBody<B>> {
+    // A denial by a layer inside is no failure, whatever its status.
+    let denied = answer.extensions().get::<Denied>().is_some();
+    // Who was nearest to the service has told already.
+    let told = denied || answer.extensions().get::<Told>().is_some();
+    let mut corrected = false;
+    if let Some(guard) = guard.as_mut().filter(|guard| guard.is_charged()) {
+        let (parts, body) = answer.into_parts();
+        corrected = correct(guard, &parts, denied);
+        answer = Response::from_parts(parts, body);
+    }
+    if !told && write(fields, guard.as_mut().filter(|_| corrected), answer.headers_mut()) {
+        answer.extensions_mut().insert(Told);
+    }
+    answer.map(|body| LimitBody::of(body, guard))
+}
+
+/// Gives back or settles what the request was charged, if its answer asks for it: whether its
+/// header fields may be others now.
+fn correct(guard: &mut Guard, answer: &Parts, denied: bool) -> bool {
+    let Some((charged, options)) = guard.charge() else { return false };
+    let failed = options.refund_errors && answer.status.is_server_error() && !denied;
+    if failed || options.refund.as_ref().is_some_and(|judge| judge(answer)) {
+        charged.refund();
+        return true;
+    }
+    let mut corrected = false;
+    for (dimension, measure) in &options.settle {
+        if let Some(units) = measure(answer) {
+            charged.settle(dimension, units);
+            corrected = true;
         }
-        guard.count();
     }
-    if !options.shadow {
-        guard.held().fields(&mut parts.headers);
+    guard.count();
+    corrected
+}
+
+/// Sets the fields, in place of the service's own: those of the decision, or of what is
+/// charged now. Whether there are any.
+fn write(fields: &mut Fields, corrected: Option<&mut Guard>, into: &mut HeaderMap) -> bool {
+    if let Some((charged, options)) = corrected.and_then(Guard::charge) {
+        return !options.shadow && charged.fields(into);
     }
-    Response::from_parts(parts, LimitBody::of(body, Some(guard)))
+    if fields.is_empty() {
+        return false;
+    }
+    for (name, value) in fields.drain(..) {
+        into.insert(name, value);
+    }
+    true
 }
 
 fn answer<B>(denial: Denial, grpc: bool) -> Response<LimitBody<B>> {
-    if grpc {
-        return grpc::answer(denial).map(|()| LimitBody::denial(None));
-    }
-    let mut answer = Response::new(LimitBody::denial(denial.body));
-    *answer.status_mut() = denial.status;
-    *answer.headers_mut() = denial.fields;
+    let mut answer = if grpc {
+        grpc::answer(denial).map(|()| LimitBody::denial(None))
+    } else {
+        let Denial { status, fields, body, .. } = denial;
+        let mut answer = Response::new(LimitBody::denial(body));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = fields;
+        answer
+    };
+    answer.extensions_mut().insert(Denied(()));
     answer
 }
 
+/// Among the extensions of an answer: it is a layer's denial, and no service's.
+///
+/// A layer outside leaves its status, fields and body as they are, and what it charged
+/// itself stays charged, unless it is told to [give it back](super::LimitLayer::refund_if).
+///
+/// ```
+/// # use http::{Request, Response};
+/// # use tollgate::{KeyedLimiter, tower::{Denied, LimitLayer, header}};
+/// # use tower::{Service, ServiceExt, service_fn};
+/// # use tower_layer::Layer;
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let handler = service_fn(|_| async { Ok::<_, std::io::Error>(Response::new("hello".to_owned())) });
+/// # let request = || Request::get("/").header("x-org", "acme").header("x-user", "ann").body(());
+/// let outer = KeyedLimiter::gcra("2/min".parse()?).try_build()?;
+/// let inner = KeyedLimiter::gcra("1/min".parse()?).try_build()?;
+/// let outer = LimitLayer::limiter(outer, header("x-org"))
+///     .refund_if(|answer| answer.extensions.get::<Denied>().is_some());
+/// let inner = LimitLayer::limiter(inner, header("x-user"));
+/// let mut service = outer.layer(inner.layer(handler));
+/// for denied in [false, true, true, true] {
+///     let answer = service.ready().await?.call(request()?).await?;
+///     assert_eq!(answer.extensions().get::<Denied>().is_some(), denied);
+///     // It is the inner one who tells.
+///     assert_eq!(answer.headers()["x-ratelimit-limit"], "1");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Denied(());
+
+/// The same of an answer that is the service's: a layer has written fields.
+#[derive(Clone, Copy)]
+struct Told;
+
 impl<F> fmt::Debug for Limited<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limited").field("denied", &self.inner.is_none()).finish_non_exhaustive()
+        let denied = matches!(self.state, State::Denied { .. });
+        f.debug_struct("Limited").field("denied", &denied).finish_non_exhaustive()
     }
 }

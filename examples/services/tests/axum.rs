@@ -89,7 +89,8 @@ const DOCUMENT: &str = include_str!("../../policies/003-url-scanning.toml");
 #[tokio::test]
 async fn the_example_answers_as_its_document_says() {
     in_time(async {
-        let served = Served::start(example::app(Policy::from_toml(DOCUMENT).unwrap())).await;
+        let served =
+            Served::start(example::app(Policy::from_toml(DOCUMENT).unwrap()).unwrap()).await;
         let acme = [("x-org", "acme")];
         // "POST /v1/scans: 10/minute", and three fields on every answer.
         for nth in 1..=10 {
@@ -127,6 +128,7 @@ async fn the_example_answers_as_its_document_says() {
         // Without an organisation it is refused, and no service is asked.
         let nobody = served.send("POST", "/v1/scans", &[]).await;
         assert_eq!(nobody.status, StatusCode::FORBIDDEN);
+        assert!(nobody.body.contains("No organisation"), "{}", nobody.body);
     })
     .await;
 }
