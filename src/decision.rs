@@ -54,6 +54,17 @@ pub struct Decision {
 /// units weighed, so that a refund by another quota takes away what the charge
 /// added. Whoever gives it back names the key; nothing ties it to one. It means
 /// nothing to another limiter, nor after a restart of the clock.
+///
+/// ```
+/// use tollgate::{Limiter, ManualClock};
+///
+/// let limiter = Limiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+/// let mut charge = limiter.check_n(4).charge().ok_or("denied")?;
+/// assert_eq!(limiter.settle(&mut charge, 1).remaining(), 9); // only one was used,
+/// assert_eq!(charge.units(), 1);
+/// assert_eq!(limiter.refund(charge).remaining(), 10); // and that in vain
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Charge {
     units: u64,
@@ -67,6 +78,16 @@ impl Charge {
     ///
     /// Put together like this, a charge does not know by which quota it was made:
     /// GCRA gives it back by the quota that is asked then.
+    ///
+    /// ```
+    /// # use tollgate::{Charge, KeyedLimiter, ManualClock, Nanos};
+    /// let limiter = KeyedLimiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let now = Nanos::from_secs(60);
+    /// let _ = limiter.check_n_at("alice", 7, now);
+    /// // The order was found cancelled: of its row, only these two numbers are known.
+    /// assert_eq!(limiter.key("alice").refund_at(Charge::new(5, now), now).remaining(), 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn new(units: u64, at: Nanos) -> Self {
         Self { units, at, weight: 0 }
     }
@@ -88,6 +109,16 @@ impl Charge {
 
     /// The charge of these numbers. Any will do: a refund never takes more from a state
     /// than it owes.
+    ///
+    /// ```
+    /// # use tollgate::{Charge, Limiter, ManualClock};
+    /// let limiter = Limiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let row = limiter.check_n(3).charge().ok_or("denied")?.to_words(); // kept in a database
+    /// assert_eq!(limiter.refund(Charge::from_words(row)).remaining(), 10);
+    /// // Senseless numbers do no harm.
+    /// assert_eq!(limiter.refund(Charge::from_words([u64::MAX; 3])).remaining(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn from_words([units, at, weight]: [u64; 3]) -> Self {
         Self { units, at: Nanos::new(at), weight }
     }
@@ -117,11 +148,31 @@ impl Charge {
     }
 
     /// How many units were charged.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// let limiter = Limiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let mut charge = limiter.check_n(4).charge().ok_or("denied")?;
+    /// assert_eq!(charge.units(), 4);
+    /// let _ = limiter.settle(&mut charge, 6);
+    /// assert_eq!(charge.units(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn units(&self) -> u64 {
         self.units
     }
 
     /// When they were charged.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// let limiter = Limiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let charge = limiter.check_at(Nanos::from_secs(30)).charge().ok_or("denied")?;
+    /// assert_eq!(charge.at(), Nanos::from_secs(30));
+    /// // All of it is paid a minute later at the latest: a refund then is nothing.
+    /// assert_eq!(limiter.refund_at(charge, Nanos::from_secs(90)).remaining(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn at(&self) -> Nanos {
         self.at
     }
@@ -141,6 +192,22 @@ impl Apart {
 }
 
 /// May the request pass, and if not, can waiting help?
+///
+/// ```
+/// use tollgate::{Limiter, ManualClock, Outcome};
+///
+/// let limiter = Limiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+/// let _ = limiter.check_n(8);
+/// for (cost, expected) in [(2, "200"), (5, "429"), (11, "413")] {
+///     let status = match limiter.check_n(cost).outcome() {
+///         Outcome::Allowed => "200",
+///         Outcome::Later => "429", // with Retry-After
+///         _ => "413",              // so large a request never may
+///     };
+///     assert_eq!(status, expected);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -150,7 +217,8 @@ pub enum Outcome {
     /// [`retry_after`](Decision::retry_after) if nothing else is charged meanwhile.
     Later,
     /// It may not, and waiting does not help: it costs more than the burst
-    /// (GCRA) or the units of the window (sliding log).
+    /// (GCRA) or the units of the window (sliding log, sliding counter), or there are
+    /// to be no leases.
     Never,
 }
 
@@ -226,18 +294,44 @@ impl Decision {
     pub(crate) const NEVER: u64 = NEVER;
 
     /// Whether the request may pass.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("2/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let mut queue = vec!["mail", "mail", "mail", "call"];
+    /// queue.retain(|job| !limiter.check(job).is_allowed()); // what may be done is
+    /// assert_eq!(queue, ["mail"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn is_allowed(&self) -> bool {
         self.retry == 0
     }
 
     /// Whether the request may not pass, now or ever.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// let limiter = Limiter::gcra("1/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let _ = limiter.check();
+    /// assert!(limiter.check().is_denied() && limiter.check_n(2).is_denied()); // later, never
+    /// assert!(!limiter.peek().is_denied()); // who only looks is not
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn is_denied(&self) -> bool {
         self.retry != 0
     }
 
     /// Allowed, later, or never.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Outcome};
+    /// let limiter = Limiter::sliding_log("5/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let outcomes = [4, 4, 6].map(|n| limiter.check_n(n).outcome());
+    /// assert_eq!(outcomes, [Outcome::Allowed, Outcome::Later, Outcome::Never]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn outcome(&self) -> Outcome {
         match self.retry {
@@ -250,12 +344,36 @@ impl Decision {
     /// Whether a state stands behind this answer. `false` only when a keyed
     /// limiter was full of live keys and gave its configured answer
     /// ([`OnSaturation`](crate::OnSaturation)) to a new one.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("5/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .capacity(10)
+    ///     .try_build()?;
+    /// let full = (0..1000).map(|user| limiter.check_hash(user)).find(|d| !d.is_accounted());
+    /// let full = full.ok_or("there was room for all")?;
+    /// // Let through without a state: nothing was charged, and there is nothing to refund.
+    /// assert!(full.is_allowed() && full.remaining() == 5 && full.charge().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn is_accounted(&self) -> bool {
         self.accounted
     }
 
-    /// Units that may pass at once: the burst (GCRA) or the units per window (log, counter).
+    /// Units that may pass at once: the burst (GCRA) or the units per window (log, counter),
+    /// or the leases at a time.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// let gcra = Limiter::gcra("100/min burst 20".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .try_build()?;
+    /// let log = Limiter::sliding_log("100/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// assert_eq!((gcra.peek().limit(), log.peek().limit()), (20, 100));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn limit(&self) -> u64 {
         self.limit
@@ -263,6 +381,16 @@ impl Decision {
 
     /// Units that could still pass now, after this decision. Exact, and never
     /// more than [`limit`](Self::limit). Costs one division for GCRA.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// let limiter = Limiter::gcra("5/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// assert_eq!(limiter.check_n_at(3, Nanos::ZERO).remaining(), 2);
+    /// // One comes back in twelve seconds; parts of units are not told.
+    /// let left = [11, 12, 23, 24].map(|s| limiter.peek_at(Nanos::from_secs(s)).remaining());
+    /// assert_eq!(left, [2, 3, 3, 4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn remaining(&self) -> u64 {
         match self.scale {
@@ -286,6 +414,19 @@ impl Decision {
     /// admitted unit leaves the window. Sliding counter: when one unit more than
     /// [`remaining`](Self::remaining) may pass. Zero when nothing is charged. Rounded
     /// up to a nanosecond.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// # use std::time::Duration;
+    /// let gcra = Limiter::gcra("6/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let log = Limiter::sliding_log("6/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let _ = (gcra.check_at(Nanos::ZERO), log.check_at(Nanos::ZERO));
+    /// // Ten seconds on, one more is charged: with GCRA it is all that is owed.
+    /// let now = Nanos::from_secs(10);
+    /// assert_eq!(gcra.check_at(now).reset_after(), Duration::from_secs(10));
+    /// assert_eq!(log.check_at(now).reset_after(), Duration::from_secs(50)); // of the first
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn reset_after(&self) -> Duration {
         Duration::from_nanos(nanos_up(self.reset))
@@ -293,6 +434,17 @@ impl Decision {
 
     /// When all admitted units are back, rounded up to a nanosecond. The same
     /// as [`reset_after`](Self::reset_after) for GCRA.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// # use std::time::Duration;
+    /// let log = Limiter::sliding_log("6/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let _ = log.check_at(Nanos::ZERO);
+    /// let second = log.check_at(Nanos::from_secs(10));
+    /// assert_eq!(second.reset_after(), Duration::from_secs(50)); // the first leaves
+    /// assert_eq!(second.full_after(), Duration::from_secs(60)); // the second, too
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn full_after(&self) -> Duration {
         Duration::from_nanos(nanos_up(self.full))
@@ -303,6 +455,16 @@ impl Decision {
     /// (log). Zero when nothing is charged. Rounded up to a nanosecond.
     ///
     /// Who was denied one unit waits exactly so long.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let limiter = Limiter::gcra("4/s".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let third = limiter.check_n(3);
+    /// assert_eq!(third.next_after(), Duration::from_millis(250)); // then two are left,
+    /// assert_eq!(third.full_after(), Duration::from_millis(750)); // and then all four
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn next_after(&self) -> Duration {
         let ticks = match self.scale {
@@ -320,6 +482,17 @@ impl Decision {
     /// How long to wait before the same request is allowed, if nothing else is
     /// charged meanwhile: exactly then, and not a nanosecond earlier. `None`
     /// when it was allowed, and when it never will be ([`Outcome::Never`]).
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// # use std::time::Duration;
+    /// let limiter = Limiter::gcra("4/s".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let now = Nanos::from_secs(1);
+    /// assert_eq!(limiter.check_n_at(4, now).retry_after(), None); // allowed
+    /// assert_eq!(limiter.check_n_at(3, now).retry_after(), Some(Duration::from_millis(750)));
+    /// assert_eq!(limiter.check_n_at(5, now).retry_after(), None); // never
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.retry {
@@ -330,6 +503,20 @@ impl Decision {
 
     /// How long to wait before what was allowed is done: zero, unless it was
     /// [reserved](crate::Key::reserve). Rounded up to a nanosecond.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let limiter = Limiter::gcra("4/s burst 1".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .longest_wait(Duration::from_secs(1))
+    ///     .try_build()?;
+    /// let turns = [(); 3].map(|()| limiter.reserve(1, Duration::MAX).wait().as_millis());
+    /// assert_eq!(turns, [0, 250, 500]);
+    /// let denied = limiter.check(); // has no turn to wait for
+    /// assert_eq!((denied.wait(), denied.retry_after_secs()), (Duration::ZERO, Some(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn wait(&self) -> Duration {
         if self.units == 0 || !self.smooth || self.retry > 0 {
@@ -337,6 +524,19 @@ impl Decision {
         }
         let burst = self.limit.saturating_mul(self.scale);
         Duration::from_nanos(nanos_up(self.full.saturating_sub(burst)))
+    }
+
+    /// What it says of the time to come, so much later. Of what remains, a log does not know what
+    /// has come back since.
+    #[cfg(feature = "policy")]
+    pub(crate) fn age(&mut self, by: Duration) {
+        let ticks = Nanos::from(by).as_u64().saturating_mul(TICKS_PER_NANO);
+        for time in [&mut self.reset, &mut self.full] {
+            *time = time.saturating_sub(ticks);
+        }
+        if self.retry != 0 && self.retry != u64::MAX {
+            self.retry = self.retry.saturating_sub(ticks).max(1);
+        }
     }
 
     /// The time that it was asked at.
@@ -360,6 +560,14 @@ impl Decision {
 
     /// What was charged, for a refund: `None` if nothing was, because the request
     /// was denied, only looked, or found no slot.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// let limiter = Limiter::gcra("5/min".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let charged = [4, 4, 0].map(|n| limiter.check_n(n).charge().map(|charge| charge.units()));
+    /// assert_eq!(charged, [Some(4), None, None]); // allowed, denied, looked
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub const fn charge(&self) -> Option<Charge> {
         if self.units > 0 && self.retry == 0 && self.accounted {
@@ -372,11 +580,28 @@ impl Decision {
     }
 
     /// [`retry_after`](Self::retry_after) in whole seconds, rounded up: never 0.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// let limiter = Limiter::gcra("4/s".parse()?).clock(ManualClock::new()).try_build()?;
+    /// assert_eq!(limiter.check_n(4).retry_after_secs(), None);
+    /// // A quarter of a second, for a header field that knows whole ones.
+    /// assert_eq!(limiter.check().retry_after_secs(), Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn retry_after_secs(&self) -> Option<u64> {
         self.retry_after().map(secs_up)
     }
 
     /// [`reset_after`](Self::reset_after) in whole seconds, rounded up.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock};
+    /// let limiter = Limiter::gcra("4/s".parse()?).clock(ManualClock::new()).try_build()?;
+    /// assert_eq!(limiter.peek().reset_after_secs(), 0); // nothing is charged
+    /// assert_eq!(limiter.check().reset_after_secs(), 1); // a quarter, rounded up
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset_after_secs(&self) -> u64 {
         secs_up(self.reset_after())
     }

@@ -51,6 +51,16 @@ pub struct Quota {
 impl Quota {
     /// `units` per `period`, with a burst of as many.
     ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// # use std::time::Duration;
+    /// let quota = Quota::new(1000, Duration::from_secs(3 * 3600))?;
+    /// assert_eq!(quota.to_string(), "1000/3h");
+    /// assert_eq!(quota.burst_units(), 1000);
+    /// assert!(Quota::new(1000, Duration::ZERO).is_err());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Zero units, an empty period, or a debt (burst times emission interval)
@@ -61,6 +71,13 @@ impl Quota {
 
     /// `n` units in each second, with a burst of as many.
     ///
+    /// ```
+    /// # use tollgate::{Quota, QuotaError};
+    /// const QUOTA: Result<Quota, QuotaError> = Quota::n_per_second(100); // when it compiles
+    /// assert_eq!(QUOTA?.period().as_millis(), 1000);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Quota::new`].
@@ -69,6 +86,15 @@ impl Quota {
     }
 
     /// `n` units in each minute, with a burst of as many.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Quota};
+    /// let quota = Quota::n_per_minute(10)?;
+    /// let limiter = Limiter::gcra(quota).clock(ManualClock::new()).try_build()?;
+    /// assert!(limiter.check_n(10).is_allowed()); // at once, unless `burst` says fewer
+    /// assert_eq!(limiter.check().retry_after_secs(), Some(6));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -79,6 +105,13 @@ impl Quota {
 
     /// `n` units in each hour, with a burst of as many.
     ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::n_per_hour(5000)?, "5000/60min".parse()?);
+    /// assert_eq!(Quota::n_per_hour(5000)?.to_string(), "5000/h");
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Quota::new`].
@@ -88,6 +121,15 @@ impl Quota {
 
     /// `n` units in each day of 24 hours, with a burst of as many.
     ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// let day = Quota::n_per_day(1000)?; // of 24 hours from any moment on, not until midnight
+    /// assert_eq!(day.period().as_secs(), 86_400);
+    /// // GCRA gives one back every 86.4 seconds; a burst of fifty spreads the rest.
+    /// assert_eq!(day.burst(50)?.to_string(), "1000/d burst 50");
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Quota::new`].
@@ -96,6 +138,17 @@ impl Quota {
     }
 
     /// One unit in each `period`, with a burst of one.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Quota};
+    /// # use std::time::Duration;
+    /// let quota = Quota::one_every(Duration::from_millis(250))?;
+    /// let limiter = Limiter::gcra(quota).clock(ManualClock::new()).try_build()?;
+    /// assert!(limiter.check().is_allowed());
+    /// // As fast as four a second, and never two at once.
+    /// assert_eq!(limiter.check().retry_after(), Some(Duration::from_millis(250)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -126,6 +179,15 @@ impl Quota {
 
     /// The same rate with a burst of `burst` units.
     ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Quota};
+    /// let strict = Quota::n_per_minute(60)?.burst(1)?;
+    /// let limiter = Limiter::gcra(strict).clock(ManualClock::new()).try_build()?;
+    /// assert_eq!(limiter.check().remaining(), 0);
+    /// assert_eq!(limiter.check().retry_after_secs(), Some(1)); // the rate is the same
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// A burst of zero, or one whose debt is more than [`Quota::LONGEST_DEBT`].
@@ -135,6 +197,17 @@ impl Quota {
 
     /// The longest time that a spent burst may take to come back: 2⁶¹ ticks of
     /// 1/16 ns, about four and a half years.
+    ///
+    /// ```
+    /// # use tollgate::{Quota, QuotaError};
+    /// let years = Quota::LONGEST_DEBT.as_secs() / (365 * 86_400);
+    /// assert_eq!(years, 4);
+    /// // One a day has a burst of so many days, and of no more.
+    /// let day = Quota::n_per_day(1)?;
+    /// assert_eq!(day.burst(1667)?.burst_units(), 1667);
+    /// assert_eq!(day.burst(1668), Err(QuotaError::DebtTooLong));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub const LONGEST_DEBT: Duration = Duration::from_nanos(MAX_DEBT / TICKS_PER_NANO);
 
     #[allow(clippy::cast_possible_truncation)] // each cast is checked just before it
@@ -160,16 +233,39 @@ impl Quota {
     }
 
     /// Units per period.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// let quota: Quota = "10_000/h burst 50".parse()?;
+    /// assert_eq!((quota.units(), quota.burst_units()), (10_000, 50));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub const fn units(&self) -> u64 {
         self.units
     }
 
     /// The period.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// let quota: Quota = "60/1min".parse()?;
+    /// let per_second = quota.units() as f64 / quota.period().as_secs_f64();
+    /// assert_eq!(per_second, 1.0);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub const fn period(&self) -> Duration {
         Duration::from_nanos(self.period_nanos)
     }
 
     /// Units that may pass at once.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// let quota: Quota = "100/s".parse()?;
+    /// assert_eq!(quota.burst_units(), 100); // as many, unless it is said
+    /// assert_eq!(quota.burst(20)?.burst_units(), 20);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub const fn burst_units(&self) -> u64 {
         self.burst
     }
@@ -291,6 +387,16 @@ pub(crate) fn number(text: &str) -> Result<u64, QuotaError> {
 }
 
 /// Why a quota was refused.
+///
+/// ```
+/// use tollgate::{Quota, QuotaError};
+///
+/// assert_eq!("10/month".parse::<Quota>(), Err(QuotaError::UnknownUnit));
+/// let message = "10 per minute".parse::<Quota>().unwrap_err().to_string();
+/// assert!(message.starts_with("expected UNITS/[COUNT]UNIT"));
+/// assert_eq!(Quota::n_per_second(5)?.burst(0), Err(QuotaError::ZeroBurst));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QuotaError {

@@ -15,6 +15,21 @@ use crate::{
 /// burst + t/T units: up to about twice the quota in one period when the burst
 /// equals the units. Who means "never more than N in any minute" wants
 /// [`SlidingLog`](super::SlidingLog).
+///
+/// ```
+/// use tollgate::{Gcra, KeyedLimiter, ManualClock, Nanos};
+///
+/// struct Api {
+///     limiter: KeyedLimiter<Gcra, ManualClock>,
+/// }
+/// let limiter = KeyedLimiter::gcra("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+/// let api = Api { limiter };
+/// // The burst, and one each six seconds from then on: the bound of a minute, 10 + 60 / 6.
+/// let asked = (0..=60).flat_map(|secs| [Nanos::from_secs(secs); 10]);
+/// let passed = asked.filter(|now| api.limiter.check_at("alice", *now).is_allowed());
+/// assert_eq!(passed.count(), 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gcra {
     burst: u64,

@@ -36,6 +36,20 @@ pub(crate) const SHORTEST: u64 = 1_000_000_000 * TICKS_PER_NANO;
 /// second at least, and one for all quotas of a limiter: counts cannot be moved to
 /// windows of another length.
 ///
+/// ```
+/// use tollgate::{Limiter, ManualClock, Nanos, SlidingCounter};
+///
+/// let limiter: Limiter<SlidingCounter, _> =
+///     Limiter::sliding_counter("100/min".parse()?).clock(ManualClock::new()).try_build()?;
+/// let at = |secs| Nanos::from_secs(secs);
+/// assert_eq!(limiter.check_n_at(60, at(50)).remaining(), 40);
+/// // 20 s into the next window, 40 of those 60 count: L - 60 · (60 - 20) / 60.
+/// assert_eq!(limiter.peek_at(at(80)).remaining(), 60);
+/// // All came late, in fact: a log would still count them all.
+/// assert!(limiter.check_n_at(60, at(80)).is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Error
 ///
 /// A window of the counter's own never gets more than L. The formula takes the units of

@@ -30,8 +30,22 @@ pub(crate) const MAX_UNITS: u64 = LEN_MASK;
 
 /// Exact: never more than the quota's units in any window of one period.
 ///
-/// Eight bytes per unit and key, and eight more. Requests beyond the limit are told when
-/// enough admitted units will have left. The log knows no burst.
+/// Eight bytes for each unit, and eight more. With keys that is in each slot, of which there are
+/// 1.41 for each key of the capacity: 35 bytes a key, and 11.3 more for each unit. Requests beyond
+/// the limit are told when enough admitted units will have left. The log knows no burst.
+///
+/// ```
+/// use tollgate::{Limiter, ManualClock, Nanos, SlidingLog};
+///
+/// let limiter: Limiter<SlidingLog, _> =
+///     Limiter::sliding_log("10/min".parse()?).clock(ManualClock::new()).try_build()?;
+/// // Whenever they come, and in whichever minute one looks.
+/// let asked = (0..=59).flat_map(|secs| [Nanos::from_secs(secs); 10]);
+/// assert_eq!(asked.filter(|now| limiter.check_at(*now).is_allowed()).count(), 10);
+/// let next = limiter.peek_at(Nanos::from_secs(59));
+/// assert_eq!((next.remaining(), next.next_after().as_secs()), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingLog {
     units: u64,

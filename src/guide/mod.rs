@@ -1,6 +1,7 @@
 //! The guide: which limiter, how large, by which clock, where, and why one may believe it.
 //!
 //! * [Choosing](choosing) an algorithm
+//! * [Words](words): GCRA, emission interval, saturated, shadow, and others
 //! * [Sizing](sizing) the table
 //! * [Time](time) and clocks
 //! * Limits as a file: feature `policy`, [its page](mod@crate::policy), and [the format](mod@crate::policy::file)
@@ -25,3 +26,5 @@ pub mod sizing {}
 pub mod time {}
 #[doc = include_str!("verification.md")]
 pub mod verification {}
+#[doc = include_str!("words.md")]
+pub mod words {}

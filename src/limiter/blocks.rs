@@ -131,6 +131,11 @@ impl Blocks {
         Some(Self { table: Arc::new(table), rule, epoch, last })
     }
 
+    /// Bytes of its table.
+    pub(crate) fn memory(&self) -> usize {
+        self.table.layout().bytes()
+    }
+
     /// The same blocks, from now on by another ladder: those that hold go on as they
     /// were. (A key that was not blocked for the decay of the first ladder may lose its
     /// slot, and so begin the new one at its first step.)

@@ -1,12 +1,27 @@
 //! Why a limiter could not be built, or a quota does not fit one.
 
 use crate::{
-    algorithm::{MAX_COUNTED, MAX_LEASES, MAX_UNITS},
+    algorithm::{MAX_COUNTED, MAX_LEASES, MAX_UNITS, SHORTEST},
     quota::Quota,
+    time::ticks_of,
 };
 use std::{fmt, time::Duration};
 
 /// Why a limiter could not be built.
+///
+/// ```
+/// use tollgate::{BuildError, KeyedLimiter};
+///
+/// let log = KeyedLimiter::sliding_log("1_000_000/h".parse()?);
+/// let refused = log.memory().unwrap_err();
+/// assert_eq!(refused, BuildError::TooManyUnits { units: 1_000_000 });
+/// assert_eq!(
+///     refused.to_string(),
+///     "a sliding log holds at most 262143 units per key, not 1000000; use GCRA, or count in \
+///      larger units"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -95,10 +110,13 @@ impl fmt::Display for BuildError {
                 "a sliding counter counts to {MAX_COUNTED} units per key, not to {units}; \
                  count in larger units"
             ),
+            Self::CounterPeriod { period, room } if ticks_of(*period) < SHORTEST => {
+                write!(f, "a sliding counter's window is {room:?} at least, not {period:?}")
+            }
             Self::CounterPeriod { period, room } => write!(
                 f,
-                "a sliding counter's window of {period:?} is too short, or differs from the \
-                 {room:?} of another quota; it is a second at least, and one for all"
+                "a sliding counter's window is one for all quotas of a limiter: \
+                 {period:?} is not the {room:?} of the first"
             ),
             Self::WaitTooLong { wait, debt } => write!(
                 f,
@@ -126,6 +144,23 @@ impl std::error::Error for BuildError {}
 
 /// Why a limiter has no room for a quota. Give its builder
 /// [`room_for`](crate::KeyedBuilder::room_for) the largest that will be used.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Limiter, RoomError};
+///
+/// let limiter = Limiter::gcra("10/s".parse()?).try_build()?;
+/// let refused = limiter.set_quota("10/min".parse()?).unwrap_err();
+/// let (debt, room) = (Duration::from_secs(60), Duration::from_secs(1));
+/// assert_eq!(refused, RoomError::Debt { debt, room });
+/// assert_eq!(
+///     refused.to_string(),
+///     "a debt of 60s does not fit in the limiter's 1s; build the limiter with room_for the \
+///      largest quota"
+/// );
+/// assert_eq!(limiter.quota(), "10/s".parse()?); // still
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoomError {

@@ -349,5 +349,18 @@ pub(crate) fn settle(
 
 /// Stands in a builder for the [`MonotonicClock`](crate::MonotonicClock) that
 /// will be made if no clock is given.
+///
+/// ```
+/// use tollgate::{Algorithm, BuildError, DefaultClock, KeyedBuilder, KeyedLimiter};
+///
+/// // Builders whose clock was not chosen yet.
+/// fn large<A: Algorithm>(
+///     builder: KeyedBuilder<A, DefaultClock>,
+/// ) -> Result<KeyedLimiter<A>, BuildError> {
+///     builder.capacity(100_000).try_build()
+/// }
+/// assert_eq!(large(KeyedLimiter::gcra("1/s".parse()?))?.capacity(), 100_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct DefaultClock;

@@ -21,6 +21,23 @@ use crate::{
 use std::{fmt, time::Duration};
 
 /// Why a limiter could not be built in a region.
+///
+/// ```
+/// use tollgate::{BuildError, KeyedLimiter, Region, ShareError};
+///
+/// # let path = std::env::temp_dir().join(format!("tollgate-doc-e-{}", std::process::id()));
+/// # let region = Region::open(&path)?;
+/// let quota = "10/min".parse()?;
+/// let refused = KeyedLimiter::gcra(quota).capacity(0).try_build_in(&region, "logins");
+/// assert!(matches!(refused, Err(ShareError::Build(BuildError::ZeroCapacity))));
+///
+/// let _ten = KeyedLimiter::gcra(quota).capacity(10).try_build_in(&region, "logins")?;
+/// let refused = KeyedLimiter::gcra(quota).capacity(20).try_build_in(&region, "logins");
+/// let message = refused.map_err(|error| error.to_string()).unwrap_err();
+/// assert!(message.contains("capacity"), "{message}");
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ShareError {

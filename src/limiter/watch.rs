@@ -16,6 +16,22 @@ use std::fmt;
 
 /// How full a [`KeyedLimiter`](crate::KeyedLimiter) is:
 /// [`gauges`](crate::KeyedLimiter::gauges).
+///
+/// ```
+/// use tollgate::{KeyedLimiter, ManualClock};
+///
+/// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+///     .clock(ManualClock::new())
+///     .capacity(1000)
+///     .try_build()?;
+/// let _ = limiter.check_many_hashes(0..600).count();
+/// let gauges = limiter.gauges();
+/// assert_eq!((gauges.live_keys(), gauges.saturated()), (600, 0));
+/// if gauges.live_keys() > limiter.capacity() * 9 / 10 {
+///     // It is time for a larger one.
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Gauges {
     pub(super) sample: Sample,
@@ -27,24 +43,67 @@ impl Gauges {
     /// an estimate whose standard error is 0.4 % of the slots at most; a few keys in
     /// a large table may read as none. A GCRA key that was given something back
     /// counts for as long as its slot [rests](crate::Key::refund).
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let charge = limiter.check("alice").charge().ok_or("denied")?;
+    /// let _ = limiter.key("alice").refund(charge);
+    /// // As good as new, but its slot rests for the hour that it might have owed.
+    /// assert_eq!(limiter.peek("alice").remaining(), 1);
+    /// assert_eq!(limiter.gauges().live_keys(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::cast_possible_truncation)] // at most the number of slots
     pub fn live_keys(&self) -> usize {
         let Sample { live, looked_at, slots } = self.sample;
         (live as u128 * slots as u128 / (looked_at as u128).max(1)) as usize
     }
 
-    /// All slots of the table: a third more than the capacity, and some.
+    /// All slots of the table: about 1.4 for each key of the capacity, and at least 16.
+    ///
+    /// ```
+    /// # use tollgate::KeyedLimiter;
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?).capacity(300_000).try_build()?;
+    /// let spare = limiter.gauges().slots() as f64 / limiter.capacity() as f64;
+    /// assert!((1.41..1.42).contains(&spare));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn slots(&self) -> usize {
         self.sample.slots
     }
 
     /// The share of slots that cannot be given to another key now: 0 to 1.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .capacity(1000)
+    ///     .try_build()?;
+    /// let _ = limiter.check_many_hashes(0..1000).count();
+    /// // Of all slots: a table that has its capacity is three quarters full.
+    /// assert!((0.65..0.77).contains(&limiter.gauges().occupancy()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::cast_precision_loss)] // a ratio for people
     pub fn occupancy(&self) -> f64 {
         self.sample.live as f64 / self.sample.looked_at.max(1) as f64
     }
 
     /// As [`KeyedLimiter::saturated`](crate::KeyedLimiter::saturated).
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .capacity(100)
+    ///     .try_build()?;
+    /// let _ = limiter.check_many_hashes(0..1000).count();
+    /// let gauges = limiter.gauges();
+    /// assert_eq!(gauges.live_keys() as u64 + gauges.saturated(), 1000); // nobody else
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn saturated(&self) -> u64 {
         self.saturated
     }
@@ -54,6 +113,22 @@ impl Gauges {
 ///
 /// Peeks, refunds, settlements and resets are not counted. Decisions that other threads make
 /// meanwhile may be counted or not.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, ManualClock};
+///
+/// let limiter = KeyedLimiter::gcra("3/min".parse()?)
+///     .clock(ManualClock::new())
+///     .capacity(100)
+///     .count_decisions(true)
+///     .try_build()?;
+/// let _ = limiter.check_many(["alice"; 5]).count();
+/// let _ = limiter.check_many_hashes(1..1000).count(); // far more users than it is for
+/// let counts = limiter.counts().unwrap_or_default();
+/// assert_eq!((counts.denied, counts.unaccounted), (2, limiter.saturated()));
+/// assert_eq!(counts.allowed + counts.unaccounted, 3 + 999); // all of whom passed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -66,6 +141,20 @@ pub struct Counts {
 }
 
 /// One of the keys denied most: [`denied_most`](crate::KeyedLimiter::denied_most).
+///
+/// ```
+/// use tollgate::{DeniedKey, KeyedLimiter, ManualClock};
+///
+/// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+///     .clock(ManualClock::new())
+///     .remember_denied(10)
+///     .try_build()?;
+/// let _ = limiter.check_many(["alice", "bob", "bob", "bob"]).count();
+/// let line = |key: &DeniedKey| format!("{} {}", key.name().escape_ascii(), key.denials());
+/// let lines: Vec<_> = limiter.denied_most().iter().map(line).collect();
+/// assert_eq!(lines, ["bob 2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeniedKey {
     name: Vec<u8>,
@@ -78,22 +167,74 @@ impl DeniedKey {
     /// The key's bytes, at most the first 63, which stand for all keys that begin
     /// so; of a key that the caller hashed,
     /// the hash's eight bytes in little-endian order.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .remember_denied(10)
+    ///     .try_build()?;
+    /// let long = "x".repeat(80);
+    /// let (one, other) = (&long[..70], &long[..80]);
+    /// let _ = limiter.check_many([one, one, other, other]).count();
+    /// let worst = limiter.denied_most();
+    /// assert_eq!((worst[0].name().len(), worst[0].denials()), (63, 2)); // two keys that begin so
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 
     /// The hash, if the caller made it.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .remember_denied(10)
+    ///     .try_build()?;
+    /// let _ = limiter.check_many_hashes([7, 7, 7]).count();
+    /// let _ = limiter.check_many(["seven", "seven"]).count();
+    /// let hashes: Vec<_> = limiter.denied_most().iter().map(|key| key.hash()).collect();
+    /// assert_eq!(hashes, [Some(7), None]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hash(&self) -> Option<u64> {
         self.hashed
     }
 
     /// How often it was denied, or somewhat more: never too few of those that were
     /// counted.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("5/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .remember_denied(10)
+    ///     .try_build()?;
+    /// let _ = limiter.check_many(["mallory"; 100]).count();
+    /// let worst = limiter.denied_most();
+    /// assert_eq!(worst[0].denials(), 95); // of a hundred requests, five were allowed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn denials(&self) -> u64 {
         self.denials
     }
 
     /// By how much [`denials`](Self::denials) may be too high.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, ManualClock};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?)
+    ///     .clock(ManualClock::new())
+    ///     .remember_denied(1)
+    ///     .try_build()?;
+    /// let _ = limiter.check_many(["a", "a", "a", "b", "b"]).count();
+    /// // There is one place: with it "b" has the two of "a", and one of its own.
+    /// let last = &limiter.denied_most()[0];
+    /// assert_eq!((last.name(), last.denials(), last.excess()), (&b"b"[..], 3, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn excess(&self) -> u64 {
         self.excess
     }
@@ -216,6 +357,9 @@ struct Heavy {
     places: Vec<(Short, u64, u64)>,
     most: usize,
 }
+
+// As the builder's `remember_denied` says.
+const _: () = assert!(size_of::<(Short, u64, u64)>() <= 88);
 
 impl Heavy {
     fn new(most: usize) -> Self {

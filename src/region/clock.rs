@@ -72,6 +72,21 @@ pub(super) fn monotonic(boot: &Boot) -> u64 {
 ///
 /// A reading costs about as much as `Instant::now()`, which is more than the time-stamp
 /// counter: counters calibrated by each process for itself would drift apart.
+///
+/// ```
+/// use tollgate::{Clock, KeyedLimiter, Quota, Region};
+///
+/// # let name = format!("tollgate-doc-region-clock-{}", std::process::id());
+/// # let path = std::env::temp_dir().join(name);
+/// let region = Region::open(&path)?;
+/// let limiter = KeyedLimiter::gcra(Quota::n_per_minute(60)?).try_build_in(&region, "logins")?;
+/// // What a limiter there is asked at is a reading of this clock.
+/// let now = region.clock().now();
+/// assert_eq!(limiter.check_at("ann", now).remaining(), 59);
+/// assert!(limiter.clock().now() >= now);
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct RegionClock {
     region: Region,

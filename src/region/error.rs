@@ -3,6 +3,23 @@
 use std::{fmt, io, path::PathBuf};
 
 /// Why a [`Region`](super::Region) could not be opened, or does not take a limiter.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, Quota, Region};
+///
+/// # let path = std::env::temp_dir().join(format!("tollgate-doc-error-{}", std::process::id()));
+/// let region = Region::open(&path)?;
+/// let quota = Quota::n_per_minute(60)?;
+/// let limiter = |keys| KeyedLimiter::gcra(quota).capacity(keys).try_build_in(&region, "logins");
+/// let _made = limiter(100)?;
+/// assert_eq!(
+///     limiter(200).unwrap_err().to_string(),
+///     "\"logins\" is in the region with another configuration: \
+///      capacity is 100 keys there, 200 keys here",
+/// );
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RegionError {
@@ -69,6 +86,25 @@ pub enum RegionError {
 }
 
 /// One thing in which a limiter differs from what is in the region under its name.
+///
+/// ```
+/// use tollgate::{Difference, KeyedLimiter, Quota, Region, RegionError, ShareError};
+///
+/// # let name = format!("tollgate-doc-difference-{}", std::process::id());
+/// # let path = std::env::temp_dir().join(name);
+/// let region = Region::open(&path)?;
+/// let _log =
+///     KeyedLimiter::sliding_log(Quota::n_per_minute(60)?).try_build_in(&region, "logins")?;
+/// let gcra = KeyedLimiter::gcra(Quota::n_per_minute(60)?).try_build_in(&region, "logins");
+/// if let Err(ShareError::Region(RegionError::Differs { differences, .. })) = gcra {
+///     let Difference { what, region, asked } = &differences[0];
+///     assert_eq!([what, region, asked], ["algorithm", "sliding-log", "gcra"]);
+/// } else {
+///     panic!("they do not differ: {gcra:?}");
+/// }
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// What it is.

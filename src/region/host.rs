@@ -26,6 +26,32 @@ impl Region {
     /// Who makes or changes something holds a lock that names a process by its id and its
     /// start, so all processes must be of one process id namespace.
     ///
+    /// ```
+    /// use std::{alloc, ptr::NonNull};
+    /// use tollgate::{KeyedLimiter, Quota, Region};
+    ///
+    /// # let layout = alloc::Layout::from_size_align(1 << 20, 4_096)?;
+    /// # // SAFETY: its size is not 0.
+    /// # let zone = NonNull::new(unsafe { alloc::alloc_zeroed(layout) }).ok_or("no memory")?;
+    /// # let bytes = layout.size();
+    /// // `zone` is a mapping of one MiB, all zeroes, that children will have, too.
+    /// // SAFETY: it is given back after the last limiter, and nobody else touches it.
+    /// let region = unsafe { Region::in_memory(zone, bytes) }?;
+    /// let limiter = KeyedLimiter::gcra(Quota::n_per_minute(60)?)
+    ///     .capacity(1_000)
+    ///     .try_build_in(&region, "logins")?;
+    /// assert_eq!(limiter.check("ann").remaining(), 59);
+    /// assert_eq!(region.path(), None);
+    ///
+    /// // Another region there is the same one.
+    /// // SAFETY: as above.
+    /// assert_eq!(unsafe { Region::in_memory(zone, bytes) }?.names()?, ["logins"]);
+    /// # drop((limiter, region));
+    /// # // SAFETY: all regions there are gone.
+    /// # unsafe { alloc::dealloc(zone.as_ptr(), layout) };
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`open`](Self::open); and less than 4 KiB of memory, or not aligned to 128 bytes.

@@ -76,9 +76,56 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 ///
 /// A limiter that is in the region already must be asked for as it was made: with the
 /// same algorithm, capacity and [room](crate::KeyedBuilder::room_for), or less room.
-/// Otherwise the error [says what differs](RegionError::Differs). What may change
-/// while a region lives is the quota: by
-/// [`set_quota`](crate::KeyedLimiter::set_quota), which holds for all processes.
+/// Otherwise the error [says what differs](RegionError::Differs).
+///
+/// The quota must be the one that holds now. While the region lives it is changed by
+/// [`set_quota`](crate::KeyedLimiter::set_quota), for all processes at once; from then on a
+/// program that asks for the former one is refused, too. So a program that brings a new quota
+/// with it, as in a rolling deployment, attaches by the quota that it finds, and then sets its
+/// own. Workers that run already go on, by the new quota:
+///
+/// ```
+/// use tollgate::{Gcra, KeyedLimiter, Quota, Region, RegionClock, RegionError, ShareError};
+///
+/// type Logins = KeyedLimiter<Gcra, RegionClock>;
+///
+/// fn logins(region: &Region, quota: Quota) -> Result<Logins, Box<dyn std::error::Error>> {
+///     let attach = |quota| KeyedLimiter::gcra(quota).try_build_in(region, "logins");
+///     let mut attached = attach(quota);
+///     // More than once: another new worker may set the quota between two looks.
+///     for _ in 0..10 {
+///         let Err(ShareError::Region(RegionError::Differs { differences, .. })) = &attached else {
+///             break;
+///         };
+///         match &differences[..] {
+///             [one] if one.what == "quota" => attached = attach(one.region.parse()?),
+///             _ => break,
+///         }
+///     }
+///     let limiter = attached?;
+///     limiter.set_quota(quota)?;
+///     Ok(limiter)
+/// }
+///
+/// # let path = std::env::temp_dir().join(format!("tollgate-rolling-{}", std::process::id()));
+/// # let region = Region::open(&path)?;
+/// let (five, fifty) = (Quota::n_per_minute(5)?, Quota::n_per_minute(50)?);
+/// let old = logins(&region, five)?;
+/// assert!(old.check_n("alice", 5).is_allowed());
+/// let new = logins(&region, fifty)?; // the first worker of the new program
+/// assert_eq!((old.quota(), new.quota()), (fifty, fifty));
+/// // A worker of the old program that starts now would set 5 again: let none start.
+/// assert_eq!(logins(&region, five)?.quota(), five);
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// This needs [room](crate::KeyedBuilder::room_for) for the new quota. GCRA has it where a spent
+/// burst takes no longer to come back; a log only where there are no more units and no longer
+/// period. Where there is none, call the limiter otherwise: it then begins anew. Policies
+/// need none of this: their quotas are of [each process's own
+/// file](crate::policy::Policy::from_file_in), up to `largest`.
+///
 /// A file that is no longer wanted is removed like any other; processes that have it open
 /// go on with what they have.
 ///
@@ -116,6 +163,17 @@ enum Place {
 }
 
 /// How a region is opened: made by [`Region::options`].
+///
+/// ```
+/// use tollgate::Region;
+///
+/// # let path = std::env::temp_dir().join(format!("tollgate-doc-options-{}", std::process::id()));
+/// // For all processes of a group.
+/// let region = Region::options().mode(0o660).open(&path)?;
+/// assert_eq!(region.path(), Some(path.as_path()));
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "options are for `open`"]
 pub struct RegionOptions {
@@ -124,8 +182,22 @@ pub struct RegionOptions {
 }
 
 impl RegionOptions {
-    /// The permissions of the file, if it is made now: 0600 unless given. Those of a file
-    /// that is there stay.
+    /// The permissions of the file, if it is made now: 0600 unless given, whatever the umask
+    /// says. Of the bits, those to read and to write count. A file that is there keeps its own.
+    ///
+    /// ```
+    /// use std::os::unix::fs::PermissionsExt;
+    /// use tollgate::Region;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tollgate-doc-mode-{}", std::process::id()));
+    /// let mode = || std::fs::metadata(&path).map(|file| file.permissions().mode() & 0o777);
+    /// let _made = Region::options().mode(0o660).open(&path)?;
+    /// assert_eq!(mode()?, 0o660);
+    /// let _again = Region::options().mode(0o600).open(&path)?;
+    /// assert_eq!(mode()?, 0o660);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
@@ -142,6 +214,18 @@ impl RegionOptions {
 
     /// Opens the region of that file, or makes it.
     ///
+    /// ```
+    /// use tollgate::{Region, RegionError};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tollgate-doc-not-{}", std::process::id()));
+    /// std::fs::write(&path, "an important letter")?;
+    /// let refused = Region::options().open(&path);
+    /// assert!(matches!(refused, Err(RegionError::NotARegion { .. })));
+    /// assert_eq!(std::fs::read_to_string(&path)?, "an important letter");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// What the system refuses; a file that is no region, is damaged, or was made for
@@ -156,6 +240,19 @@ impl RegionOptions {
 impl Region {
     /// Opens the region of that file, or makes it, for the processes of this user.
     ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Region};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tollgate-doc-open-{}", std::process::id()));
+    /// let region = Region::open(&path)?;
+    /// let _limiter =
+    ///     KeyedLimiter::gcra(Quota::n_per_minute(60)?).try_build_in(&region, "logins")?;
+    /// // Whoever comes later finds what is there.
+    /// assert_eq!(Region::open(&path)?.names()?, ["logins"]);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`RegionOptions::open`].
@@ -164,6 +261,18 @@ impl Region {
     }
 
     /// What may be chosen about a region.
+    ///
+    /// ```
+    /// use tollgate::Region;
+    ///
+    /// # let name = format!("tollgate-doc-chosen-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// // `Region::open` is this, with nothing chosen.
+    /// let region = Region::options().open(&path)?;
+    /// assert!(region.names()?.is_empty());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn options() -> RegionOptions {
         RegionOptions { mode: 0o600, boot: Boot::this() }
     }
@@ -183,11 +292,35 @@ impl Region {
     }
 
     /// The clock that the region's limiters read.
+    ///
+    /// ```
+    /// use tollgate::{Clock, Region};
+    ///
+    /// # let name = format!("tollgate-doc-clock-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let ours = Region::open(&path)?.clock();
+    /// let theirs = Region::open(&path)?.clock();
+    /// // One time, for whoever has the region.
+    /// let (first, then, last) = (ours.now(), theirs.now(), ours.now());
+    /// assert!(first <= then && then <= last);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clock(&self) -> RegionClock {
         RegionClock::new(self.clone())
     }
 
     /// The file, unless it is memory of the host.
+    ///
+    /// ```
+    /// use tollgate::Region;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tollgate-doc-path-{}", std::process::id()));
+    /// let region = Region::open(&path)?;
+    /// assert_eq!(region.path(), Some(path.as_path()));
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> Option<&Path> {
         match &self.0.place {
             Place::File(identity) => Some(&identity.path),
@@ -196,11 +329,41 @@ impl Region {
     }
 
     /// Bytes in use.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Region};
+    ///
+    /// # let name = format!("tollgate-doc-bytes-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let region = Region::open(&path)?;
+    /// assert_eq!(region.bytes(), 4_096);
+    /// let limiter =
+    ///     KeyedLimiter::gcra(Quota::n_per_minute(60)?).try_build_in(&region, "logins")?;
+    /// assert!(region.bytes() >= 4_096 + limiter.memory() as u64);
+    /// assert_eq!(region.bytes(), std::fs::metadata(&path)?.len());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes(&self) -> u64 {
         self.header().used()
     }
 
     /// The names of what is in it, in the order in which it came.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Region};
+    ///
+    /// # let name = format!("tollgate-doc-names-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let region = Region::open(&path)?;
+    /// for name in ["logins", "api", "logins"] {
+    ///     let _limiter =
+    ///         KeyedLimiter::gcra(Quota::n_per_minute(60)?).try_build_in(&region, name)?;
+    /// }
+    /// assert_eq!(region.names()?, ["logins", "api"]);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

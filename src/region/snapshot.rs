@@ -24,6 +24,27 @@ impl Region {
     /// call, and what was on its way is as if its process had been killed. A key's debts
     /// are as they were, or later ones; a lease granted meanwhile may be missing.
     ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Region};
+    ///
+    /// # let name = format!("tollgate-doc-snapshot-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # let new = path.with_extension("new");
+    /// let quota = Quota::n_per_hour(5)?;
+    /// let limiter =
+    ///     |region: &Region| KeyedLimiter::sliding_log(quota).try_build_in(region, "exports");
+    /// let region = Region::open(&path)?;
+    /// assert_eq!(limiter(&region)?.check("ann").remaining(), 4);
+    /// let bytes = region.snapshot()?;
+    ///
+    /// // On another machine, or after this one has lost its memory:
+    /// let region = Region::restore(&new, &bytes)?;
+    /// assert_eq!(limiter(&region)?.check("ann").remaining(), 3);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::fs::remove_file(&new)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// A region that is damaged, gone or locked.
@@ -46,6 +67,23 @@ impl Region {
     /// on since by what the wall clock says. Killed on the way, it may be called again; but
     /// who [opens](Self::open) the file in between makes it an empty region.
     ///
+    /// ```
+    /// use tollgate::{Region, RegionError};
+    ///
+    /// # let name = format!("tollgate-doc-restore-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # let new = path.with_extension("new");
+    /// let mut bytes = Region::open(&path)?.snapshot()?;
+    /// // Nobody's region is written over.
+    /// assert!(matches!(Region::restore(&path, &bytes), Err(RegionError::Io { .. })));
+    /// // Damage is found, and no file is left.
+    /// bytes[100] ^= 1;
+    /// assert!(matches!(Region::restore(&new, &bytes), Err(RegionError::Snapshot { .. })));
+    /// assert!(!new.exists());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Bytes that are no snapshot, or of another format, layout or hash; a region that is
@@ -57,6 +95,21 @@ impl Region {
 
 impl RegionOptions {
     /// As [`Region::restore`].
+    ///
+    /// ```
+    /// use std::os::unix::fs::PermissionsExt;
+    /// use tollgate::Region;
+    ///
+    /// # let name = format!("tollgate-doc-restore-mode-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # let new = path.with_extension("new");
+    /// let bytes = Region::open(&path)?.snapshot()?;
+    /// let _region = Region::options().mode(0o660).restore(&new, &bytes)?;
+    /// assert_eq!(std::fs::metadata(&new)?.permissions().mode() & 0o777, 0o660);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::fs::remove_file(&new)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@
 //! What it finds is a hint: whoever follows it loads that key word by itself
 //! and compares all of it.
 
-use super::words::{GENERATION_BITS, Key, bears};
+use super::words::{Key, bears};
 use crate::sync::AtomicU64;
 
 /// The first slot that seems to bear `tag`.
@@ -42,7 +42,7 @@ fn portable(keys: &[AtomicU64], tag: u64) -> u32 {
 #[inline(always)]
 fn sse2(line: &[AtomicU64; 8], tag: u64) -> u32 {
     use std::arch::asm;
-    const { assert!(GENERATION_BITS < 32) };
+    const { assert!(super::words::GENERATION_BITS < 32) };
     let mut found: u32;
     // SAFETY: the 64 bytes read are those of `line`, which is borrowed; nothing is
     // written but the registers named; movups needs no alignment.
@@ -78,7 +78,7 @@ fn sse2(line: &[AtomicU64; 8], tag: u64) -> u32 {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::*;
+    use super::{super::words::GENERATION_BITS, *};
 
     /// Every slot, tags that differ in any bit, and rows with the tag twice.
     #[test]

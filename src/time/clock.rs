@@ -11,8 +11,34 @@ use std::{fmt, time::Duration};
 /// grants no credit, it only makes people wait longer; unless by more than a day,
 /// when what was charged before looks like a fault (see
 /// [the design chapter](crate::design)).
+///
+/// ```
+/// use std::time::{SystemTime, UNIX_EPOCH};
+/// use tollgate::{Clock, Limiter, Nanos};
+///
+/// /// Time since 1970, so that what was charged means something to other machines.
+/// struct WallClock;
+///
+/// impl Clock for WallClock {
+///     fn now(&self) -> Nanos {
+///         SystemTime::now().duration_since(UNIX_EPOCH).map_or(Nanos::ZERO, Nanos::from)
+///     }
+/// }
+/// let limiter = Limiter::gcra("10/min".parse()?).clock(WallClock).try_build()?;
+/// assert_eq!(limiter.check().remaining(), 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Clock: Send + Sync {
     /// The time now.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, ManualClock};
+    /// # use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let deadline = clock.now().after(Duration::from_secs(5));
+    /// clock.advance(Duration::from_secs(2));
+    /// assert_eq!(deadline.since(clock.now()), Duration::from_secs(3));
+    /// ```
     fn now(&self) -> Nanos;
 
     /// Reads the clock as [`now`](Self::now) does, without turning the reading into
@@ -22,12 +48,42 @@ pub trait Clock: Send + Sync {
     /// in between. Unless implemented, a raw reading is `now` in nanoseconds, and
     /// `time` takes it as such. Implement both or neither, such that
     /// `clock.time(clock.raw())` is what `clock.now()` is.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// # use tollgate::{Clock, Nanos};
+    /// /// A counter at 3 GHz, read without the division.
+    /// struct Counter(Instant);
+    /// # impl Counter { fn cycles(&self) -> u64 { self.0.elapsed().as_nanos() as u64 * 3 } }
+    ///
+    /// impl Clock for Counter {
+    ///     fn now(&self) -> Nanos {
+    ///         self.time(self.raw())
+    ///     }
+    ///     fn raw(&self) -> u64 {
+    ///         self.cycles()
+    ///     }
+    ///     fn time(&self, raw: u64) -> Nanos {
+    ///         Nanos::new(raw / 3)
+    ///     }
+    /// }
+    /// assert_eq!(Counter(Instant::now()).time(30), Nanos::new(10));
+    /// ```
     #[inline]
     fn raw(&self) -> u64 {
         self.now().0
     }
 
     /// The time of a [raw](Self::raw) reading of this clock.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, ManualClock, Nanos};
+    /// let clock = ManualClock::new();
+    /// clock.set(Nanos::from_secs(5));
+    /// let raw = clock.raw();
+    /// clock.set(Nanos::from_secs(9));
+    /// assert_eq!(clock.time(raw), Nanos::from_secs(5)); // of the reading, not of now
+    /// ```
     #[inline]
     fn time(&self, raw: u64) -> Nanos {
         Nanos(raw)
@@ -118,6 +174,16 @@ pub struct MonotonicClock {
 
 impl MonotonicClock {
     /// A clock that reads zero now.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, MonotonicClock, Nanos};
+    /// # use std::time::Duration;
+    /// let clock = MonotonicClock::new();
+    /// assert!(clock.now() < Nanos::from_secs(60)); // since then
+    /// // A clone has the same zero, so readings of both compare.
+    /// let (earlier, later) = (clock.now(), clock.clone().now());
+    /// assert!(later.since(earlier) < Duration::from_secs(60));
+    /// ```
     pub fn new() -> Self {
         #[cfg(feature = "tsc")]
         {
@@ -242,6 +308,14 @@ pub struct CoarseClock<C = MonotonicClock> {
 
 impl<C: Clock> CoarseClock<C> {
     /// Caches readings of `source`, the first of them now.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, CoarseClock, ManualClock, Nanos};
+    /// let source = ManualClock::new();
+    /// source.set(Nanos::from_secs(5));
+    /// let coarse = CoarseClock::new(&source);
+    /// assert_eq!(coarse.now(), Nanos::from_secs(5));
+    /// ```
     pub fn new(source: C) -> Self {
         let clock = Self { cached: Hand::default(), source };
         clock.refresh();
@@ -249,11 +323,30 @@ impl<C: Clock> CoarseClock<C> {
     }
 
     /// Reads the source and returns the time now; the cached time never steps back.
+    ///
+    /// ```
+    /// # use tollgate::{CoarseClock, ManualClock, Nanos};
+    /// let coarse = CoarseClock::new(ManualClock::new());
+    /// let readings = [5, 7, 6].map(|secs| {
+    ///     coarse.source().set(Nanos::from_secs(secs));
+    ///     coarse.refresh()
+    /// });
+    /// assert_eq!(readings, [5, 7, 7].map(Nanos::from_secs));
+    /// ```
     pub fn refresh(&self) -> Nanos {
         self.cached.raise(self.source.now())
     }
 
     /// The clock whose readings are cached.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, CoarseClock, ManualClock};
+    /// # use std::time::Duration;
+    /// let coarse = CoarseClock::new(ManualClock::new());
+    /// coarse.source().advance(Duration::from_millis(3));
+    /// // How old the cached reading is.
+    /// assert_eq!(coarse.source().now().since(coarse.now()), Duration::from_millis(3));
+    /// ```
     pub fn source(&self) -> &C {
         &self.source
     }
@@ -287,17 +380,42 @@ pub struct ManualClock {
 
 impl ManualClock {
     /// A clock that reads zero.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, ManualClock, Nanos};
+    /// assert_eq!(ManualClock::new().now(), Nanos::ZERO);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Moves forward by `by` and returns the new time; stops at [`Nanos::MAX`].
+    ///
+    /// ```
+    /// # use tollgate::{ManualClock, Nanos};
+    /// # use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// assert_eq!(clock.advance(Duration::from_millis(1500)), Nanos::new(1_500_000_000));
+    /// assert_eq!(clock.advance(Duration::MAX), Nanos::MAX);
+    /// ```
     pub fn advance(&self, by: Duration) -> Nanos {
         self.hand.advance(Nanos::from(by).0)
     }
 
     /// Moves to `to`, which may lie in the past: the one clock here that can
     /// step back, so that tests can show what a limiter then does.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// let clock = ManualClock::new();
+    /// let limiter = Limiter::gcra("1/s".parse()?).clock(&clock).try_build()?;
+    /// clock.set(Nanos::from_secs(10));
+    /// assert!(limiter.check().is_allowed());
+    /// // Ten seconds back: no credit for it, only a longer wait.
+    /// clock.set(Nanos::ZERO);
+    /// assert_eq!(limiter.check().retry_after_secs(), Some(11));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(&self, to: Nanos) {
         self.hand.put(to);
     }

@@ -29,30 +29,77 @@ pub struct Nanos(u64);
 
 impl Nanos {
     /// The clock's zero.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, ManualClock, Nanos};
+    /// # use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// clock.advance(Duration::from_secs(3));
+    /// let uptime = clock.now().since(Nanos::ZERO);
+    /// assert_eq!(uptime, Duration::from_secs(3));
+    /// ```
     pub const ZERO: Self = Self(0);
     /// The last instant that can be named; limiters treat it like the end of
     /// their range (see [`Limiter`](crate::Limiter#range)).
+    ///
+    /// ```
+    /// # use tollgate::Nanos;
+    /// let mut earliest = Nanos::MAX; // later than all that will be seen
+    /// for seen in [7, 3, 5].map(Nanos::from_secs) {
+    ///     earliest = earliest.min(seen);
+    /// }
+    /// assert_eq!(earliest, Nanos::from_secs(3));
+    /// ```
     pub const MAX: Self = Self(u64::MAX);
 
     /// `nanos` nanoseconds after the clock's zero.
+    ///
+    /// ```
+    /// # use tollgate::Nanos;
+    /// let frame_stamp_us = 2_500;
+    /// assert_eq!(Nanos::new(frame_stamp_us * 1000).as_u64(), 2_500_000);
+    /// ```
     #[inline]
     pub const fn new(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// `secs` seconds after the clock's zero; [`Nanos::MAX`] where that is out of range.
+    ///
+    /// ```
+    /// # use tollgate::Nanos;
+    /// assert_eq!(Nanos::from_secs(90).as_u64(), 90_000_000_000);
+    /// assert_eq!(Nanos::from_secs(u64::MAX), Nanos::MAX);
+    /// ```
     #[inline]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000_000))
     }
 
     /// Nanoseconds since the clock's zero.
+    ///
+    /// ```
+    /// # use tollgate::Nanos;
+    /// let seen = Nanos::from_secs(90);
+    /// assert_eq!(Nanos::new(seen.as_u64()), seen); // there and back
+    /// assert_eq!(seen.as_u64() / 1_000_000, 90_000); // in milliseconds
+    /// ```
     #[inline]
     pub const fn as_u64(self) -> u64 {
         self.0
     }
 
     /// The instant `wait` later; [`Nanos::MAX`] where that is out of range.
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, ManualClock, Nanos};
+    /// let limiter = Limiter::gcra("2/s".parse()?).clock(ManualClock::new()).try_build()?;
+    /// let now = Nanos::from_secs(1);
+    /// let _ = limiter.check_n_at(2, now);
+    /// let due = limiter.check_at(now).retry_after().map(|wait| now.after(wait));
+    /// assert_eq!(due, Some(Nanos::new(1_500_000_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
@@ -65,6 +112,14 @@ impl Nanos {
     }
 
     /// The time from `earlier` to this instant; zero if `earlier` is later.
+    ///
+    /// ```
+    /// # use tollgate::Nanos;
+    /// # use std::time::Duration;
+    /// let (start, end) = (Nanos::from_secs(3), Nanos::from_secs(5));
+    /// assert_eq!(end.since(start), Duration::from_secs(2));
+    /// assert_eq!(start.since(end), Duration::ZERO); // never a panic
+    /// ```
     #[inline]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

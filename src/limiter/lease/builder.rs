@@ -22,6 +22,20 @@ use crate::{
 use std::time::Duration;
 
 /// Builds a [`LeaseLimiter`]; made by [`LeaseLimiter::at_most`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{LeaseLimiter, OnSaturation};
+///
+/// let uploads = LeaseLimiter::at_most(2, Duration::from_secs(30))
+///     .capacity(5000)
+///     .on_saturation(OnSaturation::Deny)
+///     .room_for(10, Duration::from_secs(600)) // of those who pay
+///     .try_build()?;
+/// let premium = uploads.key("alice").at_most(10)?.ttl(Duration::from_secs(600))?;
+/// assert!(premium.acquire().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder limits nothing until `try_build`"]
 pub struct LeaseBuilder<C = DefaultClock> {
@@ -52,6 +66,23 @@ impl LeaseBuilder {
 
 impl<C> LeaseBuilder<C> {
     /// How many keys may have live leases at once; 10,000 unless given.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(2, Duration::from_secs(30))
+    ///     .clock(ManualClock::new())
+    ///     .capacity(100)
+    ///     .seed(1)
+    ///     .try_build()?;
+    /// // Keys whose leases are given back make room: any number, one after another.
+    /// for user in 0..10_000 {
+    ///     assert!(jobs.hashed(user).acquire().is_ok());
+    ///     jobs.clock().advance(Duration::from_millis(20));
+    /// }
+    /// assert_eq!(jobs.saturated(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(mut self, keys: usize) -> Self {
         self.capacity = keys;
         self
@@ -60,6 +91,21 @@ impl<C> LeaseBuilder<C> {
     /// What a new key is told when it finds no slot; [`OnSaturation::Allow`]
     /// unless given. It then has a lease that is not
     /// [accounted](crate::LeaseId::is_accounted).
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock, OnSaturation};
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30))
+    ///     .clock(ManualClock::new())
+    ///     .capacity(10)
+    ///     .on_saturation(OnSaturation::Deny)
+    ///     .try_build()?;
+    /// let held: Vec<_> = (0..100).map(|user| jobs.hashed(user).acquire()).collect();
+    /// let denied = held.iter().find_map(|answer| answer.as_ref().err()).ok_or("room for all")?;
+    /// // Nobody may be let in before a slot is free, up to a second after its last lease.
+    /// assert_eq!((denied.is_accounted(), denied.retry_after_secs()), (false, Some(31)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_saturation(mut self, answer: OnSaturation) -> Self {
         self.on_saturation = answer;
         self
@@ -68,6 +114,21 @@ impl<C> LeaseBuilder<C> {
     /// Makes room for so many leases of a key, and for such a time, to be used for
     /// [one call](crate::LeaseKey). The largest of both count if it is given more than once.
     /// Each lease takes memory in every slot, and a look at each decision.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let (short, long) = (Duration::from_secs(30), Duration::from_secs(600));
+    /// let jobs = LeaseLimiter::at_most(2, short)
+    ///     .clock(ManualClock::new())
+    ///     .room_for(8, short)
+    ///     .room_for(2, long)
+    ///     .try_build()?;
+    /// assert_eq!(jobs.peek("alice").limit(), 2); // unless the call says more
+    /// assert_eq!(jobs.key("alice").at_most(8)?.ttl(long)?.peek().limit(), 8);
+    /// assert!(jobs.key("alice").at_most(9).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn room_for(mut self, leases: u64, ttl: Duration) -> Self {
         self.room = (self.room.0.max(leases), self.room.1.max(ttl));
         self
@@ -75,6 +136,23 @@ impl<C> LeaseBuilder<C> {
 
     /// Makes placement and collisions the same in every run: see
     /// [`KeyedBuilder::seed`](crate::KeyedBuilder::seed).
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let saturated = |seed| {
+    ///     let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30))
+    ///         .clock(ManualClock::new())
+    ///         .capacity(50)
+    ///         .seed(seed)
+    ///         .try_build()?;
+    ///     let held: Vec<_> = (0..200).map(|user| jobs.hashed(user).acquire()).collect();
+    ///     let first = held.iter().flatten().position(|lease| !lease.id().is_accounted());
+    ///     Ok::<_, tollgate::BuildError>(first)
+    /// };
+    /// assert_eq!(saturated(7)?, saturated(7)?); // for a simulation that can be run again
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -82,6 +160,17 @@ impl<C> LeaseBuilder<C> {
 
     /// The clock to read; a [`MonotonicClock`] unless given. It may be borrowed
     /// or in an `Arc`.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30)).clock(&clock).try_build()?;
+    /// let id = jobs.acquire("alice").map(|lease| lease.detach());
+    /// clock.advance(Duration::from_secs(30)); // a test of what a crash leaves, without waiting
+    /// assert_eq!(id.map(|id| jobs.renew(id)), Ok(false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clock<D: Clock>(self, clock: D) -> LeaseBuilder<D> {
         LeaseBuilder {
             leases: self.leases,
@@ -98,12 +187,38 @@ impl<C> LeaseBuilder<C> {
     /// The instant from which the limiter counts (see
     /// [`Limiter`](crate::Limiter#range)): by default, the clock's reading when
     /// the limiter is built.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock, Nanos};
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30))
+    ///     .clock(ManualClock::new())
+    ///     .epoch(Nanos::from_secs(1_767_225_600)) // the year 2026
+    ///     .try_build()?;
+    /// let now = Nanos::from_secs(1_790_000_000); // since 1970
+    /// let lost = jobs.acquire_at("alice", now).map(|lease| lease.detach());
+    /// let times = [29, 30].map(|secs| now.after(Duration::from_secs(secs)));
+    /// assert_eq!(times.map(|now| jobs.peek_at("alice", now).remaining()), [0, 1]);
+    /// # drop(lost);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn epoch(mut self, epoch: Nanos) -> Self {
         self.epoch = Some(epoch);
         self
     }
 
     /// Bytes that the limiter will allocate.
+    ///
+    /// ```
+    /// # use tollgate::LeaseLimiter;
+    /// # use std::time::Duration;
+    /// let of = |leases| {
+    ///     let jobs = LeaseLimiter::at_most(leases, Duration::from_secs(30)).capacity(100_000);
+    ///     jobs.memory().map(|bytes| bytes / 100_000)
+    /// };
+    /// assert_eq!((of(1)?, of(10)?, of(100)?), (35, 136, 1153)); // bytes a key
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -134,6 +249,18 @@ impl<C> LeaseBuilder<C> {
 impl LeaseBuilder {
     /// Builds the limiter with a new [`MonotonicClock`].
     ///
+    /// ```
+    /// # use tollgate::LeaseLimiter;
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(2, Duration::from_secs(30)).try_build()?;
+    /// assert!(jobs.acquire("alice").is_ok());
+    ///
+    /// let refused = LeaseLimiter::at_most(100_000, Duration::from_secs(30)).try_build();
+    /// let message = refused.unwrap_err().to_string();
+    /// assert_eq!(message, "a key may have 1 to 65535 leases at a time, not 100000");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// No leases or more than 65,535, no time or more than
@@ -146,6 +273,14 @@ impl LeaseBuilder {
 
 impl<C: Clock> LeaseBuilder<C> {
     /// Builds the limiter.
+    ///
+    /// ```
+    /// # use tollgate::{BuildError, LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let never = LeaseLimiter::at_most(2, Duration::ZERO).clock(ManualClock::new()).try_build();
+    /// assert_eq!(never.err(), Some(BuildError::LeaseTimeOutOfRange { ttl: Duration::ZERO }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -172,6 +307,22 @@ impl LeaseBuilder {
     /// there. It reads the [region's clock](RegionClock), and ids of leases find them from
     /// every process. What a killed process had ends by itself.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{LeaseLimiter, Region};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tollgate-doc-l-{}", std::process::id()));
+    /// let region = Region::open(&path)?;
+    /// let jobs = LeaseLimiter::at_most(2, Duration::from_secs(30));
+    /// let one = jobs.clone().try_build_in(&region, "jobs")?;
+    /// let other = jobs.try_build_in(&region, "jobs")?;
+    /// let id = one.acquire("alice").map_err(|denied| denied.to_string())?.detach();
+    /// assert_eq!(other.peek("alice").remaining(), 1);
+    /// assert!(other.release(id)); // an id is good in every process
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`KeyedBuilder::try_build_in`](crate::KeyedBuilder::try_build_in).
@@ -188,6 +339,22 @@ impl LeaseBuilder {
 impl<C: Clock> LeaseBuilder<C> {
     /// Builds the limiter in a region, under a name, with a clock of one's own: its
     /// readings must be those of every process. The epoch is that of who made it.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock, Region};
+    /// # use std::time::Duration;
+    /// # let path = std::env::temp_dir().join(format!("tollgate-doc-h-{}", std::process::id()));
+    /// # let region = Region::open(&path)?;
+    /// let clock = ManualClock::new();
+    /// let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30)).clock(&clock);
+    /// let one = jobs.clone().try_build_in(&region, "jobs")?;
+    /// let other = jobs.try_build_in(&region, "jobs")?;
+    /// let killed = one.acquire("alice").map(|lease| lease.detach());
+    /// clock.advance(Duration::from_secs(30));
+    /// assert!(killed.is_ok() && other.acquire("alice").is_ok());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -12,6 +12,22 @@ use std::fmt;
 ///
 /// An id whose lease is over finds nothing, also when the entry or the slot is
 /// used again, until 2²⁴ more leases (a chance of about 10⁻⁷ from hours later on).
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{LeaseId, LeaseLimiter, ManualClock};
+///
+/// let jobs = LeaseLimiter::at_most(2, Duration::from_secs(30))
+///     .clock(ManualClock::new())
+///     .try_build()?;
+/// let mut running: Vec<LeaseId> = Vec::new();
+/// running.extend(jobs.acquire("alice").map(|lease| lease.detach()));
+/// running.extend(jobs.acquire("bob").map(|lease| lease.detach()));
+/// // On a timer: whoever cannot be renewed is stopped.
+/// running.retain(|id| jobs.renew(*id));
+/// assert_eq!(running.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseId {
     hash: u64,
@@ -37,6 +53,23 @@ impl LeaseId {
     /// Whether there ever was a lease. `false` if a limiter that is full of live
     /// keys let a new one pass ([`OnSaturation::Allow`](crate::OnSaturation::Allow)):
     /// such an id can be renewed for ever, and releasing it does nothing.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(2, Duration::from_secs(30))
+    ///     .clock(ManualClock::new())
+    ///     .capacity(10)
+    ///     .try_build()?;
+    /// let ids: Vec<_> = (0..1000)
+    ///     .filter_map(|user| jobs.hashed(user).acquire().ok())
+    ///     .map(|lease| lease.detach())
+    ///     .collect();
+    /// // All were let in, and most without a lease.
+    /// let without = ids.iter().filter(|id| !id.is_accounted());
+    /// assert_eq!((ids.len(), without.count() as u64), (1000, jobs.saturated()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn is_accounted(&self) -> bool {
         self.entry != NONE
     }
@@ -58,6 +91,20 @@ impl LeaseId {
     }
 
     /// The id as bytes, the same on every machine.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseId, LeaseLimiter, ManualClock};
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30))
+    ///     .clock(ManualClock::new())
+    ///     .try_build()?;
+    /// let id = jobs.acquire("alice").map_err(|denied| denied.to_string())?.detach();
+    /// // As text, for a queue's message.
+    /// let text = format!("{:032x}", u128::from_be_bytes(id.to_bytes()));
+    /// let back = LeaseId::from_bytes(u128::from_str_radix(&text, 16)?.to_be_bytes());
+    /// assert!(jobs.renew(back));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_bytes(self) -> [u8; 16] {
         let rest =
             u64::from(self.owner) << 48 | u64::from(self.entry) << 32 | u64::from(self.nonce);
@@ -66,6 +113,16 @@ impl LeaseId {
 
     /// The id of these bytes. Any will do; of those that
     /// [`to_bytes`](Self::to_bytes) did not make, most find nothing.
+    ///
+    /// ```
+    /// # use tollgate::{LeaseId, LeaseLimiter};
+    /// # use std::time::Duration;
+    /// let jobs = LeaseLimiter::at_most(1, Duration::from_secs(30)).try_build()?;
+    /// // Of nobody's lease, from a message that was cut or from another process's limiter.
+    /// let stray = LeaseId::from_bytes([7; 16]);
+    /// assert!(!jobs.renew(stray) && !jobs.release(stray));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::cast_possible_truncation)] // by parts
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         let all = u128::from_le_bytes(bytes);
