@@ -158,3 +158,21 @@ fn unsafe_stays_where_it_must() {
         assert!(room || !code.contains("unsafe "), "{name}");
     }
 }
+
+/// The caller's side is a state machine: its middleware sends, and a thread is put to sleep
+/// where it asks for that.
+#[test]
+fn the_client_does_no_io() {
+    let ours = |name: &str| name.starts_with("client/") && name != "client/middleware.rs";
+    let mut files = 0;
+    for (name, code) in library().into_iter().filter(|(name, _)| ours(name)) {
+        files += 1;
+        for word in
+            ["net::", "fs::", "io::", "process::", "tokio::", "reqwest::", "async ", "spawn("]
+        {
+            assert!(!code.contains(word), "{name} names {word}");
+        }
+        assert!(name == "client/pacer/call.rs" || !code.contains("sleep("), "{name} sleeps");
+    }
+    assert!(files >= 10, "{files}");
+}

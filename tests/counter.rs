@@ -95,6 +95,12 @@ fn what_it_refuses() {
         assert_eq!(build(text, other).unwrap_err(), why);
         assert!(!why.to_string().is_empty());
     }
+    let message = |text, other| build(text, other).unwrap_err().to_string();
+    assert_eq!(message("10/999ms", None), "a sliding counter's window is 1s at least, not 999ms");
+    assert_eq!(
+        message("10/s", Some("10/min")),
+        "a sliding counter's window is one for all quotas of a limiter: 60s is not the 1s of the first"
+    );
     assert!(build("8589934591/s", Some("1/s")).is_ok());
     let limiter = Limiter::sliding_counter(quota("10/min")).try_build().unwrap();
     for (text, why) in [

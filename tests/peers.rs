@@ -1,5 +1,5 @@
 //! Faults that shipped in other limiters, each a test here. What concerns
-//! several limits at once waits for policies.
+//! several limits at once is in `tests/policies`.
 #![cfg(not(loom))]
 
 use std::{

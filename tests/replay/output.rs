@@ -85,8 +85,16 @@ fn a_terminal_sees_colour_and_progress() {
         return;
     };
     let text = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned();
-    let quick = text(quick);
-    assert!(quick.contains("\u{1b}[31m") && !quick.contains(" read "), "{quick:?}");
+    let mut quick = text(quick);
+    assert!(quick.contains("\u{1b}[31m"), "{quick:?}");
+    // On a busy machine nothing is quick at once.
+    for _ in 0..50 {
+        if !quick.contains(" read ") {
+            break;
+        }
+        quick = text(terminal("", "0").unwrap());
+    }
+    assert!(!quick.contains(" read "), "{quick:?}");
     let slow = text(terminal("", "0.8").unwrap());
     assert!(slow.contains("MiB read "), "{slow:?}");
     let bleak = text(terminal("NO_COLOR=1", "0").unwrap());
