@@ -66,8 +66,8 @@ func WithAlgorithm(algorithm Algorithm) Option {
 }
 
 // WithCapacity is for how many live keys there is room; else 10,000. Memory is taken when
-// the limiter is made, 24 bytes a key and for a log 8 more a unit, and never again. Room for
-// none is an error ([ErrBuild]).
+// the limiter is made, and never again: 24 bytes a key; for a log 35, and 11.3 more for each
+// unit. Room for none is an error ([ErrBuild]).
 func WithCapacity(keys uint64) Option {
 	return Option{"WithCapacity", limiters | leases, func(s *settings) { s.capacity = &keys }}
 }

@@ -30,7 +30,7 @@ class Readme(Case):
         config = config.replace("server {", "server { "
                                 f"listen 127.0.0.1:{server.port}; root {server.html};")
         config = config.replace("http {", "http { access_log off;\n" + temporary)
-        main = around[: around.index("http {")]
+        main = re.sub(r"^events .*\n", "", around[: around.index("http {")], flags=re.MULTILINE)
         server.config.write_text(re.sub(r"^load_module.*\n", "", main, flags=re.MULTILINE) + config)
         self.write(server, "limits.toml", policy)
         for name in "api", "files", "health":
