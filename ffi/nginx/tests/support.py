@@ -152,13 +152,25 @@ class Server:
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
+    def end(self, seconds=PATIENCE):
+        """Has it end, and returns its exit status."""
+        last = time.monotonic() + seconds
+        while True:
+            # A signal that comes after nginx looked for one and before it waits for events is
+            # seen at the next event only, where one process does all: so there is another.
+            self.process.terminate()
+            try:
+                return self.process.wait(min(1, seconds))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > last:
+                    raise
+
     def stop(self):
         if not self.process:
             return
         if self.process.poll() is None:
-            self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(PATIENCE)
+                self.end()
         # Also workers whose master is gone.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)

@@ -49,8 +49,7 @@ class Memory(Case):
         for s in sockets:
             s.close()
         self.assertGreater(it.report()["z", "passed"], 3)
-        it.process.terminate()
-        code = it.process.wait(60)
+        code = it.end(60)
         said = (it.root / "stderr").read_text()
         # nginx's own shortcuts: epoll's padding and the like are not this module's.
         ours = [b for b in re.split(r"(?m)^==\d+== *$", said) if "tollgate" in b]
