@@ -13,7 +13,7 @@ use proptest::{collection::vec, option, prelude::*};
 use sfv::{BareItem, Item, List, ListEntry, Parser};
 use std::{cmp::Reverse, time::Duration};
 use tollgate::{
-    Limiter, Nanos, Outcome, Quota,
+    Limiter, ManualClock, Nanos, Outcome, Quota,
     headers::{Answer, Dialect, Fields, Report, Reported, Reset, ResetOf, Response},
 };
 
@@ -363,8 +363,9 @@ proptest! {
         steps in vec(0..20 * SECOND, 1..40), unix in 0..2_000_000_000 * SECOND,
     ) {
         let quota = Quota::new(units, Duration::from_nanos(period)).unwrap();
-        let (smooth, exact) =
-            (Limiter::gcra(quota).try_build().unwrap(), Limiter::sliding_log(quota).try_build().unwrap());
+        let clock = ManualClock::new();
+        let smooth = Limiter::gcra(quota).clock(&clock).try_build().unwrap();
+        let exact = Limiter::sliding_log(quota).clock(&clock).try_build().unwrap();
         let check = |at| if log { exact.check_at(at) } else { smooth.check_at(at) };
         let peek = |at| if log { exact.peek_at(at) } else { smooth.peek_at(at) };
         let dialect = Dialect::default();

@@ -357,12 +357,13 @@ async fn a_sleep_ends_when_an_answer_tells_of_a_shorter_wait() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
-/// A port at which nobody listens, nor can while its connection is held: the near end's own.
+/// A port at which nobody listens, nor can while its connection is held: the near end's own. By
+/// another address, or a connection from that very port might be one to itself.
 fn refused() -> ([TcpStream; 2], String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (far, _) = listener.accept().unwrap();
-    let url = format!("http://{}/", near.local_addr().unwrap());
+    let url = format!("http://127.0.0.2:{}/", near.local_addr().unwrap().port());
     ([near, far], url)
 }
 

@@ -93,7 +93,7 @@ fn acquire(jobs: &Jobs) -> String {
 
 #[test]
 fn leases() {
-    let _hang = Patience::of("leases", 600);
+    let _hang = Patience::of("leases", 3600);
     let writes = scene("the first", |j| others_come(j, 0..6), acquire);
     assert!(writes >= 6, "{writes}");
     let id = Cell::new(None);

@@ -186,7 +186,7 @@ fn all<A: Algorithm>(algorithm: &str, build: &dyn Fn(&Region) -> Shared<A>) -> u
 
 #[test]
 fn gcra() {
-    let _hang = Patience::of("gcra", 600);
+    let _hang = Patience::of("gcra", 3600);
     let build = small(KeyedLimiter::gcra(quota()).longest_wait(Duration::from_secs(7200)));
     let deaths = all::<Gcra>("gcra", &build);
     let play = Play { algorithm: "gcra", build: &build, deaths: Cell::new(deaths) };
@@ -202,14 +202,14 @@ fn gcra() {
 
 #[test]
 fn sliding_log() {
-    let _hang = Patience::of("sliding log", 600);
+    let _hang = Patience::of("sliding log", 3600);
     let deaths = all::<SlidingLog>("log", &small(KeyedLimiter::sliding_log(quota())));
     println!("{deaths} killed");
 }
 
 #[test]
 fn sliding_counter() {
-    let _hang = Patience::of("sliding counter", 600);
+    let _hang = Patience::of("sliding counter", 3600);
     let deaths = all::<SlidingCounter>("counter", &small(KeyedLimiter::sliding_counter(quota())));
     println!("{deaths} killed");
 }

@@ -58,7 +58,7 @@ fn each(set: impl Fn(), what: impl Fn(), check: impl Fn(u64)) -> u64 {
 
 #[test]
 fn a_region() {
-    let _hang = Patience::of("making a region", 600);
+    let _hang = Patience::of("making a region", 3600);
     let scratch = Scratch::new();
     let path = scratch.path();
     let set = || drop(fs::remove_file(&path));
@@ -88,7 +88,7 @@ fn saved(path: &std::path::Path) -> impl Fn() + use<> {
 
 #[test]
 fn a_limiter() {
-    let _hang = Patience::of("making a limiter", 600);
+    let _hang = Patience::of("making a limiter", 3600);
     let scratch = Scratch::new();
     let path = scratch.path();
     let region = Region::open(&path).unwrap();
@@ -118,7 +118,7 @@ fn a_limiter() {
 
 #[test]
 fn a_quota() {
-    let _hang = Patience::of("setting a quota", 600);
+    let _hang = Patience::of("setting a quota", 3600);
     let scratch = Scratch::new();
     let path = scratch.path();
     let limiter = gcra(&Region::open(&path).unwrap(), "api", 10);
@@ -140,7 +140,7 @@ fn a_quota() {
 
 #[test]
 fn a_snapshot_that_is_restored() {
-    let _hang = Patience::of("restoring", 600);
+    let _hang = Patience::of("restoring", 3600);
     let scratch = Scratch::new();
     let region = Region::open(scratch.path()).unwrap();
     let limiter = gcra(&region, "api", 10);
@@ -181,7 +181,7 @@ fn a_snapshot_that_is_restored() {
 
 #[test]
 fn the_clock_after_a_restart() {
-    let _hang = Patience::of("following a restart", 600);
+    let _hang = Patience::of("following a restart", 3600);
     let scratch = Scratch::new();
     let path = scratch.path();
     let boot = |id, ahead| -> RegionOptions {
@@ -233,7 +233,7 @@ fn a_child_does_not_inherit_the_lock() {
 /// A zone of a host, whose lock is a word in it.
 #[test]
 fn memory_of_a_host() {
-    let _hang = Patience::of("a host's memory", 600);
+    let _hang = Patience::of("a host's memory", 3600);
     let scratch = Scratch::new();
     let path = scratch.path();
     fs::write(&path, vec![0; 1 << 15]).unwrap();

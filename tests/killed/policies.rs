@@ -60,7 +60,7 @@ fn ask(policy: &Policy, user: &str, moment: Moment) -> Option<[u64; 5]> {
 
 #[test]
 fn a_request_of_many_limits() {
-    let _hang = Patience::of("a policy", 600);
+    let _hang = Patience::of("a policy", 3600);
     let scratch = Scratch::new();
     let region = Region::open(scratch.path()).unwrap();
     let ours = policy(&region);

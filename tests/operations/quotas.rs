@@ -274,7 +274,9 @@ fn no_answer_is_by_half_a_quota() {
                 let (limiter, stop) = (&limiter, &stop);
                 scope.spawn(move || {
                     let (mut seen, mut n) = ([0_u64; 2], 0);
-                    while !stop.load(Ordering::Relaxed) {
+                    // Also where it begins late, when the other has filled the table: until a
+                    // slot is free.
+                    while !stop.load(Ordering::Relaxed) || seen == [0; 2] {
                         n += 1;
                         let begun = Instant::now();
                         let d = limiter.check_hash(who << 32 | n);
@@ -293,7 +295,6 @@ fn no_answer_is_by_half_a_quota() {
                         assert!(unit <= one && one <= unit + begun.elapsed(), "{d:?}");
                         seen[usize::from(d.limit() == 7)] += 1;
                     }
-                    seen
                 })
             })
             .collect();
@@ -304,8 +305,7 @@ fn no_answer_is_by_half_a_quota() {
         }
         stop.store(true, Ordering::Relaxed);
         for reader in readers {
-            let seen = reader.join().unwrap();
-            assert!(seen[0] + seen[1] > 0);
+            reader.join().unwrap();
         }
     });
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     support::{Scratch, result, start},
-    workers::gcra,
+    workers::slow,
 };
 use memmap2::MmapRaw;
 use std::{
@@ -33,10 +33,13 @@ fn a_zone_of_the_host_is_shared() {
     let children: Vec<_> = (0..4).map(|_| start("zone", &scratch.path(), "")).collect();
     let mut left: Vec<u64> = children.into_iter().map(|c| result(c).parse().unwrap()).collect();
     left.sort_unstable();
-    assert_eq!(left, [996, 997, 998, 999]);
+    // Who read the clock before another charged is told one less, rounded down.
+    for (left, of) in left.into_iter().zip(996..) {
+        assert!((of - 1..=of).contains(&left), "{left} of {of}");
+    }
     let region = zone(&scratch.path()).unwrap();
     assert_eq!(region.names().unwrap(), ["api"]);
-    assert_eq!((region.path(), gcra(&region, "api", 1000).peek("k").remaining()), (None, 996));
+    assert_eq!((region.path(), slow(&region, "api").peek("k").remaining()), (None, 996));
     // There is no more of it than there is.
     let error = tollgate::KeyedLimiter::gcra("1/s".parse().unwrap()).try_build_in(&region, "large");
     assert!(error.unwrap_err().to_string().contains("65536 bytes"), "too large");
@@ -67,7 +70,7 @@ fn a_lock_whose_holder_died_is_taken() {
     let scratch = Scratch::new();
     fs::write(scratch.path(), vec![0; BYTES]).unwrap();
     let region = zone(&scratch.path()).unwrap();
-    let _ = gcra(&region, "api", 1000).check("k");
+    let _ = slow(&region, "api").check("k");
     let mut child = start("zone", &scratch.path(), "");
     let dead = u64::from(child.id());
     child.wait().unwrap();

@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tollgate::{
-    Algorithm, Gcra, KeyedBuilder, KeyedLimiter, LeaseLimiter, Quota, Region, RegionClock,
+    Algorithm, Clock, Gcra, KeyedBuilder, KeyedLimiter, LeaseLimiter, Quota, Region, RegionClock,
     SlidingCounter, SlidingLog,
 };
 
@@ -257,7 +257,8 @@ pub(crate) fn killer(path: &Path) -> String {
     }
     reap(&mut dying, 0);
     println!("{killed} killed in {:?}; ten looks took {slowest:?} at most", begun.elapsed());
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    // To outwait a dead claim is hundreds of yields: a second beside three busy processes.
+    assert!(slowest < Duration::from_secs(60), "{slowest:?}");
     for nth in 0..WORKERS {
         assert!(books.rounds(nth).load(Ordering::SeqCst) > killed / 8, "worker {nth} stood");
     }
@@ -273,9 +274,10 @@ pub(crate) fn killer(path: &Path) -> String {
     all.counter.check_slots("counter");
     // All leases of the dead are over.
     for key in 0..40 {
-        assert_eq!(all.jobs.hashed(key).peek().remaining(), JOBS);
-        let held: Vec<_> = (0..JOBS).map(|_| all.jobs.hashed(key).acquire().unwrap()).collect();
-        assert!(all.jobs.hashed(key).acquire().is_err());
+        let (jobs, now) = (all.jobs.hashed(key), all.jobs.clock().now());
+        assert_eq!(jobs.peek_at(now).remaining(), JOBS);
+        let held: Vec<_> = (0..JOBS).map(|_| jobs.acquire_at(now).unwrap()).collect();
+        assert!(jobs.acquire_at(now).is_err());
         drop(held);
     }
     format!("{killed}")

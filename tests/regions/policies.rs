@@ -106,17 +106,18 @@ fn limits_leases_and_blocks_are_common() {
         Policy::from_file_in(&file(EVERYTHING), &region).unwrap()
     };
     let (a, b) = (open(), open());
-    let request = |policy: &Policy| {
+    let now = a.now();
+    let request = |policy: &Policy, at| {
         let request = policy.request("GET", "/").attribute("user", "u");
-        policy.check(&request).is_allowed()
+        policy.check_at(&request, at).is_allowed()
     };
     for _ in 0..2 {
-        assert!(request(&a) && request(&b));
+        assert!(request(&a, now) && request(&b, now));
     }
-    assert!(request(&a), "the fifth job");
+    assert!(request(&a, now), "the fifth job");
     let left = |policy: &Policy, limit: &str| {
         let asked = policy.request("GET", "/").attribute("user", "u");
-        let decision = policy.check(&asked);
+        let decision = policy.check_at(&asked, now);
         decision.limit(limit).map(|limit| limit.decision().remaining())
     };
     // Two denials, by jobs alone: nothing is charged.
@@ -124,15 +125,15 @@ fn limits_leases_and_blocks_are_common() {
         assert_eq!(left(&b, limit), Some(95), "{limit}");
     }
     // The third begins a block, in both; its keys survive a restart of all processes.
-    assert!(!request(&b));
-    std::thread::sleep(Duration::from_millis(220));
-    assert!(!request(&a), "blocked");
+    assert!(!request(&b, now));
+    let later = now.after(Duration::from_millis(220));
+    assert!(!request(&a, later), "blocked");
     drop((a, b));
     let c = open();
-    assert!(!request(&c), "blocked");
-    assert!(c.unblock("ladder", &c.request("GET", "/").attribute("user", "u")));
-    assert!(request(&c), "leases are over");
-    let decision = c.check(&c.request("GET", "/").attribute("user", "u"));
+    assert!(!request(&c, later), "blocked");
+    assert!(c.unblock_at("ladder", &c.request("GET", "/").attribute("user", "u"), later));
+    assert!(request(&c, later), "leases are over");
+    let decision = c.check_at(&c.request("GET", "/").attribute("user", "u"), later);
     for limit in ["gcra", "log", "counter", "month"] {
         assert_eq!(decision.limit(limit).unwrap().decision().remaining(), 93, "{limit}");
     }

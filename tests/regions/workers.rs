@@ -79,7 +79,7 @@ fn worker() {
         }
         "zone" => {
             let region = crate::host::zone(&path).unwrap();
-            println!("result {}", gcra(&region, "api", 1000).check("k").remaining());
+            println!("result {}", slow(&region, "api").check("k").remaining());
         }
         #[cfg(feature = "policy")]
         "policy" => {
