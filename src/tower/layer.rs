@@ -160,7 +160,8 @@ impl LimitLayer<PolicyGate> {
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C>> {
     /// Every request takes a unit of this limiter, by its key. Answers have
     /// `X-RateLimit-*`, unless [`dialect`](Self::dialect) says other. The limit's name is
-    /// `default`, also for [`settle`](Self::settle).
+    /// `default`, also for [`settle`](Self::settle). Whether the key can be found and the name is
+    /// this one, [`checked`](Self::checked) tells.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, tower::{LimitLayer, forwarded, peer}};
@@ -225,9 +226,9 @@ impl<G> LimitLayer<G> {
     }
 
     /// The dimensions that answers are settled for in, by their head and by their bytes.
-    pub(super) fn settled(&self) -> (impl Iterator<Item = &str>, Option<&str>) {
+    pub(super) fn settled(&self) -> Vec<&str> {
         let Options { settle, settle_bytes, .. } = &*self.options;
-        (settle.iter().map(|(dimension, _)| &**dimension), settle_bytes.as_deref())
+        settle.iter().map(|(dimension, _)| &**dimension).chain(settle_bytes.as_deref()).collect()
     }
 
     fn with(mut self, tell: impl FnOnce(&mut Options)) -> Self {
