@@ -116,6 +116,8 @@ pub(super) type Cost = Arc<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Syn
 pub struct PolicyGate {
     pub(super) policy: Arc<LivePolicy>,
     pub(super) attributes: Vec<(Box<str>, Extractor)>,
+    /// Those that requests never have: nobody looks for them.
+    pub(super) absent: Vec<Box<str>>,
     pub(super) costs: Vec<(Box<str>, Cost)>,
 }
 

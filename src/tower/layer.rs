@@ -109,8 +109,8 @@ impl LimitLayer<PolicyGate> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn policy(policy: impl IntoLive) -> Self {
-        let (attributes, costs) = (Vec::new(), Vec::new());
-        Self::of(PolicyGate { policy: policy.into_live(), attributes, costs })
+        let (attributes, absent, costs) = (Vec::new(), Vec::new(), Vec::new());
+        Self::of(PolicyGate { policy: policy.into_live(), attributes, absent, costs })
     }
 
     /// An attribute of the policy, and where it is in a request. What the policy does
@@ -134,6 +134,41 @@ impl LimitLayer<PolicyGate> {
     /// ```
     pub fn attribute(mut self, name: &str, from: Extractor) -> Self {
         Arc::make_mut(&mut self.gate).attributes.push((name.into(), from));
+        self
+    }
+
+    /// An attribute of the policy that requests of this service never have, such as one that
+    /// only other services supply. It is missing from all of them, as it is where nothing is said
+    /// of it; but then [`checked`](Self::checked) takes it for forgotten. If it is supplied all the
+    /// same, that counts.
+    ///
+    /// ```
+    /// use tollgate::{policy::Policy, tower::{LimitLayer, header}};
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.org]
+    ///     [attribute.user]
+    ///     [[limit]]
+    ///     name = "org"
+    ///     key = ["org"]
+    ///     quota = "100/min"
+    ///     [[limit]]
+    ///     name = "user"
+    ///     key = ["user"]
+    ///     quota = "10/min"
+    ///     missing = "skip"
+    ///     "#,
+    /// )?;
+    /// // Machines of customers, without a user.
+    /// let layer = LimitLayer::policy(policy).attribute("org", header("x-org"));
+    /// assert!(layer.clone().checked().is_err());
+    /// let layer = layer.without("user").checked()?;
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn without(mut self, attribute: &str) -> Self {
+        Arc::make_mut(&mut self.gate).absent.push(attribute.into());
         self
     }
 

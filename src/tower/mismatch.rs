@@ -24,18 +24,19 @@ use std::fmt;
 /// assert_eq!(
 ///     mismatch.to_string(),
 ///     "the policy reads the attribute `tenant`, which nothing supplies; the attribute `tennant` \
-///      is supplied, and the policy does not read it: did you mean `tenant`?",
+///      is told of, and the policy does not read it: did you mean `tenant`?",
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mismatch {
-    /// What limits, refusals, exemptions or penalties read, and no extractor supplies. An address
-    /// is supplied where the list is that it may be taken from (`forwarded` in the file).
+    /// What limits, refusals, exemptions or penalties read, and no extractor supplies, nor is it
+    /// said to be [never there](LimitLayer::without). An address is supplied where the list is
+    /// that it may be taken from (`forwarded` in the file).
     pub missing_attributes: Vec<String>,
-    /// What an extractor supplies, and nothing of the policy reads, be it declared or not; each
-    /// with what may have been meant, of those that are missing.
+    /// What an extractor supplies or is said to be never there, and nothing of the policy reads,
+    /// be it declared or not; each with what may have been meant, of those that are missing.
     pub unread_attributes: Vec<(String, Option<String>)>,
     /// Of which attributes the extractor, or a part of it, can find nothing, and why. That of a
     /// limiter's key is called `key`.
@@ -69,13 +70,15 @@ impl Compare for PolicyGate {
 impl PolicyGate {
     fn compare_with(&self, policy: &Policy, settled: &[&str]) -> Mismatch {
         let (attributes, costs) = (names(&self.attributes), names(&self.costs));
-        let missing_attributes =
-            owned(policy.attributes_lacking(|name| attributes.contains(&name)));
+        let absent: Vec<&str> = self.absent.iter().map(|name| &**name).collect();
+        // A list that is never there supplies no address.
+        let lacking = policy.attributes_lacking(|name| attributes.contains(&name));
+        let missing_attributes = owned(lacking.into_iter().filter(|name| !absent.contains(name)));
         let read: Vec<_> = policy.attributes_read().collect();
         let costs_told = costs.iter().chain(settled).copied();
         Mismatch {
             unread_attributes: with_hints(
-                attributes.iter().copied().filter(|name| !read.contains(name)),
+                attributes.iter().chain(&absent).copied().filter(|name| !read.contains(name)),
                 |name| nearest(name, missing_attributes.iter().map(String::as_str)),
             ),
             missing_attributes,
@@ -106,12 +109,17 @@ impl<G: Gate> LimitLayer<G> {
     /// The same layer, if it and its policy or limiter speak of the same things.
     ///
     /// A misspelt name would else show at the first request: what a limit needs would be
-    /// missing from all of them. Say it last, when the layer has been told everything. What
-    /// requests of this service never have, and the policy reads for others, is supplied by an
-    /// extractor that finds nothing: `from_fn(|_| None::<String>)`; a cost by `|_| None`.
+    /// missing from all of them; or never, where the limit passes over them then. Say it last,
+    /// when the layer has been told everything.
+    ///
+    /// All that the policy reads is to be supplied, also for limits that pass over requests
+    /// without it (`missing = "skip"`), for shadows, and for conditions that ask whether it is
+    /// there: if it was forgotten, they would do nothing, or be of everybody, and nothing would
+    /// tell. What requests of this service never have, and the policy reads for others, is said
+    /// by [`without`](Self::without); of a cost, by one that is never known: `|_| None`.
     ///
     /// ```
-    /// use tollgate::{policy::Policy, tower::{LimitLayer, content_length, from_fn, header}};
+    /// use tollgate::{policy::Policy, tower::{LimitLayer, content_length, header}};
     ///
     /// let policy = Policy::from_toml(
     ///     r#"
@@ -130,7 +138,7 @@ impl<G: Gate> LimitLayer<G> {
     /// )?;
     /// let layer = LimitLayer::policy(policy)
     ///     .attribute("org", header("x-org"))
-    ///     .attribute("robot", from_fn(|_| None::<String>)) // not here
+    ///     .without("robot") // they use another service
     ///     .cost("bytes", content_length)
     ///     .checked()?;
     /// # let _ = layer;
@@ -243,7 +251,7 @@ impl fmt::Display for Mismatch {
         for (name, meant) in &self.unread_attributes {
             let hint = Hint(meant.as_deref());
             say(format_args!(
-                "the attribute `{name}` is supplied, and the policy does not read it{hint}"
+                "the attribute `{name}` is told of, and the policy does not read it{hint}"
             ))?;
         }
         for (name, why) in &self.broken_extractors {
@@ -363,6 +371,28 @@ mod tests {
         let unread = [("idle", None), ("method", None), ("Tier", None)];
         assert_eq!(mismatch.unread_attributes, hinted(&unread));
         assert!(mismatch.missing_attributes.is_empty());
+    }
+
+    #[test]
+    fn what_is_never_there_is_not_missing() {
+        let without = |names: &[&str], absent: &[&str]| {
+            absent.iter().fold(layer(names), |layer, name| layer.without(name)).checked()
+        };
+        for left_out in ALL {
+            let rest: Vec<_> = ALL.into_iter().filter(|name| *name != left_out).collect();
+            assert!(without(&rest, &[left_out]).is_ok());
+        }
+        assert!(without(&ALL, &["user"]).is_ok());
+        // What is no attribute of the policy, or not read by it, is misspelt.
+        let mismatch = without(&ALL[..7], &["guests", "idle"]).unwrap_err();
+        assert_eq!(mismatch.missing_attributes, ["guest"]);
+        let unread = [("guests", Some("guest")), ("idle", None)];
+        assert_eq!(mismatch.unread_attributes, hinted(&unread));
+        // A list that is never there is not where the address is.
+        let rest: Vec<_> = ALL.into_iter().filter(|name| !["ip", "list"].contains(name)).collect();
+        let mismatch = without(&rest, &["list"]).unwrap_err();
+        assert_eq!(mismatch.missing_attributes, ["ip"]);
+        assert!(without(&rest, &["list", "ip"]).is_ok());
     }
 
     #[test]
