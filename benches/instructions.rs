@@ -7,17 +7,29 @@
 //! answer; `loop-alone` is what that is without a decision. Allocation and filling
 //! of tables are outside.
 //!
+//! A call of a layer is counted as benches/service.rs times it, with the C library's part in it;
+//! `service-bare` is what that is without a layer. A policy chooses its seed and reads its clock by
+//! itself, which shows in no count: a tenth of its slots are taken, and every key is as good as new
+//! when it comes back.
+//!
 //! Started without callgrind this only checks that each path does what it is
 //! named for.
 
 mod support;
 
+use http::{Request, Response, StatusCode};
 use std::{hint::black_box, time::Duration};
-use support::keys::{Key, key, shuffled};
+use support::{
+    keys::{Key, key, shuffled},
+    service::{Fine, call, policy, request, values},
+};
 use tollgate::{
     Algorithm, Charge, Decision, KeyedBuilder, KeyedLimiter, Limiter, ManualClock, MonotonicClock,
     Nanos, Quota,
+    tower::{LimitLayer, header},
 };
+use tower_layer::Layer;
+use tower_service::Service;
 
 /// How many decisions are counted of each path; `.ci/instructions` divides by it.
 const DECISIONS: u32 = 10_000;
@@ -31,11 +43,11 @@ fn counted<T>(keys: &[Key], mut decide: impl FnMut(&Key) -> T) {
 }
 
 /// Counts decisions, the first and the last of which are `expected`.
-fn path(
+fn path<T>(
     name: &str,
     keys: impl Iterator<Item = Key>,
-    expected: impl Fn(Decision) -> bool,
-    mut decide: impl FnMut(&Key) -> Decision,
+    expected: impl Fn(T) -> bool,
+    mut decide: impl FnMut(&Key) -> T,
 ) {
     let keys: Vec<_> = keys.take(usize::try_from(DECISIONS).unwrap() + 2).collect();
     let [first, keys @ .., last] = keys.as_slice() else { unreachable!() };
@@ -191,6 +203,37 @@ fn operations() {
     path("keyed-gcra-allowed-in-a-batch", keys, allowed, |_| batch.next().unwrap());
 }
 
+/// Counts calls of a service, by keys that are known. Their requests are made before.
+fn calls<S, B>(name: &str, expected: StatusCode, mut service: S)
+where
+    S: Service<Request<()>, Response = Response<B>>,
+{
+    let keys = known(1_000);
+    for value in &values(shuffled(1_000)) {
+        let _ = call(&mut service, request(value));
+    }
+    let values = values(keys.clone().take(usize::try_from(DECISIONS).unwrap() + 2));
+    let requests: Vec<_> = values.iter().map(request).collect();
+    let mut requests = requests.into_iter();
+    let mut call = |_: &Key| call(&mut service, requests.next().unwrap());
+    path(name, keys, |status| status == expected, &mut call);
+}
+
+fn layers() {
+    calls("service-bare", StatusCode::OK, Fine);
+    let by = |quota| {
+        let limiter = build(KeyedLimiter::gcra(quota).capacity(10_000));
+        LimitLayer::limiter(limiter, header("x-key")).layer(Fine)
+    };
+    calls("layer-limiter", StatusCode::OK, by(Quota::n_per_second(1_000_000_000).unwrap()));
+    let little = by(Quota::n_per_day(1).unwrap());
+    calls("layer-limiter-denied", StatusCode::TOO_MANY_REQUESTS, little);
+    for limits in [1, 3] {
+        let layer = LimitLayer::policy(policy(limits, false)).attribute("key", header("x-key"));
+        calls(&format!("layer-policy-{limits}"), StatusCode::OK, layer.layer(Fine));
+    }
+}
+
 fn main() {
     println!("loop-alone {DECISIONS}");
     counted(&shuffled(DECISIONS), |_| ());
@@ -199,4 +242,5 @@ fn main() {
     first_sight();
     logs();
     operations();
+    layers();
 }

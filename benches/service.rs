@@ -11,20 +11,18 @@
 mod support;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use std::{
-    convert::Infallible,
-    fmt::Write,
-    future::{Ready, ready},
-    hint::black_box,
     pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use support::keys::shuffled;
+use support::{
+    keys::shuffled,
+    service::{Fine, call, policy, request, values},
+};
 use tollgate::{
     KeyedLimiter, Limiter, Quota,
-    policy::Policy,
     tower::{LimitLayer, header},
     wait::Waiters,
 };
@@ -33,69 +31,18 @@ use tower_service::Service;
 
 const KEYS: u32 = 1_000;
 
-/// Answers at once.
-#[derive(Clone)]
-struct Fine;
-
-impl Service<Request<()>> for Fine {
-    type Response = Response<String>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<String>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<()>) -> Self::Future {
-        ready(Ok(Response::new(String::new())))
-    }
-}
-
 fn plenty() -> Quota {
     Quota::n_per_second(1_000_000_000).unwrap()
-}
-
-/// So many limits by the same attribute; the last of them of leases, if it is to be.
-fn policy(limits: usize, leases: bool) -> Policy {
-    let mut text = "[attribute.key]\n[response]\nheaders = \"ratelimit\"\n".to_owned();
-    for nth in 0..limits {
-        let quota = if leases && nth + 1 == limits {
-            "algorithm = \"leases\"\nquota = 5\nttl = \"1 min\""
-        } else {
-            "algorithm = \"gcra\"\nquota = \"1_000_000_000/s\""
-        };
-        writeln!(
-            text,
-            "[[limit]]\nname = \"limit {nth}\"\nkey = [\"key\"]\n{quota}\ncapacity = 10_000"
-        )
-        .unwrap();
-    }
-    Policy::from_toml(&text).unwrap()
-}
-
-fn keys() -> Vec<HeaderValue> {
-    let hex = |key: [u8; 8]| format!("{:016x}", u64::from_le_bytes(key));
-    shuffled(KEYS).into_iter().map(|key| HeaderValue::from_str(&hex(key)).unwrap()).collect()
 }
 
 fn time<S, B>(c: &mut Criterion, name: &str, mut service: S)
 where
     S: Service<Request<()>, Response = Response<B>>,
 {
-    let keys = keys();
+    let keys = values(shuffled(KEYS));
     let mut next = keys.iter().cycle();
-    let mut make = || {
-        let mut request = Request::new(());
-        request.headers_mut().insert("x-key", next.next().unwrap().clone());
-        request
-    };
-    let mut call = |request| {
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(service.poll_ready(&mut cx).is_ready(), "{name}");
-        let said = pin!(service.call(black_box(request))).poll(&mut cx);
-        let Poll::Ready(Ok(answer)) = said else { panic!("{name}") };
-        answer.status()
-    };
+    let mut make = || request(next.next().unwrap());
+    let mut call = |request| call(&mut service, request);
     c.bench_function(&format!("service/{name}"), |b| {
         b.iter_batched(&mut make, &mut call, BatchSize::SmallInput);
     });

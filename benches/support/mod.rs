@@ -4,3 +4,5 @@
 pub(crate) mod arguments;
 pub(crate) mod keys;
 pub(crate) mod random;
+#[cfg(feature = "tower")]
+pub(crate) mod service;

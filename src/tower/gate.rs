@@ -3,6 +3,7 @@
 use super::{
     extract::{Extractor, Head},
     held::Leases,
+    mismatch::Compare,
     observe::{Decided, Why},
 };
 use crate::{
@@ -34,7 +35,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 #[allow(private_bounds)] // that is what keeps it to this crate
 pub trait Gate: Decide {}
 
-pub(super) trait Decide: Send + Sync + 'static {
+pub(super) trait Decide: Compare + Send + Sync + 'static {
     /// Decides, and tells whoever observes it. What is kept of a request that passes goes
     /// into `passed`, where it stays: it is too large to be handed on.
     fn decide(
@@ -115,6 +116,8 @@ pub(super) type Cost = Arc<dyn for<'r> Fn(&Head<'r>) -> Option<u64> + Send + Syn
 pub struct PolicyGate {
     pub(super) policy: Arc<LivePolicy>,
     pub(super) attributes: Vec<(Box<str>, Extractor)>,
+    /// Those that requests never have: nobody looks for them.
+    pub(super) absent: Vec<Box<str>>,
     pub(super) costs: Vec<(Box<str>, Cost)>,
 }
 
@@ -264,7 +267,7 @@ pub struct LimiterGate<A, C> {
 /// How a limiter's answers are told.
 #[derive(Debug)]
 pub(super) struct Told {
-    name: Box<str>,
+    pub(super) name: Box<str>,
     dialect: Dialect,
     names: FieldNames,
 }

@@ -109,8 +109,8 @@ impl LimitLayer<PolicyGate> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn policy(policy: impl IntoLive) -> Self {
-        let (attributes, costs) = (Vec::new(), Vec::new());
-        Self::of(PolicyGate { policy: policy.into_live(), attributes, costs })
+        let (attributes, absent, costs) = (Vec::new(), Vec::new(), Vec::new());
+        Self::of(PolicyGate { policy: policy.into_live(), attributes, absent, costs })
     }
 
     /// An attribute of the policy, and where it is in a request. What the policy does
@@ -137,6 +137,41 @@ impl LimitLayer<PolicyGate> {
         self
     }
 
+    /// An attribute of the policy that requests of this service never have, such as one that
+    /// only other services supply. It is missing from all of them, as it is where nothing is said
+    /// of it; but then [`checked`](Self::checked) takes it for forgotten. If it is supplied all the
+    /// same, that counts.
+    ///
+    /// ```
+    /// use tollgate::{policy::Policy, tower::{LimitLayer, header}};
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     [attribute.org]
+    ///     [attribute.user]
+    ///     [[limit]]
+    ///     name = "org"
+    ///     key = ["org"]
+    ///     quota = "100/min"
+    ///     [[limit]]
+    ///     name = "user"
+    ///     key = ["user"]
+    ///     quota = "10/min"
+    ///     missing = "skip"
+    ///     "#,
+    /// )?;
+    /// // Machines of customers, without a user.
+    /// let layer = LimitLayer::policy(policy).attribute("org", header("x-org"));
+    /// assert!(layer.clone().checked().is_err());
+    /// let layer = layer.without("user").checked()?;
+    /// # let _ = layer;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn without(mut self, attribute: &str) -> Self {
+        Arc::make_mut(&mut self.gate).absent.push(attribute.into());
+        self
+    }
+
     /// What a request costs in a dimension that limits count.
     ///
     /// ```
@@ -160,7 +195,8 @@ impl LimitLayer<PolicyGate> {
 impl<A: Algorithm + Send + Sync, C: Clock + 'static> LimitLayer<LimiterGate<A, C>> {
     /// Every request takes a unit of this limiter, by its key. Answers have
     /// `X-RateLimit-*`, unless [`dialect`](Self::dialect) says other. The limit's name is
-    /// `default`, also for [`settle`](Self::settle).
+    /// `default`, also for [`settle`](Self::settle). Whether the key can be found and the name is
+    /// this one, [`checked`](Self::checked) tells.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, tower::{LimitLayer, forwarded, peer}};
@@ -225,9 +261,9 @@ impl<G> LimitLayer<G> {
     }
 
     /// The dimensions that answers are settled for in, by their head and by their bytes.
-    pub(super) fn settled(&self) -> (impl Iterator<Item = &str>, Option<&str>) {
+    pub(super) fn settled(&self) -> Vec<&str> {
         let Options { settle, settle_bytes, .. } = &*self.options;
-        (settle.iter().map(|(dimension, _)| &**dimension), settle_bytes.as_deref())
+        settle.iter().map(|(dimension, _)| &**dimension).chain(settle_bytes.as_deref()).collect()
     }
 
     fn with(mut self, tell: impl FnOnce(&mut Options)) -> Self {
