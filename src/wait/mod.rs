@@ -116,6 +116,8 @@ mod models;
 
 pub use error::WaitError;
 pub use question::{Admitted, OfAnswer, OfKey, OfLimiter, Question, Verdict};
+#[cfg(feature = "policy")]
+pub(crate) use question::{Asked, Said};
 pub use timer::Timer;
 #[cfg(feature = "tokio")]
 pub use timer::{TokioClock, TokioTimer};

@@ -2,7 +2,7 @@
 
 use super::{
     lines::Lines,
-    question::{OfAnswer, OfKey, OfLimiter, Verdict},
+    question::{OfAnswer, OfKey, OfLimiter, Question, Verdict},
     turn::Turn,
 };
 use crate::{
@@ -390,7 +390,11 @@ impl<C: Clock> Queue<C> {
         V: Verdict,
     {
         let line = self.line(line);
-        Turn::new(&self.lines, OfAnswer { ask, line, clock: &self.clock })
+        self.turn(OfAnswer { ask, line, clock: &self.clock })
+    }
+
+    pub(crate) fn turn<Q: Question>(&self, question: Q) -> Turn<'_, Q> {
+        Turn::new(&self.lines, question)
     }
 
     /// Lets the first of that line ask at once: something came back that nobody waited
@@ -404,8 +408,13 @@ impl<C: Clock> Queue<C> {
         self.lines.nudge(self.line(line));
     }
 
-    fn line<K: AsRef<[u8]> + ?Sized>(&self, line: &K) -> u64 {
+    pub(crate) fn line<K: AsRef<[u8]> + ?Sized>(&self, line: &K) -> u64 {
         self.lines.random.hash_one(line.as_ref())
+    }
+
+    #[cfg(feature = "policy")]
+    pub(crate) fn clock(&self) -> &C {
+        &self.clock
     }
 }
 
