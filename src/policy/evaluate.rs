@@ -4,11 +4,11 @@
 //! limit's own table, which admits no more than the limit: that of a charge that was
 //! weighed succeeds from the very state it was weighed by, or the limit is asked anew.
 //!
-//! **A denied request leaves no trace.** If a limit says no when it is weighed, nothing
-//! is charged. If one says no after all where a charge was to be made, another request
-//! came between: what was charged before is given back, each charge by what it weighed.
-//! While that lasts, others may see it and be denied, as if this request had been allowed
-//! and refunded. But for [limits that charge denials](Manner), and penalties.
+//! **A denied request leaves no trace**, but with penalties and limits that charge denials.
+//! If a limit says no when it is weighed, nothing is charged. If one says no after all where
+//! a charge was to be made, another request came between: what was charged before is given
+//! back, each charge by what it weighed. While that lasts, others may see it and be denied,
+//! as if this request had been allowed and refunded.
 
 use super::{
     Policy,

@@ -64,7 +64,8 @@
 //!
 //! A `[[penalty]]` blocks a key that was denied too often, for longer each time
 //! ([`Cause::Blocked`]). Denials during a block, and those of limits in shadow, do not
-//! count. [`Policy::unblock`] lifts a block.
+//! count; nor does a [peek](Policy::peek), or [waiting](crate::wait::Queue::until_policy_allows).
+//! [`Policy::unblock`] lifts a block.
 //!
 //! # Leases, estimates, and requests that fail
 //!

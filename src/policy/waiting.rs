@@ -192,15 +192,15 @@ impl<C: Clock> Queue<C> {
     ///
     /// Until then nothing is left behind, however often it asks: no penalty counts a denial, no
     /// limit with `charge_denied` is emptied, no lease is taken. Who is refused in the end
-    /// ([`WaitError`](crate::wait::WaitError)) was denied once, as by [`Policy::check`]: penalties count it, and
-    /// limits that charge denials do. No denial is who gives up by dropping the turn, nor who is told
-    /// off without an [answer](crate::wait::WaitError::answer) of the policy.
+    /// ([`WaitError`](crate::wait::WaitError)) was denied once, as by [`Policy::check`]: penalties
+    /// count it, and limits that charge denials do. It is no denial to give up by dropping the
+    /// turn, nor to be told off by others in line where the policy itself would not say no: then
+    /// the error has no [answer](crate::wait::WaitError::answer).
     ///
-    /// What is asked is the policy that holds at that time: a [`LivePolicy`] that was replaced is asked
-    /// anew when its former word is over, or when it is [nudged](Queue::nudge). The request is one of
-    /// the policy that held before, so it lacks an attribute that the new file is the first to name;
-    /// where that matters, have a question that makes the request anew
-    /// ([`until_allowed`](Queue::until_allowed)), whose denials count whenever it asks.
+    /// Whichever policy holds is asked: a [`LivePolicy`] that was replaced, when what the former one
+    /// said is over, or when the line is [nudged](Queue::nudge). The request stays the one that it was, and
+    /// lacks an attribute that the new file is the first to name. Costs a check whenever it asks,
+    /// and another one when it is refused.
     ///
     /// ```
     /// use std::time::Duration;
@@ -250,7 +250,7 @@ impl<C: Clock> Queue<C> {
     /// let now = || Moment::new(clock.now(), Duration::from_secs(1_767_225_600));
     /// let text = "[[limit]]\nname = 'api'\nkey = []\nquota = '1/min'\n";
     /// let policy = Policy::from_file_at(&PolicyFile::parse("policy", text.as_bytes())?, now())?;
-    /// let (queue, request) = (Queue::with_clock(clock.clone()), policy.request("GET", "/"));
+    /// let (queue, request) = (Queue::with_clock(&clock), policy.request("GET", "/"));
     /// let within = |longest| {
     ///     let turn = queue.until_policy_allows_at("all", &policy, &request, now);
     ///     turn.within(longest).block().is_ok()

@@ -228,7 +228,7 @@ const STRICT: &str = "
 async fn a_limit_that_charges_denials() {
     let served = Served::new(STRICT);
     let of = |units| served.policy.request("GET", "/").cost("units", units);
-    let (few, many) = (of(1), of(8));
+    let (few, many, all) = (of(1), of(8), of(10));
     assert!(served.check(&of(6)).is_allowed());
     let begun = Instant::now();
     let turn = |request| {
@@ -244,11 +244,12 @@ async fn a_limit_that_charges_denials() {
     assert_eq!(begun.elapsed(), secs(60));
     assert_eq!(decision.limit("strict").unwrap().decision().remaining(), 2);
 
-    let Err(late) = turn(&many).within(secs(9)).await else { panic!() };
+    sleep(secs(5)).await;
+    let Err(late) = turn(&all).within(secs(9)).await else { panic!() };
     assert_eq!((served.left(&few, "strict"), served.left(&few, "hour")), (0, 76));
-    // What it is told is of then.
+    // It is told when they come back that it lost by this.
     let WaitError::TooLong { retry_after, answer: Some(denied) } = late else { panic!() };
-    assert_eq!(denied.retry_after(), retry_after);
+    assert_eq!((retry_after, denied.retry_after()), (Some(secs(60)), Some(secs(60))));
 }
 
 const LEASES: &str = "
