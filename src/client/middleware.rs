@@ -102,7 +102,7 @@ impl<C: Clock> Polite<C> {
         let Ok(_turn) = tokio::time::timeout(patience, self.turn.lock()).await else {
             return false;
         };
-        call.until_ready(tokio::time::sleep).await
+        call.until_ready(tokio::time::sleep).await.is_ok()
     }
 }
 

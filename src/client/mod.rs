@@ -12,7 +12,7 @@
 //! let mut call = pacer.call();
 //! let answer = loop {
 //!     // Sleeps until it may go; `step` says how long instead.
-//!     if !call.block() { break 429 }
+//!     if call.block().is_err() { break 429 }
 //!     let (status, fields) = send(); // by whatever client there is
 //!     if call.answered(status, fields, SystemTime::now()) != Answered::Again { break status }
 //! };
@@ -62,7 +62,7 @@ pub use backoff::{Backoff, GiveUp, Next, Retry};
 pub use jitter::Jitter;
 #[cfg(feature = "reqwest-middleware")]
 pub use middleware::Polite;
-pub use pacer::{Answered, Call, News, Pacer, PacerBuilder, Step, UntilReady};
+pub use pacer::{Answered, Call, CallEnded, News, Pacer, PacerBuilder, Step, UntilReady};
 pub use token::{Access, Renewal, TokenHolder, UntilRenewed};
 
 pub mod design {

@@ -4,11 +4,11 @@
 //! limit's own table, which admits no more than the limit: that of a charge that was
 //! weighed succeeds from the very state it was weighed by, or the limit is asked anew.
 //!
-//! **A denied request leaves no trace.** If a limit says no when it is weighed, nothing
-//! is charged. If one says no after all where a charge was to be made, another request
-//! came between: what was charged before is given back, each charge by what it weighed.
-//! While that lasts, others may see it and be denied, as if this request had been allowed
-//! and refunded.
+//! **A denied request leaves no trace**, but with penalties and limits that charge denials.
+//! If a limit says no when it is weighed, nothing is charged. If one says no after all where
+//! a charge was to be made, another request came between: what was charged before is given
+//! back, each charge by what it weighed. While that lasts, others may see it and be denied,
+//! as if this request had been allowed and refunded.
 
 use super::{
     Policy,
@@ -52,6 +52,26 @@ pub(super) struct Asking<'a, 'r> {
     pub(super) matched: Matched,
 }
 
+/// What an answer leaves behind.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// Whether a yes is charged.
+    charges: bool,
+    /// Whether a no counts as a denial: by penalties, and by limits that charge it.
+    counts: bool,
+}
+
+impl Manner {
+    /// Who asks once, and goes away if denied.
+    pub(super) const CHECK: Self = Self { charges: true, counts: true };
+    /// Who waits, and asks again: not denied yet.
+    pub(super) const ATTEMPT: Self = Self { charges: true, counts: false };
+    /// Who only looks.
+    pub(super) const PEEK: Self = Self { charges: false, counts: false };
+    /// Who waited in vain: denied if it would be, and else not let in either.
+    pub(super) const TURNED_AWAY: Self = Self { charges: false, counts: true };
+}
+
 /// What a limit is to be asked for.
 pub(super) struct Plan {
     pub(super) hash: Hash,
@@ -67,6 +87,22 @@ impl Policy {
     pub(super) fn decide(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
         let mut decision = self.undecided_at(moment);
         self.fill(request, &mut decision);
+        decision
+    }
+
+    /// As [`decide`](Self::decide), in any manner.
+    pub(super) fn decide_in(
+        &self,
+        manner: Manner,
+        request: &Request<'_>,
+        moment: Moment,
+    ) -> PolicyDecision<'_> {
+        let mut decision = self.undecided_at(moment);
+        self.with_question(request, |question| {
+            self.with_built_in(request, question, |request| {
+                self.put_question(manner, request, question, &mut decision);
+            });
+        });
         decision
     }
 
@@ -135,6 +171,18 @@ impl Policy {
         question: Question<'_>,
         decision: &mut PolicyDecision<'p>,
     ) {
+        self.put_question(Manner::CHECK, request, question, decision);
+    }
+
+    /// In line, so that what most ask is not asked in which manner.
+    #[inline(always)]
+    fn put_question<'p>(
+        &'p self,
+        manner: Manner,
+        request: &Request<'_>,
+        question: Question<'_>,
+        decision: &mut PolicyDecision<'p>,
+    ) {
         let met = self.conditions.met(&self.attributes, request);
         if !self.refusals.0.is_empty()
             && let Some(rule) = self.refusals.find(&self.attributes, request, question, &met)
@@ -166,8 +214,8 @@ impl Policy {
                 return;
             }
         }
-        self.ask_all(decision);
-        if !self.penalties.is_empty() && decision.is_denied() {
+        self.ask_all(manner, decision);
+        if manner.counts && !self.penalties.is_empty() && decision.is_denied() {
             self.count_denial(&Source::apart(request, question), decision);
         }
     }
@@ -312,25 +360,26 @@ impl Policy {
     }
 
     /// All or nothing.
-    fn ask_all(&self, decision: &mut PolicyDecision<'_>) {
+    #[inline(always)]
+    fn ask_all(&self, manner: Manner, decision: &mut PolicyDecision<'_>) {
         let moment = decision.moment;
         let asked = decision.asked.as_mut_slice();
         let denies = |one: &Asked| one.violated && !one.shadow;
         let mut says_no = false;
         // With one limit there is nothing that could have to be undone.
-        if asked.len() > 1 {
+        if asked.len() > 1 || !manner.charges {
             for one in asked.iter_mut() {
                 self.weigh(one, moment);
                 says_no |= denies(one);
             }
         }
-        if !says_no && self.charge_all(asked, moment) {
+        if !says_no && manner.charges && self.charge_all(asked, moment) {
             return;
         }
         let mut retry = Some(Duration::ZERO);
         for one in asked.iter_mut() {
             if denies(one) {
-                if self.limit(one.limit).charge_denied {
+                if manner.counts && self.limit(one.limit).charge_denied {
                     let said = one.decision;
                     self.put(Ask::Exhaust, one, moment);
                     // Units that came back since it said no change nothing about that.
@@ -347,6 +396,9 @@ impl Policy {
                 self.put(Ask::Charge, one, moment);
                 one.units = units;
             }
+        }
+        if !says_no && !manner.charges {
+            return;
         }
         decision.outcome = if retry.is_some() { Outcome::Later } else { Outcome::Never };
         decision.retry_after = retry;

@@ -86,7 +86,7 @@ impl KeptCause {
 impl Policy {
     /// As [`check`](Self::check), with a decision that keeps the policy: for a
     /// [`LivePolicy`](super::LivePolicy) that may be replaced before the decision is used.
-    /// [The queue](crate::wait::Queue#a-policy-that-is-replaced) has an example.
+    /// Who waits for one has it from [the queue](crate::wait::Queue::until_policy_allows).
     ///
     /// ```
     /// use tollgate::policy::{LivePolicy, Policy};

@@ -64,7 +64,8 @@
 //!
 //! A `[[penalty]]` blocks a key that was denied too often, for longer each time
 //! ([`Cause::Blocked`]). Denials during a block, and those of limits in shadow, do not
-//! count. [`Policy::unblock`] lifts a block.
+//! count; nor does a [peek](Policy::peek), or [waiting](crate::wait::Queue::until_policy_allows).
+//! [`Policy::unblock`] lifts a block.
 //!
 //! # Leases, estimates, and requests that fail
 //!
@@ -150,6 +151,7 @@ mod select;
 mod telling;
 mod units;
 mod verdict;
+mod waiting;
 mod windows;
 #[cfg(feature = "tower")]
 mod wire;
@@ -174,6 +176,7 @@ pub use overrides::OverrideError;
 pub(crate) use parameter::path_parameter;
 pub use request::Request;
 pub use verdict::{Cause, PolicyDecision};
+pub use waiting::{OfPolicy, Waitable};
 
 #[doc = include_str!("design.md")]
 pub mod design {}
@@ -188,6 +191,7 @@ use crate::{
     time::{MonotonicClock, Nanos},
 };
 use attribute::{Attributes, Names};
+use evaluate::Manner;
 use limit::Limit;
 use moment::PolicyClock;
 use path::PathRules;
@@ -468,6 +472,53 @@ impl Policy {
     /// ```
     pub fn check_at(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
         self.decide(request, moment)
+    }
+
+    /// What a [`check`](Self::check) would say now. Nothing is charged, no lease is taken, nothing
+    /// is written, and a no is no denial: no penalty counts it, and no limit is emptied for it. It is
+    /// no promise: others may come first, and whether a new key finds a slot the check alone tells.
+    ///
+    /// Limits that would let the request pass tell how they stand, without it. The decision holds
+    /// nothing that could be given back. Costs about as much as a check that is denied.
+    ///
+    /// ```
+    /// use tollgate::policy::Policy;
+    ///
+    /// # let policy = Policy::from_toml(
+    /// #     "[attribute.user]\n\
+    /// #      [[limit]]\nname = 'api'\nkey = ['user']\nquota = '2/h'\n\
+    /// #      [[penalty]]\nname = 'ladder'\nkey = ['user']\ndenials = 3\nwithin = '1 h'\n\
+    /// #      blocks = ['1 d']\n",
+    /// # )?;
+    /// // `api` is 2 an hour for each user; the third denial blocks for a day.
+    /// let ann = policy.request("GET", "/").attribute("user", "ann");
+    /// let left = || policy.peek(&ann).limit("api").map(|limit| limit.decision().remaining());
+    /// assert_eq!((left(), left()), (Some(2), Some(2)));
+    ///
+    /// assert!(policy.check(&ann).is_allowed() && policy.check(&ann).is_allowed());
+    /// assert!((0..9).all(|_| policy.peek(&ann).binding().is_some_and(|api| api.is_violated())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek(&self, request: &Request<'_>) -> PolicyDecision<'_> {
+        self.peek_at(request, self.present())
+    }
+
+    /// As [`peek`](Self::peek), at `moment`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::policy::Policy;
+    ///
+    /// let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '1/min'\n")?;
+    /// let (request, start) = (policy.request("GET", "/"), policy.now());
+    /// assert!(policy.check_at(&request, start).is_allowed());
+    /// let at = |secs| policy.peek_at(&request, start.after(Duration::from_secs(secs)));
+    /// assert_eq!(at(20).retry_after(), Some(Duration::from_secs(40)));
+    /// assert!(at(60).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek_at(&self, request: &Request<'_>, moment: Moment) -> PolicyDecision<'_> {
+        self.decide_in(Manner::PEEK, request, moment)
     }
 
     /// A place for decisions, to be filled by [`check_into`](Self::check_into): the answer to a

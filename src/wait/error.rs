@@ -3,7 +3,7 @@
 use crate::decision::Decision;
 use std::{fmt, time::Duration};
 
-/// Why the turn did not come. Nothing was charged.
+/// Why the turn did not come. Nothing was charged, but by limits of a policy that charge denials.
 ///
 /// It has the last answer, to be sent to who asked: of a limiter a [`Decision`], of a
 /// [`Queue`](super::Queue) whatever its question answers, in a box.
@@ -30,7 +30,7 @@ use std::{fmt, time::Duration};
 ///
 /// It is an error like any other, of `'static` where its answer is. A policy's decision borrows the
 /// policy, and cannot go into a `Box<dyn Error>`: let go of the answer first, or ask for one that
-/// keeps its policy (`Policy::check_kept`).
+/// keeps its policy (of an `&Arc<Policy>` or a `&LivePolicy`).
 ///
 /// ```
 /// # #[cfg(feature = "policy")] {
@@ -38,7 +38,7 @@ use std::{fmt, time::Duration};
 ///
 /// fn wait(policy: &Policy) -> Result<(), Box<dyn std::error::Error>> {
 ///     let request = policy.request("GET", "/");
-///     let turn = Queue::new().until_allowed("all", || policy.check(&request)).block();
+///     let turn = Queue::new().until_policy_allows("all", policy, &request).block();
 ///     let _decision = turn.map_err(|refused| refused.map_answer(drop))?;
 ///     Ok(())
 /// }
@@ -73,9 +73,9 @@ pub enum WaitError<D = Decision> {
 
 impl<D> WaitError<D> {
     /// What was answered last: always a no. `None` for who stood behind others in a line
-    /// until it was too late, or found that line full, and so never asked: of a
-    /// [`Queue`](super::Queue), and of a limiter that would have had room for it if those others had
-    /// not been before it. Where a turn could not be reserved (GCRA) it is the answer to that:
+    /// until it was too late, or found that line full, and so never asked: of a question of the
+    /// caller's own, and of a limiter or policy that would have let it pass if those others had not been
+    /// before it. Where a turn could not be reserved (GCRA) it is the answer to that:
     /// its `retry_after` is when a turn with the same deadline can be, sooner than a check passes.
     ///
     /// ```
@@ -106,7 +106,7 @@ impl<D> WaitError<D> {
     /// let request = policy.request("GET", "/");
     /// let queue = Queue::new();
     /// let respond = || {
-    ///     let turn = queue.until_allowed("all", || policy.check(&request));
+    ///     let turn = queue.until_policy_allows("all", &policy, &request);
     ///     match turn.within(Duration::from_secs(1)).block() {
     ///         Ok(_) => 200,
     ///         // Its status, header fields and body; and for who was never asked about, a 503.

@@ -38,7 +38,7 @@
 //! debt from before it is paid: with a burst of 1, until its turn has come. After that,
 //! others may have been let in who would not have been, and what was charged stays
 //! charged. In the line of a log or of a [`Queue`] nothing was charged, and nothing need
-//! come back.
+//! come back; nor is it a denial that a policy counts (`Queue::until_policy_allows`).
 //!
 //! # Who stops polling
 //!
@@ -116,6 +116,8 @@ mod models;
 
 pub use error::WaitError;
 pub use question::{Admitted, OfAnswer, OfKey, OfLimiter, Question, Verdict};
+#[cfg(feature = "policy")]
+pub(crate) use question::{Asked, Said};
 pub use timer::Timer;
 #[cfg(feature = "tokio")]
 pub use timer::{TokioClock, TokioTimer};

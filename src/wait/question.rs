@@ -61,34 +61,61 @@ pub trait Question:
     type Denial;
 }
 
-/// What a limiter said to one question, and in which words.
-pub(super) enum Said<T, N> {
+/// What was said to one question, and in which words.
+pub(crate) enum Said<T, N> {
     Yes(T),
     /// Not before so long.
     Later(Duration, N),
     Never(N),
 }
 
-pub(super) trait Asked {
+impl<V: Verdict> Said<V, V> {
+    pub(crate) fn of(answer: V) -> Self {
+        match answer.outcome() {
+            Outcome::Allowed => Self::Yes(answer),
+            Outcome::Later => Self::Later(answer.retry_after().unwrap_or(UNKNOWN), answer),
+            Outcome::Never => Self::Never(answer),
+        }
+    }
+}
+
+pub(crate) trait Asked {
     type Yes;
     type No;
 
     fn now(&self) -> Nanos;
     /// Which line to stand in.
     fn line(&self) -> u64;
-    fn set_units(&mut self, units: u64);
+    fn set_units(&mut self, _units: u64) {}
     /// Asks to pass now.
     fn ask(&mut self) -> Said<Self::Yes, Self::No>;
     /// How it stands, for who leaves without having asked: where that is a no, and can be
     /// told without a charge.
-    fn look(&self) -> Option<Self::No>;
+    fn look(&mut self) -> Option<Self::No>;
+    /// Who was told no, to wait so long or for ever, leaves with it: that, or what it is told
+    /// instead.
+    fn turned_away(
+        &mut self,
+        wait: Option<Duration>,
+        no: Self::No,
+    ) -> (Option<Duration>, Self::No) {
+        (wait, no)
+    }
     /// Asks to pass within so long of `now`. `None`: nothing can be reserved here.
-    fn reserve(&self, longest: Duration, now: Nanos) -> Option<Decision>;
-    fn reserved(&self, decision: Decision) -> Option<Self::Yes>;
-    fn denied(&self, decision: Decision) -> Option<Self::No>;
-    fn give_back(&self, charge: Charge, now: Nanos);
+    fn reserve(&self, _longest: Duration, _now: Nanos) -> Option<Decision> {
+        None
+    }
+    fn reserved(&self, _decision: Decision) -> Option<Self::Yes> {
+        None
+    }
+    fn denied(&self, _decision: Decision) -> Option<Self::No> {
+        None
+    }
+    fn give_back(&self, _charge: Charge, _now: Nanos) {}
     /// Whether it [reserves](Self::reserve).
-    fn reserves(&self) -> bool;
+    fn reserves(&self) -> bool {
+        false
+    }
 }
 
 /// What a turn at a limiter comes with: it is always a yes.
@@ -195,7 +222,7 @@ impl<A: Algorithm, C: Clock> Asked for OfLimiter<'_, A, C> {
         }
     }
 
-    fn look(&self) -> Option<Decision> {
+    fn look(&mut self) -> Option<Decision> {
         let decision = self.limiter.ask(Ask::Look, self.units, self.now());
         decision.is_denied().then_some(decision)
     }
@@ -272,7 +299,7 @@ impl<A: Algorithm, C: Clock> Asked for OfKey<'_, A, C> {
         }
     }
 
-    fn look(&self) -> Option<Decision> {
+    fn look(&mut self) -> Option<Decision> {
         let decision = self.key.ask(Ask::Look, self.units, self.now());
         decision.is_denied().then_some(decision)
     }
@@ -398,38 +425,13 @@ impl<F: FnMut() -> V, V: Verdict, C: Clock> Asked for OfAnswer<'_, F, C> {
         self.line
     }
 
-    fn set_units(&mut self, _: u64) {}
-
     fn ask(&mut self) -> Said<V, V> {
-        let answer = (self.ask)();
-        match answer.outcome() {
-            Outcome::Allowed => Said::Yes(answer),
-            Outcome::Later => Said::Later(answer.retry_after().unwrap_or(UNKNOWN), answer),
-            Outcome::Never => Said::Never(answer),
-        }
+        Said::of((self.ask)())
     }
 
     /// It might be a yes, which is charged: nobody asks who is not first.
-    fn look(&self) -> Option<V> {
+    fn look(&mut self) -> Option<V> {
         None
-    }
-
-    fn reserve(&self, _: Duration, _: Nanos) -> Option<Decision> {
-        None
-    }
-
-    fn reserved(&self, _: Decision) -> Option<V> {
-        None
-    }
-
-    fn denied(&self, _: Decision) -> Option<V> {
-        None
-    }
-
-    fn give_back(&self, _: Charge, _: Nanos) {}
-
-    fn reserves(&self) -> bool {
-        false
     }
 }
 

@@ -5,7 +5,7 @@ use super::timer::TokioTimer;
 use super::{
     WaitError,
     lines::{Lines, Reserved, Standing},
-    question::{Question, Said},
+    question::{Asked, Question, Said},
     timer::{Sleeping, Timer},
 };
 use crate::{
@@ -72,15 +72,7 @@ pub(super) enum Step<T, D> {
 }
 
 type StepOf<Q> = Step<<Q as Question>::Answer, <Q as Question>::Denial>;
-
-/// Boxed only here, where it ends.
-fn never<D>(no: impl Into<D>) -> WaitError<D> {
-    WaitError::Never { answer: Some(no.into()) }
-}
-
-fn too_long<D>(wait: Duration, no: impl Into<D>) -> WaitError<D> {
-    WaitError::TooLong { retry_after: Some(wait), answer: Some(no.into()) }
-}
+type No<Q> = <Q as Asked>::No;
 
 impl<'w, Q: Question> Turn<'w, Q> {
     pub(super) fn new(lines: &'w Lines, question: Q) -> Self {
@@ -223,7 +215,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
             // something was given back past the lines.
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
-                Said::Never(no) => return self.end(Err(never(no))),
+                Said::Never(no) => return self.turn_away(None, no),
                 Said::Later(..) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
@@ -254,15 +246,15 @@ impl<'w, Q: Question> Turn<'w, Q> {
         }
         let now = self.question.now();
         let deadline = self.within.map_or(Nanos::MAX, |within| now.after(within));
-        let (mut told, mut answer) = (None, None);
+        let (mut told, mut asked) = (None, None);
         // Nobody passes those who wait.
         if let Some(seen) = self.lines.if_empty(line) {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
-                Said::Never(no) => return self.end(Err(never(no))),
+                Said::Never(no) => return self.turn_away(None, no),
                 Said::Later(wait, no) => match self.again(now, wait, deadline) {
-                    Some(due) => (told, answer) = (Some((due, seen)), Some(no)),
-                    None => return self.end(Err(too_long(wait, no))),
+                    Some(due) => (told, asked) = (Some((due, seen)), Some((wait, no))),
+                    None => return self.turn_away(Some(wait), no),
                 },
             }
         }
@@ -270,8 +262,11 @@ impl<'w, Q: Question> Turn<'w, Q> {
             self.stage = Stage::Queued(number, deadline);
             self.queued(number, deadline, waker)
         } else {
-            let answer = answer.or_else(|| self.question.look()).map(Into::into);
-            self.end(Err(WaitError::Full { answer }))
+            let answer = match asked {
+                Some((wait, no)) => Some(self.question.turned_away(Some(wait), no).1),
+                None => self.question.look(),
+            };
+            self.end(Err(WaitError::Full { answer: answer.map(Into::into) }))
         }
     }
 
@@ -297,7 +292,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
             Standing::First(due, _) if now < due => sleep(due),
             Standing::First(_, seen) => match self.question.ask() {
                 Said::Yes(answer) => self.leave(Ok(answer)),
-                Said::Never(no) => self.leave(Err(never(no))),
+                Said::Never(no) => self.turn_away(None, no),
                 Said::Later(wait, no) => match self.again(now, wait, deadline) {
                     Some(due) => {
                         let due = due.after(self.chance(number ^ due.as_u64(), self.jitter));
@@ -310,7 +305,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
                         }
                         sleep(due)
                     }
-                    None => self.leave(Err(too_long(wait, no))),
+                    None => self.turn_away(Some(wait), no),
                 },
             },
             Standing::Behind(due) if due > deadline || now >= deadline => {
@@ -349,6 +344,17 @@ impl<'w, Q: Question> Turn<'w, Q> {
             Some(answer) => self.end(Ok(answer)),
             None => self.end(Err(WaitError::Never { answer: None })),
         }
+    }
+
+    /// Leaves with a no: not before so long, or never.
+    fn turn_away(&mut self, wait: Option<Duration>, no: No<Q>) -> StepOf<Q> {
+        let (wait, no) = self.question.turned_away(wait, no);
+        // Boxed only here, where it ends.
+        let answer = Some(no.into());
+        self.leave(Err(match wait {
+            Some(_) => WaitError::TooLong { retry_after: wait, answer },
+            None => WaitError::Never { answer },
+        }))
     }
 
     fn leave(&mut self, answer: Result<Q::Answer, WaitError<Q::Denial>>) -> StepOf<Q> {

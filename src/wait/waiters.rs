@@ -2,7 +2,7 @@
 
 use super::{
     lines::Lines,
-    question::{OfAnswer, OfKey, OfLimiter, Verdict},
+    question::{OfAnswer, OfKey, OfLimiter, Question, Verdict},
     turn::Turn,
 };
 use crate::{
@@ -266,7 +266,7 @@ impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
 /// let queue = Queue::new();
 /// // A line of her own: nobody waits for ann but ann.
 /// for _ in 0..2 {
-///     let turn = queue.until_allowed("ann", || policy.check(&request));
+///     let turn = queue.until_policy_allows("ann", &policy, &request);
 ///     let decision = turn.within(Duration::from_secs(9)).block();
 ///     let decision = decision.map_err(|refused| refused.map_answer(drop))?;
 ///     assert!(decision.is_allowed());
@@ -277,11 +277,17 @@ impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
 ///
 /// Who is refused finds what the policy answered in [the error](super::WaitError::into_answer).
 ///
+/// # Waiting is no denial
+///
+/// `until_policy_allows` asks so that its penalties do not count who waits; whoever is told no in
+/// the end was denied once. [`until_allowed`](Self::until_allowed) with a policy's `check` is a denial
+/// whenever it asks.
+///
 /// # A policy that is replaced
 ///
-/// Ask the one that holds, whenever it is asked, by a decision that keeps its policy
-/// (`Policy::check_kept`). Such a decision, and the error with it, goes anywhere. Who waits for
-/// what the former policy said asks when that is over: [nudge](Self::nudge) after a replacement.
+/// Wait for the `LivePolicy`: the policy that holds is asked, and its decision keeps it. Such a
+/// decision, and the error with it, goes anywhere. Who waits for what the former policy said asks when
+/// that is over: [nudge](Self::nudge) after a replacement.
 ///
 /// ```
 /// use std::time::Duration;
@@ -290,10 +296,9 @@ impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
 /// use tollgate::policy::{KeptDecision, LivePolicy, Policy};
 ///
 /// fn wait(live: &LivePolicy, queue: &Queue) -> Result<KeptDecision, Box<dyn std::error::Error>> {
-///     let turn = queue.until_allowed("ann", || {
-///         let policy = live.load_shared(); // whichever holds when it asks
-///         policy.check_kept(&policy.request("GET", "/").attribute("user", "ann"))
-///     });
+///     let policy = live.load_shared();
+///     let request = policy.request("GET", "/").attribute("user", "ann");
+///     let turn = queue.until_policy_allows("ann", live, &request);
 ///     Ok(turn.within(Duration::from_secs(9)).block()?)
 /// }
 /// let file = "[attribute.user]\n[[limit]]\nname = 'api'\nkey = ['user']\nquota = '1/10ms'\n";
@@ -335,7 +340,8 @@ impl Default for Queue {
 
 impl<C: Clock> Queue<C> {
     /// As [`new`](Queue::new), by a clock of your own. What is asked must go by the same: beside
-    /// a clock that is paused, a policy is asked by `check_at`, with a moment made of that clock.
+    /// a clock that is paused, a policy is asked at moments made of that clock
+    /// (`until_policy_allows_at`).
     ///
     /// ```
     /// use tollgate::{ManualClock, wait::Queue};
@@ -369,7 +375,8 @@ impl<C: Clock> Queue<C> {
         self.lines.waiting()
     }
 
-    /// Waits in that line until `ask` is answered with a yes.
+    /// Waits in that line until `ask` is answered with a yes. It is asked again and again, and
+    /// what a no leaves behind it leaves each time: for policies there is `until_policy_allows`.
     ///
     /// ```
     /// use tollgate::{Limiter, wait::Queue};
@@ -390,7 +397,11 @@ impl<C: Clock> Queue<C> {
         V: Verdict,
     {
         let line = self.line(line);
-        Turn::new(&self.lines, OfAnswer { ask, line, clock: &self.clock })
+        self.turn(OfAnswer { ask, line, clock: &self.clock })
+    }
+
+    pub(crate) fn turn<Q: Question>(&self, question: Q) -> Turn<'_, Q> {
+        Turn::new(&self.lines, question)
     }
 
     /// Lets the first of that line ask at once: something came back that nobody waited
@@ -404,8 +415,13 @@ impl<C: Clock> Queue<C> {
         self.lines.nudge(self.line(line));
     }
 
-    fn line<K: AsRef<[u8]> + ?Sized>(&self, line: &K) -> u64 {
+    pub(crate) fn line<K: AsRef<[u8]> + ?Sized>(&self, line: &K) -> u64 {
         self.lines.random.hash_one(line.as_ref())
+    }
+
+    #[cfg(feature = "policy")]
+    pub(crate) fn clock(&self) -> &C {
+        &self.clock
     }
 }
 

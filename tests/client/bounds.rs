@@ -7,7 +7,7 @@ use std::{
 };
 use tollgate::{
     ManualClock, Nanos,
-    client::{Advice, Answered, Backoff, GiveUp, Jitter, Next, Pacer, Retry, Step},
+    client::{Advice, Answered, Backoff, CallEnded, GiveUp, Jitter, Next, Pacer, Retry, Step},
 };
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -218,7 +218,7 @@ fn the_total_holds_through_a_pacer() {
     assert_eq!(first.step(), Step::Busy);
     clock.advance(total);
     assert_eq!(call.step(), Step::End);
-    assert!(!call.block());
+    assert_eq!(call.block(), Err(CallEnded));
     // One that was not denied has no total.
     assert_eq!(first.step(), Step::Busy);
     drop(in_flight);

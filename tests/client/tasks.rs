@@ -14,7 +14,10 @@ use std::{
 };
 use tollgate::{
     ManualClock,
-    client::{Access, Answered, Call, News, Pacer, Step, TokenHolder, UntilReady, UntilRenewed},
+    client::{
+        Access, Answered, Backoff, Call, CallEnded, News, Pacer, Step, TokenHolder, UntilReady,
+        UntilRenewed,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,7 +114,7 @@ fn an_end_wakes_whoever_is_told_busy() {
         }
         assert_eq!(woken.woken(), 2);
         let [second, third] = &mut both;
-        assert_eq!(Pin::new(&mut *second).poll(&mut cx), Poll::Ready(true));
+        assert_eq!(Pin::new(&mut *second).poll(&mut cx), Poll::Ready(Ok(())));
         assert!(Pin::new(third).poll(&mut cx).is_pending());
         // Polled once too often: it takes nothing, and ends nothing.
         assert!(Pin::new(second).poll(&mut cx).is_pending());
@@ -340,7 +343,7 @@ fn many_tasks_and_none_is_forgotten() {
                 threads.spawn(move || {
                     for nth in 0..200 {
                         let mut call = pacer.call();
-                        assert!(run(call.until_ready(never)));
+                        run(call.until_ready(never)).unwrap();
                         if (of + nth) % 3 == 0 {
                             thread::yield_now();
                         }
@@ -412,6 +415,23 @@ fn a_timer_that_never_sleeps_blocks_nobody() {
             assert_eq!(count.woken(), nth);
         }
         clock.advance(Duration::from_secs(60));
-        assert_eq!(ready.as_mut().poll(&mut cx), Poll::Ready(true));
+        assert_eq!(ready.as_mut().poll(&mut cx), Poll::Ready(Ok(())));
     });
+}
+
+/// Over, by an answer or by its schedule, it is not to be sent: an error, and `Ok` once before.
+#[test]
+fn a_call_that_is_over() {
+    let clock = Arc::new(ManualClock::new());
+    let backoff = Backoff::doubling().total(Duration::from_secs(30));
+    let pacer = Pacer::builder().backoff(backoff).clock(Arc::clone(&clock)).build();
+    for (status, retry_after) in [(200, "0"), (429, "3600")] {
+        clock.advance(Duration::from_secs(7200));
+        let mut call = pacer.call();
+        assert_eq!(run(call.until_ready(never)), Ok(()));
+        let _ = call.answered(status, [("Retry-After", retry_after)], SystemTime::now());
+        assert_eq!(run(call.until_ready(never)), Err(CallEnded));
+        assert_eq!((run(call.until_ready(never)), call.block()), (Err(CallEnded), Err(CallEnded)));
+    }
+    assert_eq!(pacer.in_flight(), 0);
 }

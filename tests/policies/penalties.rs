@@ -250,3 +250,36 @@ fn blocks_that_hold_are_never_pushed_out() {
         policy = policy.succeeded_by(&file).unwrap();
     }
 }
+
+#[test]
+fn a_peek_is_no_denial() {
+    let policy = policy(LADDER);
+    let peek = |now| policy.peek_at(&policy.request("GET", "/").attribute("user", "ann"), now);
+    assert!(ask(&policy, "/", after(0)).is_allowed());
+    for secs in 0..9 {
+        assert_eq!(
+            (peek(after(secs)).cause(), peek(after(secs)).is_denied()),
+            (Cause::Limits, true)
+        );
+    }
+    offend(&policy, 9);
+    let blocked = peek(after(9));
+    assert_eq!(blocked.cause(), Cause::Blocked("ladder"));
+    assert_eq!(
+        (blocked.retry_after(), blocked.status()),
+        (Some(Duration::from_secs(60)), Some(403))
+    );
+}
+
+#[test]
+fn a_peek_empties_nothing() {
+    let policy = policy(
+        "[[limit]]\nname = 'strict'\nkey = []\nquota = '10/min'\ncost = 'units'\n\
+         charge_denied = true\n",
+    );
+    let of = |units| policy.request("GET", "/").cost("units", units);
+    assert!(policy.check_at(&of(6), after(0)).is_allowed());
+    let peeked = policy.peek_at(&of(8), after(5));
+    assert_eq!((peeked.is_denied(), peeked.retry_after()), (true, Some(Duration::from_secs(55))));
+    assert!(policy.check_at(&of(4), after(5)).is_allowed());
+}

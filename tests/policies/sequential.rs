@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::{collections::HashMap, time::Duration};
 use tollgate::{
     Outcome,
-    policy::{Moment, PolicyDecision, Request},
+    policy::{Algorithm, Moment, PolicyDecision, Request},
 };
 
 const POLICY: &str = r#"
@@ -312,8 +312,11 @@ impl Run<'_> {
 
     fn ask(&mut self, ask: Ask) -> Result<Outcome, TestCaseError> {
         let request = ask.tell(self.policy.request("GET", "/"));
+        // Leaves no trace: of what comes after, the oracle knows nothing of it.
+        let peeked = self.policy.peek_at(&request, self.moment());
         let decision = self.policy.check_at(&request, self.moment());
         let (outcome, retry, answers) = self.oracle.ask(ask, self.now);
+        peeks_as_it_checks(&peeked, &decision)?;
         prop_assert_eq!(decision.outcome(), outcome, "{:?} {:?}", ask, decision);
         prop_assert_eq!(decision.retry_after().map(nanos), retry, "{:?} {:?}", ask, decision);
         prop_assert_eq!(decision.limits().len(), answers.len());
@@ -398,6 +401,36 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// A peek says what the check after it says, and tells what there was before that.
+fn peeks_as_it_checks(
+    peeked: &PolicyDecision<'_>,
+    checked: &PolicyDecision<'_>,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(peeked.outcome(), checked.outcome());
+    prop_assert_eq!(peeked.cause(), checked.cause());
+    prop_assert_eq!(peeked.limits().len(), checked.limits().len());
+    let strict = |d: &PolicyDecision<'_>| d.limit(KINDS[STRICT].0).is_some_and(|l| l.is_violated());
+    // It is not emptied, and so there is less to wait for.
+    if !strict(checked) {
+        prop_assert_eq!(peeked.retry_after(), checked.retry_after());
+    }
+    for (before, after) in peeked.limits().zip(checked.limits()) {
+        prop_assert_eq!(before.name(), after.name());
+        prop_assert_eq!(before.is_violated(), after.is_violated());
+        prop_assert_eq!((before.units(), before.is_shadow()), (after.units(), after.is_shadow()));
+        prop_assert_eq!(before.decision().charge(), None);
+        // A size is compared, and a quota that there is not is not counted.
+        let counts = !after.is_unlimited() && after.algorithm() != Algorithm::Size;
+        let charged = checked.is_allowed() && !after.is_violated() && counts;
+        let units = if charged { after.units() } else { 0 };
+        if after.name() != KINDS[STRICT].0 || !after.is_violated() {
+            let (before, after) = (before.decision().remaining(), after.decision().remaining());
+            prop_assert_eq!(before, after + units);
+        }
+    }
+    Ok(())
 }
 
 fn ops() -> impl Strategy<Value = Op> {

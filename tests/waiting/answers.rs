@@ -62,6 +62,44 @@ async fn a_limiters_last_decision_is_in_the_error() {
     assert_eq!((waiters.waiting(), waiters.limiter().key("ann").peek().remaining()), (0, 0));
 }
 
+/// One error for what waits by a limiter and for what stands in a queue: whichever refuses, in its
+/// own words.
+#[tokio::test(start_paused = true)]
+async fn one_error_for_both() {
+    let log = |quota: &str| {
+        let limiter = tollgate::Limiter::sliding_log(quota.parse().unwrap());
+        limiter.clock(TokioClock::new()).try_build().unwrap()
+    };
+    let (waiters, hourly) = (Waiters::new(log("2/s")), log("3/h"));
+    let queue = Queue::with_clock(TokioClock::new()).at_most(1);
+    let both = async |units, within| -> Result<Decision, WaitError> {
+        waiters.until_ready().units(units).within(within).await?;
+        let turn = queue.until_allowed("hour", || hourly.check_n(units));
+        Ok(turn.within(within).await?)
+    };
+    assert_eq!(both(1, ms(0)).await.unwrap().remaining(), 2);
+    // By the limiter.
+    assert!(
+        matches!(both(3, ms(0)).await, Err(WaitError::Never { answer: Some(no) }) if no.limit() == 2)
+    );
+    assert_eq!(both(2, ms(1_000)).await.unwrap().remaining(), 0);
+    // By the queue: when it is worth asking again, and what was answered:
+    let late = both(1, Duration::from_secs(1)).await.unwrap_err();
+    let WaitError::TooLong { retry_after, answer: Some(decision) } = late else { panic!() };
+    assert_eq!((decision.limit(), decision.retry_after()), (3, retry_after));
+    // an hour from the first unit on, and twice it waited for a second before;
+    assert_eq!(retry_after, Some(Duration::from_secs(3_598)));
+    let never = queue.until_allowed("hour", || hourly.check_n(4)).await.unwrap_err();
+    assert!(
+        matches!(WaitError::<Decision>::from(never), WaitError::Never { answer: Some(no) } if no.limit() == 3)
+    );
+    // or nothing, of who stood behind another one.
+    let mut first = queue.until_allowed("hour", || hourly.check()).into_future();
+    assert!(poll_once(&mut first).await.is_none());
+    let full = both(1, Duration::from_secs(9)).await;
+    assert!(matches!(full, Err(WaitError::Full { answer: None })));
+}
+
 const FILE: &str = "
     [attribute.user]
     [response]

@@ -64,6 +64,29 @@ pub enum Answered {
     GiveUp(GiveUp),
 }
 
+/// A call is not to be sent: it is over, as [`Step::End`] says, and its last answer is the caller's.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tollgate::client::{Answered, CallEnded, Pacer};
+///
+/// let mut call = Pacer::new().call();
+/// call.block()?;
+/// assert_eq!(call.answered(200, [("", ""); 0], SystemTime::now()), Answered::Done);
+/// assert_eq!(call.block(), Err(CallEnded));
+/// # Ok::<(), CallEnded>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallEnded;
+
+impl fmt::Display for CallEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call is over, and is not sent again")
+    }
+}
+
+impl std::error::Error for CallEnded {}
+
 /// One call, from its first try to its last: from [`Pacer::call`].
 ///
 /// Dropped while it is in flight, as after an error of transport, it ends as one that may have
@@ -80,7 +103,7 @@ pub enum Answered {
 /// fn polite(pacer: &Pacer, send: impl Fn() -> (u16, Vec<(String, String)>)) -> u16 {
 ///     let (mut call, mut last) = (pacer.call(), 429);
 ///     // Or step by step, in a runtime of one's own.
-///     while call.block() {
+///     while call.block().is_ok() {
 ///         let (status, fields) = send();
 ///         call.answered(status, fields, SystemTime::now());
 ///         last = status;
@@ -242,24 +265,26 @@ impl<C: Clock> Call<C> {
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Blocks this thread until the call is to be sent, by a clock that goes by itself. Not
-    /// if it [is over](Step::End): then it says false.
+    /// Blocks this thread until the call is to be sent, by a clock that goes by itself.
     ///
     /// ```
     /// use tollgate::client::Pacer;
     ///
     /// let pacer = Pacer::builder().quota("100/s".parse()?).build();
     /// let mut call = pacer.call();
-    /// assert!(call.block());
+    /// call.block()?;
     /// assert_eq!(pacer.in_flight(), 1);
-    /// # Ok::<(), tollgate::QuotaError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use = "a call that is over is not to be sent"]
-    pub fn block(&mut self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// It is not to be sent, but [is over](Step::End).
+    pub fn block(&mut self) -> Result<(), CallEnded> {
         loop {
             match self.step() {
-                Step::Go => return true,
-                Step::End => return false,
+                Step::Go => return Ok(()),
+                Step::End => return Err(CallEnded),
                 // What others are told, or give back, may make it shorter.
                 Step::Wait(wait) => _ = self.pacer.wait_for_sooner(self.seen, wait),
                 Step::Busy => _ = self.wait_for_an_end(Duration::MAX),

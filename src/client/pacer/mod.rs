@@ -6,7 +6,7 @@ mod log;
 mod news;
 mod state;
 
-pub use call::{Answered, Call, Step};
+pub use call::{Answered, Call, CallEnded, Step};
 pub use news::{News, UntilReady};
 
 use super::{Backoff, Jitter, backoff::share_of_one};

@@ -3,7 +3,7 @@
 //! Wakers are noted behind the pacer's lock, beside what they wait for; `client/wakers.rs` has
 //! why no wake-up is lost.
 
-use super::{Call, Step};
+use super::{Call, CallEnded, Step};
 use crate::time::{Clock, MonotonicClock};
 use std::{
     fmt,
@@ -47,8 +47,8 @@ impl<C: Clock> Call<C> {
     }
 
     /// Waits until the call is to be sent, as [`block`](Self::block) does, by a timer of the
-    /// caller's runtime. Not if it [is over](Step::End): then it says false, and nothing is to be
-    /// sent. Cancelled, it leaves nothing behind: nothing is in flight before it says true.
+    /// caller's runtime. If it [is over](Step::End) that is an error, and nothing is to be sent.
+    /// Cancelled, it leaves nothing behind: nothing is in flight before it is done.
     ///
     /// All who are told the same time ask anew when it is over, and one of them goes: there is no
     /// order among them. The timer's clock is to be the pacer's: under tokio's paused time, give
@@ -61,7 +61,7 @@ impl<C: Clock> Call<C> {
     /// # async fn send() -> (u16, Vec<(String, String)>) { (200, vec![]) }
     /// async fn polite(pacer: &Pacer) -> u16 {
     ///     let (mut call, mut last) = (pacer.call(), 429);
-    ///     while call.until_ready(tokio::time::sleep).await {
+    ///     while call.until_ready(tokio::time::sleep).await.is_ok() {
     ///         let (status, fields) = send().await; // by whatever client there is
     ///         call.answered(status, fields, SystemTime::now());
     ///         last = status;
@@ -138,7 +138,7 @@ impl<C: Clock> fmt::Debug for News<'_, C> {
 /// let sleep = |_| std::future::pending::<()>();
 /// let mut cx = Context::from_waker(Waker::noop());
 /// let mut ready = first.until_ready(sleep);
-/// assert_eq!(Pin::new(&mut ready).poll(&mut cx), Poll::Ready(true));
+/// assert_eq!(Pin::new(&mut ready).poll(&mut cx), Poll::Ready(Ok(())));
 /// let mut waits = second.until_ready(sleep);
 /// assert_eq!(Pin::new(&mut waits).poll(&mut cx), Poll::Pending);
 /// # Ok::<(), tollgate::QuotaError>(())
@@ -164,9 +164,9 @@ enum Stage {
 impl<F, S, C: Clock> Unpin for UntilReady<'_, F, S, C> {}
 
 impl<F: Fn(Duration) -> S, S: Future, C: Clock> Future for UntilReady<'_, F, S, C> {
-    type Output = bool;
+    type Output = Result<(), CallEnded>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let mut early = false;
         loop {
@@ -193,7 +193,8 @@ impl<F: Fn(Duration) -> S, S: Future, C: Clock> Future for UntilReady<'_, F, S, 
                 Step::Go | Step::End => {
                     (this.stage, this.sleep) = (Stage::Over, None);
                     this.call.pacer.forget(&mut this.place);
-                    return Poll::Ready(step == Step::Go);
+                    let goes = step == Step::Go;
+                    return Poll::Ready(if goes { Ok(()) } else { Err(CallEnded) });
                 }
                 Step::Wait(time) => Some(time),
                 // Until its total is over, if it has one.
