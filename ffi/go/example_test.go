@@ -9,7 +9,7 @@ import (
 )
 
 func ExampleNewKeyed() {
-	limiter, err := tollgate.NewKeyed("60/min burst 10", tollgate.WithCapacity(100_000))
+	limiter, err := tollgate.NewKeyed("10/h", tollgate.WithCapacity(100_000))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -17,10 +17,10 @@ func ExampleNewKeyed() {
 	for limiter.Allow("203.0.113.7") {
 	}
 	d := limiter.Check("203.0.113.7")
-	fmt.Println(d.Outcome, d.Remaining, "of", d.Limit, "left; Retry-After:", d.RetryAfterSeconds())
+	fmt.Println(d.Outcome, d.Remaining, "of", d.Limit, "left; again in", d.RetryAfter.Round(time.Minute))
 	fmt.Println(limiter.Check("198.51.100.1").Outcome)
 	// Output:
-	// later 0 of 10 left; Retry-After: 1
+	// later 0 of 10 left; again in 6m0s
 	// allowed
 }
 
@@ -80,8 +80,8 @@ func ExampleLoadPolicy() {
 		if verdict.Allowed() {
 			fmt.Println("served")
 		} else {
-			body, _ := verdict.Body()
-			fmt.Println(verdict.Status, body)
+			limit, _ := verdict.Binding()
+			fmt.Println(verdict.Status, "by", limit.Name)
 		}
 		verdict.Release()
 	}
@@ -91,5 +91,5 @@ func ExampleLoadPolicy() {
 	// served
 	// served
 	// served
-	// 429 {"detail": "Rate limit exceeded, try again in 60 seconds"}
+	// 429 by login
 }

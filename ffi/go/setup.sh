@@ -35,7 +35,8 @@ if ! ours; then
             as_root=()
             [[ $EUID -eq 0 ]] || as_root=(sudo)
             "${as_root[@]}" apt-get update >&2
-            "${as_root[@]}" apt-get install -y --no-install-recommends python3 python3-venv >&2
+            "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=120 install -y \
+                --no-install-recommends python3 python3-venv >&2
             rm -rf "$target/python"
             python3 -m venv "$target/python" >&2
         fi

@@ -60,9 +60,10 @@ func TestTheREADMEs(t *testing.T) {
 func TestTenLines(t *testing.T) {
 	here, err := os.Getwd()
 	fails(t, err, nil)
+	program := built(t, here, shown(t, "README.md", "## Ten lines"))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	said, err := exec.CommandContext(ctx, built(t, here, shown(t, "README.md", "## Ten lines"))).CombinedOutput()
+	said, err := exec.CommandContext(ctx, program).CombinedOutput()
 	fails(t, err, nil)
 	want(t, "what it says", string(said), "allowed, 9 of 10 left\n")
 }

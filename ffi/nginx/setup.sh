@@ -58,8 +58,8 @@ if ((${#missing[@]})); then
         "${as_root[@]}" chmod 755 "$policy"
     fi
     "${as_root[@]}" apt-get update -q >&2
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q \
-        --no-install-recommends "${missing[@]}" >&2
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=120 \
+        install -y -q --no-install-recommends "${missing[@]}" >&2
 fi
 
 built=$(cargo build --release --lib --manifest-path "$root/ffi/Cargo.toml" "${target[@]}" \

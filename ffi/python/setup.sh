@@ -21,14 +21,16 @@ if ! "$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 
     as_root=
     [ "$(id -u)" = 0 ] || as_root=sudo
     $as_root apt-get update -qq
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        python3 python3-venv
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 \
+        install -y -qq --no-install-recommends python3 python3-venv
 fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip --disable-pip-version-check install --quiet -r requirements.txt
+"$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c constraints.txt \
+    -r requirements.txt
 [ -z "$bench" ] ||
-    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -r requirements-bench.txt
+    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c constraints.txt \
+        -r requirements-bench.txt
 
 rm -rf target/wheels
 "$venv/bin/maturin" build --release --locked --quiet --out target/wheels \

@@ -11,7 +11,7 @@ port=${PORT:-18080}
 if ! command -v nginx >/dev/null; then
     # RUNLEVEL=1 keeps the package from starting its service.
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y --no-install-recommends nginx >&2
+        apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends nginx >&2
 fi
 
 work=$(mktemp -d)

@@ -203,8 +203,11 @@ fn whoever_waits_for_the_lock_opens_what_is_there_then() {
     let file = std::fs::File::create(&path).unwrap();
     let held = Flock::lock(file, FlockArg::LockExclusive).unwrap();
     let waiting = std::thread::spawn(move || Region::open(path));
-    std::thread::sleep(Duration::from_millis(100));
-    assert!(!waiting.is_finished(), "it did not wait");
+    // This test's own, and that of whoever opened what is going to be removed.
+    while openings(&scratch.path()) < 2 {
+        assert!(!waiting.is_finished(), "it did not wait");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     std::fs::remove_file(scratch.path()).unwrap();
     drop(held);
     let region = waiting.join().unwrap().unwrap();
@@ -212,6 +215,28 @@ fn whoever_waits_for_the_lock_opens_what_is_there_then() {
     assert_eq!(limiter.check_n("k", 4).remaining(), 6);
     let theirs = gcra(&Region::open(scratch.path()).unwrap(), "api", 10);
     assert_eq!(theirs.peek("k").remaining(), 6);
+}
+
+/// How many descriptors of this process are of that file.
+fn openings(path: &std::path::Path) -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let is = |entry: std::io::Result<std::fs::DirEntry>| {
+        // Other tests close theirs meanwhile.
+        std::fs::read_link(entry.ok()?.path()).ok().filter(|file| file == path)
+    };
+    descriptors.filter_map(is).count()
+}
+
+/// Ten seconds: however slow the machine is, whoever has the lock still has it then.
+#[test]
+fn whoever_waits_for_the_lock_gives_up() {
+    use nix::fcntl::{Flock, FlockArg};
+    let scratch = Scratch::new();
+    let file = std::fs::File::create(scratch.path()).unwrap();
+    let held = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+    assert!(matches!(Region::open(scratch.path()).unwrap_err(), RegionError::Busy));
+    drop(held);
+    Region::open(scratch.path()).unwrap();
 }
 
 #[test]

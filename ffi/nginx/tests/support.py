@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import http.client
+import math
 import os
 import pathlib
 import re
@@ -62,11 +63,27 @@ def free_port():
 
 def until(what, condition, seconds=PATIENCE):
     end = time.monotonic() + seconds
-    while not (answer := condition()):
-        if time.monotonic() > end:
+    while True:
+        # Before asking: what became true during a pause is seen.
+        now = time.monotonic()
+        if answer := condition():
+            return answer
+        if now > end:
             raise AssertionError(f"{what}: not within {seconds} s")
         time.sleep(0.02)
-    return answer
+
+
+def whole(text, begun, of=3600):
+    """The text, with its numbers of seconds as they were when they began to run, which was not
+    before `begun`: 7198 is 7200 if two seconds may be gone by now. What no time that passed
+    explains stays as it is."""
+    passed = time.monotonic() - begun
+
+    def as_it_was(found):
+        seconds = -(-int(found[0]) // of) * of
+        return str(seconds) if int(found[0]) >= math.ceil(seconds - passed) else found[0]
+
+    return re.sub(r"\d+", as_it_was, text)
 
 
 class Response:
@@ -249,9 +266,9 @@ class Server:
         return [self.get(path, **more).status for _ in range(count)]
 
     def flood(self, requests, path="/file", connections=8, headers=None, kill=None):
-        """So many requests over several connections at once. Returns how many had which
-        status; a connection that breaks is counted as 0, and made anew."""
-        left, lock, counts = [requests], threading.Lock(), {}
+        """So many requests over several connections at once, one at least over each. Returns
+        how many had which status; a connection that breaks is counted as 0, and made anew."""
+        left, lock, counts = [requests - connections], threading.Lock(), {}
 
         def take():
             with lock:
@@ -259,8 +276,8 @@ class Server:
                 return left[0] >= 0
 
         def run():
-            connection = None
-            while take():
+            connection, goes_on = None, True
+            while goes_on:
                 try:
                     if connection is None:
                         connection = http.client.HTTPConnection(
@@ -275,6 +292,7 @@ class Server:
                     connection, status = None, 0
                 with lock:
                     counts[status] = counts.get(status, 0) + 1
+                goes_on = take()
             if connection:
                 connection.close()
 
@@ -312,6 +330,18 @@ class Case(unittest.TestCase):
         server = Server(http, server, **settings)
         self.addCleanup(server.remove)
         return server.start()
+
+    def within(self, seconds, begin, ask):
+        """What `ask` makes of a server that `begin` gives, in less time than that. Where it took
+        longer it says nothing, and is done again with another server."""
+        for _ in range(10):
+            server = begin()
+            begun = time.monotonic()
+            answer = ask(server)
+            if time.monotonic() - begun < seconds:
+                return answer
+            server.remove()
+        raise AssertionError(f"ten times, not once within {seconds} s")
 
     def write(self, server, name, text):
         (server.root / name).write_text(text)

@@ -22,7 +22,7 @@ error_page 404 /file;
 location = /report { tollgate_report; tollgate off; }
 location = /try { try_files /none /file; }
 location = /policy { tollgate zone=p; tollgate zone=c; alias ROOT/html/file; }
-location = /large { tollgate zone=c; limit_rate 1k; }
+location = /large { tollgate zone=c; limit_rate 100; }
 """
 
 

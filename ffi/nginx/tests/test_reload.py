@@ -267,7 +267,7 @@ class Reload(Case):
 
     def test_fewer_at_once(self):
         http = "tollgate_zone $http_user zone=c:1m concurrent={};"
-        inside = "tollgate zone=c; location = /large { tollgate zone=c; limit_rate 1k; }"
+        inside = "tollgate zone=c; location = /large { tollgate zone=c; limit_rate 100; }"
         server = self.serve(http.format(3), inside)
         s, status = server.slow("/large", {"User": "a"})
         self.addCleanup(s.close)
@@ -284,13 +284,11 @@ class Reload(Case):
         """One of the former workers ends its lease in the zone that is carried over."""
         server = self.serve(
             "tollgate_zone $http_user zone=c:1m concurrent=1 ttl=1h;",
-            "tollgate zone=c;\nlocation = /large { tollgate zone=c; limit_rate 2k; }",
+            "tollgate zone=c;\nlocation = /large { tollgate zone=c; limit_rate 100; }",
         )
         s, status = server.slow("/large", {"User": "a"})
         self.assertEqual(status, 200)
         server.reload()
         self.assertEqual(server.get(headers={"User": "a"}).status, 429)
-        while s.recv(65536):
-            pass
         s.close()
-        until("it ends", lambda: server.get(headers={"User": "a"}).status == 200, 5)
+        until("it ends", lambda: server.get(headers={"User": "a"}).status == 200)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 from support import Case, until
 
@@ -30,7 +29,9 @@ class Totals(Case):
             "tollgate zone=z; tollgate_log_level info;",
             workers=workers,
         )
-        self.assertEqual(server.flood(requests), {200: limit, 429: requests - limit})
+        # Each connection goes to one worker or another, and not all of so many to the same.
+        counts = server.flood(requests, connections=24)
+        self.assertEqual(counts, {200: limit, 429: requests - limit})
         lines = [line.split() for line in server.access(requests)]
         self.assertEqual(len(lines), requests)
         # Not by one worker alone, or it would prove nothing.
@@ -107,10 +108,10 @@ class Totals(Case):
 
 
 class Concurrency(Case):
-    HTTP = "tollgate_zone $http_user zone=c:1m concurrent=3 ttl=2s;"
+    HTTP = "tollgate_zone $http_user zone=c:1m concurrent=3 ttl=1h;"
     SERVER = """
         tollgate_log_level info;
-        location = /large { tollgate zone=c; limit_rate 1k; }
+        location = /large { tollgate zone=c; limit_rate 100; }
         location = /file { tollgate zone=c; }
     """
 
@@ -124,7 +125,7 @@ class Concurrency(Case):
         return sockets
 
     def test_ends_with_the_request(self):
-        server = self.serve(self.HTTP.replace("2s", "1h"), self.SERVER)
+        server = self.serve(self.HTTP, self.SERVER.replace("rate 100", "rate 512"))
         for _ in range(50):
             self.assertEqual(server.get(headers={"User": "a"}).status, 200)
         sockets = self.begin(server, 3)
@@ -133,28 +134,33 @@ class Concurrency(Case):
         # All of it: the request is over.
         while sockets[0].recv(65536):
             pass
-        until("the lease is back", lambda: server.get(headers={"User": "a"}).status == 200, 3)
+        until("the lease is back", lambda: server.get(headers={"User": "a"}).status == 200)
 
     def test_ends_with_the_client(self):
-        server = self.serve(self.HTTP.replace("2s", "1h"), self.SERVER)
+        server = self.serve(self.HTTP, self.SERVER)
         sockets = self.begin(server, 3)
         self.assertEqual(server.get(headers={"User": "a"}).status, 429)
         sockets[1].close()
-        until("the lease is back", lambda: server.get(headers={"User": "a"}).status == 200, 5)
+        until("the lease is back", lambda: server.get(headers={"User": "a"}).status == 200)
 
     def test_ends_after_a_killed_worker(self):
-        server = self.serve(self.HTTP, self.SERVER, workers=1)
-        self.begin(server, 3)
-        os.kill(server.workers()[0], signal.SIGKILL)
-        begun = time.monotonic()
-        until("a new worker", lambda: "exited on signal 9" in server.log() and server.workers())
-        self.assertEqual(server.get(headers={"User": "a"}).status, 429)
-        until("leases are over", lambda: server.get(headers={"User": "a"}).status == 200, 5)
-        self.assertLess(time.monotonic() - begun, 4)
+        def begin():
+            return self.serve(self.HTTP.replace("1h", "8s"), self.SERVER, workers=1)
+
+        def kill(server):
+            self.begin(server, 3)
+            os.kill(server.workers()[0], signal.SIGKILL)
+            until("a new worker",
+                  lambda: "exited on signal 9" in server.log() and server.workers())
+            return server, server.get(headers={"User": "a"}).status
+
+        server, status = self.within(8, begin, kill)
+        self.assertEqual(status, 429)
+        until("leases are over", lambda: server.get(headers={"User": "a"}).status == 200)
 
     def test_flood(self):
         """Never more at a time than three, by all workers."""
-        server = self.serve(self.HTTP.replace("2s", "1h"), self.SERVER, workers=4)
+        server = self.serve(self.HTTP, self.SERVER, workers=4)
         self.begin(server, 3)
         self.assertEqual(server.flood(200, headers={"User": "a"}), {429: 200})
         counts = server.flood(400, headers={"User": "b"}, connections=3)

@@ -18,7 +18,9 @@ import tollgate
 from tollgate import KeyedLimiter, LeaseLimiter, Limiter, Policy, Region
 
 LIMIT = 5000
-TEXT = f"[[limit]]\nname = 'everyone'\nkey = []\nalgorithm = 'gcra'\nquota = '{LIMIT}/d'\n"
+# Nothing of it comes back while a test runs.
+QUOTA = f"1/h burst {LIMIT}"
+TEXT = f"[[limit]]\nname = 'everyone'\nkey = []\nalgorithm = 'gcra'\nquota = '{QUOTA}'\n"
 
 
 def in_threads(ask: Callable[[], bool], threads: int = 4) -> int:
@@ -39,7 +41,7 @@ def in_threads(ask: Callable[[], bool], threads: int = 4) -> int:
 
 
 def test_threads_together_have_the_limit() -> None:
-    one = Limiter(f"{LIMIT}/d")
+    one = Limiter(QUOTA)
     keyed = KeyedLimiter(f"{LIMIT}/d", algorithm="sliding-log", capacity=2)
     policy = Policy.from_text(TEXT)
     assert in_threads(one.allow) == LIMIT
@@ -88,7 +90,7 @@ def in_forks(ask: Callable[[], bool], processes: int = 4) -> int:
 
 
 def test_after_a_fork_a_limiter_is_of_each_process() -> None:
-    limiter = KeyedLimiter(f"{LIMIT}/d")
+    limiter = KeyedLimiter(QUOTA)
     assert limiter.check("k", LIMIT - 10)
     assert in_forks(lambda: limiter.allow("k")) == 4 * 10
     assert limiter.peek("k").remaining == 10
@@ -96,7 +98,7 @@ def test_after_a_fork_a_limiter_is_of_each_process() -> None:
 
 def test_after_a_fork_a_region_is_of_all(region_path: str) -> None:
     region = Region(region_path)
-    limiter = KeyedLimiter(f"{LIMIT}/d", region=region, name="calls")
+    limiter = KeyedLimiter(QUOTA, region=region, name="calls")
     policy = Policy.from_text(TEXT, region=region)
     del region
     assert in_forks(lambda: limiter.allow("k")) == LIMIT
@@ -126,7 +128,7 @@ def test_processes_that_are_spawned_share_by_the_path(region_path: str) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = zip(*(context.Pipe(False) for _ in range(4)))
     workers = [
-        context.Process(target=fill, args=(region_path, f"{LIMIT}/d", pipe)) for pipe in theirs
+        context.Process(target=fill, args=(region_path, QUOTA, pipe)) for pipe in theirs
     ]
     try:
         for worker in workers:
@@ -140,7 +142,7 @@ def test_processes_that_are_spawned_share_by_the_path(region_path: str) -> None:
     with pytest.raises(tollgate.RegionError, match="another configuration"):
         KeyedLimiter("7/d", region=Region(region_path), name="calls")
     with pytest.raises(tollgate.RegionError, match="capacity"):
-        KeyedLimiter(f"{LIMIT}/d", capacity=9, region=Region(region_path), name="calls")
+        KeyedLimiter(QUOTA, capacity=9, region=Region(region_path), name="calls")
 
 
 def test_a_process_that_is_killed_while_it_decides(region_path: str) -> None:
