@@ -133,6 +133,44 @@ async fn a_deadline_is_kept_whenever_it_asks_again() {
     assert!(turn.await.is_ok());
 }
 
+/// Who comes to an empty line is the one that sets out at the instant the window ends.
+#[tokio::test(start_paused = true)]
+async fn jitter_comes_later_and_never_sooner() {
+    let limiter = Limiter::sliding_log(Quota::new(1, ms(10)).unwrap()).clock(TokioClock::new());
+    let waiters = Waiters::new(limiter.try_build().unwrap());
+    let queue = Queue::with_clock(TokioClock::new());
+    for queued in [false, true] {
+        sleep(ms(10)).await;
+        let mut some = false;
+        assert!(waiters.limiter().check().is_allowed());
+        let mut begun = Instant::now();
+        for _ in 0..50 {
+            if queued {
+                queue.until_allowed("", || waiters.limiter().check()).jitter(ms(8)).await.unwrap();
+            } else {
+                waiters.until_ready().jitter(ms(8)).await.unwrap();
+            }
+            let after = begun.elapsed();
+            assert!(after >= ms(10) && after <= ms(19), "{after:?}");
+            some |= after != ms(10);
+            begun = Instant::now();
+        }
+        assert!(some, "queued: {queued}");
+    }
+    // It would not be sure to be in time: the first, and one behind it that becomes first.
+    let turn = |within| waiters.until_ready().jitter(ms(8)).within(ms(within)).into_future();
+    let late = WaitError::TooLong { retry_after: Some(ms(10)), answer: TOLD };
+    assert_eq!(no(poll_once(&mut turn(17)).await.unwrap()), late);
+    let mut in_time = turn(18);
+    assert!(poll_once(&mut in_time).await.is_none());
+    let mut behind = turn(27);
+    assert!(poll_once(&mut behind).await.is_none());
+    let begun = Instant::now();
+    in_time.await.unwrap();
+    assert!(begun.elapsed() <= ms(18));
+    assert_eq!(no(poll_once(&mut behind).await.unwrap()), late);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_too_many_is_told_so() {
     let waiters = two_in_ten_ms().at_most(1);
