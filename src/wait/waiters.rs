@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     decision::{Charge, Decision},
-    limiter::{Algorithm, KeyedLimiter, Limiter},
+    limiter::{Algorithm, KeyedLimiter, Limiter, RoomError},
+    quota::Quota,
     table::rule::Ask,
-    time::{Clock, MonotonicClock, TICKS_PER_NANO},
+    time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO, ticks_of},
 };
 use std::{fmt, time::Duration};
 
@@ -21,7 +22,8 @@ const MOST: usize = 1024;
 ///
 /// Share it by reference or in an `Arc`. One set knows its own waiters: make one per
 /// limiter, and check those who do not wait by [`limiter`](Self::limiter). Give back what
-/// was charged here, not there, so that those who wait gain by it.
+/// was charged, reset, and set quotas here, not there: those who wait gain by it, and
+/// [keep their order](super#past-the-set).
 ///
 /// ```
 /// use std::time::Duration;
@@ -150,6 +152,46 @@ impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
         let look = || self.limiter.ask(Ask::Look, 0, now);
         self.lines.lower::<A>(0, before, look, || self.limiter.settle_at(charge, units, now))
     }
+
+    /// Forgets what the limiter was charged, as [`Limiter::reset`] does, but for what is reserved
+    /// for those who wait: they move up, and pass as if they had just come, in their order. Reset by
+    /// the [limiter](Self::limiter) alone, they would be passed: see [there](super#past-the-set).
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("5/min".parse()?).try_build()?);
+    /// waiters.until_ready().units(5).block()?;
+    /// assert_eq!(waiters.reset().remaining(), 5); // nobody waits
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset(&self) -> Decision {
+        let now = self.limiter.clock().now();
+        let ask = |ask| self.limiter.ask(ask, 1, now).to(0, now);
+        self.lines.reset::<A>(0, now, || self.limiter.quota(), ask)
+    }
+
+    /// Replaces the quota, as [`Limiter::set_quota`] does; and whoever waits gains by it, in its
+    /// order. Of units that are reserved, those who wait are due when what is owed with them is down to
+    /// the new burst, or when they were promised to be, if that is sooner; of a log or a counter, the
+    /// first asks again. Set by the [limiter](Self::limiter) alone, they would be passed by who
+    /// reserves next: see [there](super#past-the-set).
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let limiter = Limiter::gcra("1/h".parse()?).room_for("5/h".parse()?).try_build()?;
+    /// let waiters = Waiters::new(limiter);
+    /// waiters.set_quota("5/h".parse()?)?;
+    /// assert_eq!(waiters.until_ready().block()?.decision().remaining(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](crate::LimiterBuilder::room_for); the present one then stays, and nobody moves.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
+        self.lines.set_quota::<A>(quota, || self.limiter.set_quota(quota))
+    }
 }
 
 impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
@@ -206,6 +248,47 @@ impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
         let look = || key.ask(Ask::Look, 0, now);
         self.lines.lower::<A>(key.line(), before, look, || key.settle_at(charge, units, now))
     }
+
+    /// Forgets what that key was charged, as [`Key::reset`](crate::Key::reset) does, but for what is
+    /// reserved for those who wait for it: see [`reset`](Waiters::reset).
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let waiters = Waiters::new(KeyedLimiter::sliding_log("2/min".parse()?).try_build()?);
+    /// waiters.until_key_ready("alice").units(2).block()?;
+    /// assert_eq!(waiters.reset_key("alice").remaining(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_key<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
+        let key = self.limiter.key(key);
+        let now = key.now();
+        let ask = |ask| key.ask(ask, 1, now).to(0, now);
+        self.lines.reset::<A>(key.line(), now, || self.limiter.quota(), ask)
+    }
+
+    /// Replaces the quota of all keys, as [`KeyedLimiter::set_quota`] does; and whoever waits gains
+    /// by it, in its order. Of units that are reserved, those who wait are due when what is owed with
+    /// them is down to the new burst, or when they were promised to be, if that is sooner; of a log or a
+    /// counter, the first of each line asks again. It takes a step for each who waits, while no other may
+    /// come to wait, pass or leave.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?).room_for("5/h".parse()?).try_build()?;
+    /// let waiters = Waiters::new(limiter);
+    /// waiters.set_quota("5/h".parse()?)?;
+    /// assert_eq!(waiters.until_key_ready("alice").block()?.decision().remaining(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](crate::KeyedBuilder::room_for), or whatever else
+    /// [`KeyedLimiter::set_quota`] refuses; the present one then stays, and nobody moves.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
+        self.lines.set_quota::<A>(quota, || self.limiter.set_quota(quota))
+    }
 }
 
 impl Lines {
@@ -234,6 +317,55 @@ impl Lines {
             (decision, before.saturating_sub(decision.full_after()).min(most))
         })
     }
+
+    /// Resets the limiter of a line, which is asked by `ask` at `now`.
+    fn reset<A: Algorithm>(
+        &self,
+        line: u64,
+        now: Nanos,
+        quota: impl FnOnce() -> Quota,
+        ask: impl Fn(Ask) -> Decision,
+    ) -> Decision {
+        if !A::RESERVES {
+            let decision = ask(Ask::Forget);
+            self.nudge(line);
+            return decision;
+        }
+        self.start_anew(
+            line,
+            now,
+            || tolerance(quota()),
+            |kept| {
+                let before = ask(Ask::Look);
+                match before.full_after_ticks().saturating_sub(ticks_of(kept)) {
+                    0 => before.not_asked(),
+                    // Whatever came between stays, too.
+                    weight => ask(Ask::GiveBack { charged: u64::MAX, weight }),
+                }
+            },
+        )
+    }
+
+    /// Sets the quota of all lines by `set`.
+    fn set_quota<A: Algorithm>(
+        &self,
+        quota: Quota,
+        set: impl FnOnce() -> Result<(), RoomError>,
+    ) -> Result<(), RoomError> {
+        if A::RESERVES {
+            self.tolerate(tolerance(quota), set)
+        } else {
+            set()?;
+            self.nudge_all();
+            Ok(())
+        }
+    }
+}
+
+/// The debt that a burst of this quota may leave, in whole nanoseconds.
+fn tolerance(quota: Quota) -> Duration {
+    let ticks = quota.burst_units().saturating_mul(quota.interval_ticks());
+    Duration::from_nanos(ticks / TICKS_PER_NANO)
 }
 
 impl<L: fmt::Debug> fmt::Debug for Waiters<L> {

@@ -146,7 +146,8 @@ async fn jitter_comes_later_and_never_sooner() {
         let mut begun = Instant::now();
         for _ in 0..50 {
             if queued {
-                queue.until_allowed("", || waiters.limiter().check()).jitter(ms(8)).await.unwrap();
+                let turn = queue.until_allowed("", || waiters.limiter().check());
+                assert!(turn.jitter(ms(8)).await.unwrap().is_allowed());
             } else {
                 waiters.until_ready().jitter(ms(8)).await.unwrap();
             }
