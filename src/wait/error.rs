@@ -50,7 +50,8 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError<D = Decision> {
-    /// As many wait as may.
+    /// As many wait as may: [in all](super::Waiters::at_most), or
+    /// [for that key](super::Waiters::at_most_each).
     Full {
         /// What it was told, if it was told anything: see [`answer`](Self::answer).
         answer: Option<D>,

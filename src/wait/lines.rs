@@ -18,9 +18,16 @@ use std::{
     time::Duration,
 };
 
+/// How many may wait in a line, unless it is said; and in all of them, so that it takes many
+/// keys to leave no place for others.
+const MOST_EACH: usize = 1024;
+const MOST: usize = 16 * MOST_EACH;
+
 /// Everybody who waits at one limiter or queue.
 pub(super) struct Lines {
-    most: usize,
+    /// In all lines together, and in each: what was said.
+    most: Option<usize>,
+    each: Option<usize>,
     state: Mutex<State>,
     pub(super) random: ahash::RandomState,
 }
@@ -60,7 +67,7 @@ pub(super) enum Reserved {
     /// To be used when the place of this number is due.
     Place(u64, Decision),
     Denied(Decision),
-    /// As many wait as may.
+    /// As many wait as may, there or in all.
     Full(Decision),
 }
 
@@ -78,14 +85,27 @@ pub(super) enum Standing {
 }
 
 impl Lines {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new() -> Self {
         let random = ahash::RandomState::new();
         let lines = HashMap::with_hasher(random.clone());
-        Self { most, state: Mutex::new(State { waiting: 0, next: 0, nudges: 0, lines }), random }
+        let state = State { waiting: 0, next: 0, nudges: 0, lines };
+        Self { most: None, each: None, state: Mutex::new(state), random }
     }
 
     pub(super) fn at_most(&mut self, most: usize) {
-        self.most = most;
+        self.most = Some(most);
+    }
+
+    pub(super) fn at_most_each(&mut self, most: usize) {
+        self.each = Some(most);
+    }
+
+    /// Whether one more may wait in that line. Where one bound was said, it holds for both: who
+    /// has one line means that one, by either.
+    fn has_room(&self, state: &State, line: u64) -> bool {
+        let most = self.most.unwrap_or(MOST.max(self.each.unwrap_or(0)));
+        let each = self.each.or(self.most).unwrap_or(MOST_EACH);
+        state.waiting < most && state.lines.get(&line).map_or(0, VecDeque::len) < each
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -96,7 +116,7 @@ impl Lines {
     /// the order of their reservations. `reserve` is told whether it may wait.
     pub(super) fn reserve(&self, line: u64, reserve: impl FnOnce(bool) -> Decision) -> Reserved {
         let mut state = self.state.lock();
-        let room = state.waiting < self.most;
+        let room = self.has_room(&state, line);
         let decision = reserve(room);
         if decision.is_denied() {
             let waits = decision.retry_after().is_some();
@@ -248,7 +268,7 @@ impl Lines {
         deadline: Nanos,
     ) -> Option<u64> {
         let mut state = self.state.lock();
-        if state.waiting >= self.most {
+        if !self.has_room(&state, line) {
             return None;
         }
         // Only the first asks.
@@ -399,6 +419,7 @@ impl fmt::Debug for Lines {
         f.debug_struct("Lines")
             .field("waiting", &self.waiting())
             .field("most", &self.most)
+            .field("each", &self.each)
             .finish_non_exhaustive()
     }
 }

@@ -109,7 +109,10 @@
 //! burst takes to come back: with a burst of 1, one turn may be waited for, and no second behind it.
 //! So say how long anybody may wait when you build a limiter that is waited for.
 //!
-//! A set has [at most](Waiters::at_most) so many waiters; one more is told so at once.
+//! A set has [at most](Waiters::at_most) so many waiters, and [each line](Waiters::at_most_each) so many
+//! of them; one more is told so at once. Unless it is said, 1024 wait in a line and 16,384 in all, so
+//! that one key cannot take all places. Where 1,024 requests that wait are too many for one client,
+//! say less.
 //! A turn may have [a deadline](Turn::within). Each waiter takes some hundred bytes while
 //! it waits, and a set whose lines are empty keeps the memory of the most that there were.
 //!

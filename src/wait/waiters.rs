@@ -14,9 +14,6 @@ use crate::{
 };
 use std::{fmt, time::Duration};
 
-/// How many may wait, unless it is said.
-const MOST: usize = 1024;
-
 /// A limiter, and those who wait for it: a [`Limiter`] or a [`KeyedLimiter`], each key of
 /// which has a line of its own.
 ///
@@ -48,7 +45,8 @@ pub struct Waiters<L> {
 }
 
 impl<L> Waiters<L> {
-    /// Those who wait for this limiter, at most 1024 at a time.
+    /// Those who wait for this limiter, at most 1024 at a time; of a [`KeyedLimiter`], so many for
+    /// each key, and 16,384 in all.
     ///
     /// ```
     /// use std::{sync::Arc, time::Duration};
@@ -63,11 +61,12 @@ impl<L> Waiters<L> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(limiter: L) -> Self {
-        Self { limiter, lines: Lines::new(MOST) }
+        Self { limiter, lines: Lines::new() }
     }
 
     /// So many may wait at a time, of all keys together: whoever would be one more is told
-    /// [`WaitError::Full`](super::WaitError::Full) at once. With 0 nobody waits.
+    /// [`WaitError::Full`](super::WaitError::Full) at once. With 0 nobody waits. One key may
+    /// then take all places, unless [less is said](Self::at_most_each) for each.
     ///
     /// ```
     /// # use tollgate::{Limiter, wait::{WaitError, Waiters}};
@@ -79,6 +78,33 @@ impl<L> Waiters<L> {
     #[must_use]
     pub fn at_most(mut self, most: usize) -> Self {
         self.lines.at_most(most);
+        self
+    }
+
+    /// So many may wait at a time for one key: whoever would be one more is told
+    /// [`WaitError::Full`](super::WaitError::Full) at once, while others may wait for theirs. Where keys
+    /// are of strangers, say much less than [in all](Self::at_most): whoever has `n` keys takes `n` times
+    /// as many places, and waiting is cheap for who only wants others not to.
+    ///
+    /// ```
+    /// use std::{future::pending, pin::Pin, task::{Context, Waker}};
+    /// use tollgate::{KeyedLimiter, wait::{WaitError, Waiters}};
+    ///
+    /// let limiter = KeyedLimiter::sliding_log("1/h".parse()?).try_build()?;
+    /// let waiters = Waiters::new(limiter).at_most(100).at_most_each(1);
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let mut turns = ["mallory", "mallory", "mallory", "ann", "ann"]
+    ///     .map(|key| waiters.until_key_ready(key).by(|_| pending::<()>()));
+    /// let [passes, waits, refused, ann_passes, ann_waits] =
+    ///     turns.each_mut().map(|turn| Pin::new(turn).poll(&mut cx));
+    /// assert!(passes.is_ready() && waits.is_pending());
+    /// assert!(matches!(refused, std::task::Poll::Ready(Err(WaitError::Full { .. }))));
+    /// assert!(ann_passes.is_ready() && ann_waits.is_pending());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at_most_each(mut self, most: usize) -> Self {
+        self.lines.at_most_each(most);
         self
     }
 
@@ -443,7 +469,7 @@ pub struct Queue<C = MonotonicClock> {
 }
 
 impl Queue {
-    /// Nobody waits; at most 1024 at a time will.
+    /// Nobody waits; at most 1024 at a time will in a line, and 16,384 in all.
     ///
     /// ```
     /// use tollgate::{Limiter, wait::Queue};
@@ -475,10 +501,11 @@ impl<C: Clock> Queue<C> {
     /// assert_eq!(Queue::with_clock(ManualClock::new()).waiting(), 0);
     /// ```
     pub fn with_clock(clock: C) -> Self {
-        Self { clock, lines: Lines::new(MOST) }
+        Self { clock, lines: Lines::new() }
     }
 
-    /// So many may wait at a time, in all lines together.
+    /// So many may wait at a time, in all lines together; and in one, unless [less is
+    /// said](Self::at_most_each) for each.
     ///
     /// ```
     /// use tollgate::wait::Queue;
@@ -489,6 +516,24 @@ impl<C: Clock> Queue<C> {
     #[must_use]
     pub fn at_most(mut self, most: usize) -> Self {
         self.lines.at_most(most);
+        self
+    }
+
+    /// So many may wait at a time in one line: see [`Waiters::at_most_each`].
+    ///
+    /// ```
+    /// use tollgate::{Limiter, wait::{Queue, WaitError}};
+    ///
+    /// let limiter = Limiter::gcra("1/h".parse()?).try_build()?;
+    /// let queue = Queue::new().at_most_each(0); // told at once, and asked about once
+    /// assert!(queue.until_allowed("all", || limiter.check()).block().is_ok());
+    /// let full = queue.until_allowed("all", || limiter.check()).block();
+    /// assert!(matches!(full, Err(WaitError::Full { answer: Some(_) })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at_most_each(mut self, most: usize) -> Self {
+        self.lines.at_most_each(most);
         self
     }
 
