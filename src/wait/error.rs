@@ -57,10 +57,12 @@ pub enum WaitError<D = Decision> {
         answer: Option<D>,
     },
     /// It would have come later than was asked for, or than the limiter's
-    /// [`longest_wait`](crate::LimiterBuilder::longest_wait).
+    /// [`longest_wait`](crate::LimiterBuilder::longest_wait). Or, whatever was asked for, its key found
+    /// no slot in a table that [denies](crate::OnSaturation::Deny) then (the answer is not
+    /// [accounted](Decision::is_accounted)): when others leave theirs, nobody can promise.
     TooLong {
         /// When it is worth asking again, where that is known: of what can be reserved,
-        /// when the same turn is to be had; else not before then.
+        /// when the same turn is to be had; else, and where no slot was found, not before then.
         retry_after: Option<Duration>,
         /// What it was told, if it was told anything: see [`answer`](Self::answer).
         answer: Option<D>,

@@ -109,6 +109,11 @@
 //! burst takes to come back: with a burst of 1, one turn may be waited for, and no second behind it.
 //! So say how long anybody may wait when you build a limiter that is waited for.
 //!
+//! Nobody waits for a slot. Whose key finds none in a table that [denies](crate::OnSaturation::Deny)
+//! then is told [`TooLong`](WaitError::TooLong) at once, with or without a deadline: nobody knows when others'
+//! keys leave theirs, many may want the next one, and a flood of fresh keys is not let fill the
+//! places of those who have one. (A [`Queue`] asks again, as it knows no reasons.)
+//!
 //! A set has [at most](Waiters::at_most) so many waiters, and [each line](Waiters::at_most_each) so many
 //! of them; one more is told so at once. Unless it is said, 1024 wait in a line and 16,384 in all, so
 //! that one key cannot take all places. Where 1,024 requests that wait are too many for one client,

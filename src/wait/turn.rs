@@ -228,7 +228,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never(no) => return self.end(Err(never(no))),
-                Said::Later(..) => {}
+                // Where it found no slot, reserving tells so too.
+                Said::Later(..) | Said::Saturated(..) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
             let now = self.question.now();
@@ -264,6 +265,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never(no) => return self.end(Err(never(no))),
+                Said::Saturated(wait, no) => return self.end(Err(too_long(wait, no))),
                 Said::Later(wait, no) => match self.again(now, wait, deadline) {
                     Some(due) => (told, answer) = (Some((due, seen)), Some(no)),
                     None => return self.end(Err(too_long(wait, no))),
@@ -302,6 +304,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
             Standing::First(_, seen) => match self.question.ask() {
                 Said::Yes(answer) => self.leave(Ok(answer)),
                 Said::Never(no) => self.leave(Err(never(no))),
+                Said::Saturated(wait, no) => self.leave(Err(too_long(wait, no))),
                 Said::Later(wait, no) => match self.again(now, wait, deadline) {
                     Some(due) => {
                         let due = self.lines.ask_again(line, number, due, seen);
