@@ -4,7 +4,9 @@
 //! long as a look at a map; whoever waits takes it when coming, at each wake-up, and when
 //! leaving. Nothing of the caller's runs under it, since that might come back here: questions
 //! that are not a limiter's own are asked outside, clocks are read and wakers cloned before,
-//! and tasks are woken, and wakers dropped, after.
+//! and tasks are woken, and wakers dropped, after. One thing does: where a state looks like a
+//! fault (a day and more ahead of the largest debt), the limiter that is asked to reserve, give
+//! back or reset reads its clock once more. So a clock must not use the set that waits by it.
 //!
 //! No wake-up is lost, because a place is looked at and its waker noted under one lock,
 //! and whoever moves a place takes the waker under the same. No nudge is lost either: what

@@ -20,7 +20,8 @@ use std::{fmt, time::Duration};
 /// Share it by reference or in an `Arc`. One set knows its own waiters: make one per
 /// limiter, and check those who do not wait by [`limiter`](Self::limiter). Give back what
 /// was charged, reset, and set quotas here, not there: those who wait gain by it, and
-/// [keep their order](super#past-the-set).
+/// [keep their order](super#past-the-set). A clock of your own may look at nothing of the set
+/// whose limiter reads it: where a state is damaged, it is read while the set is locked.
 ///
 /// ```
 /// use std::time::Duration;
