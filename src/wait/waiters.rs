@@ -137,6 +137,11 @@ impl<L> Waiters<L> {
 impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
     /// Waits for a unit.
     ///
+    /// With GCRA no longer than the limiter's [`longest_wait`](crate::LimiterBuilder::longest_wait), also
+    /// without a [deadline](Turn::within): whoever would have to wait longer is told
+    /// [`TooLong`](super::WaitError::TooLong) at once. Unless the builder is told, that is as long as a
+    /// spent burst takes to come back: with a burst of 1 the second who waits is told so.
+    ///
     /// ```
     /// # use tollgate::{Limiter, wait::Waiters};
     /// let waiters = Waiters::new(Limiter::gcra("100/s".parse()?).try_build()?);
@@ -222,7 +227,9 @@ impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
 }
 
 impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
-    /// Waits for a unit of that key.
+    /// Waits for a unit of that key: with GCRA no longer than the limiter's
+    /// [`longest_wait`](crate::KeyedBuilder::longest_wait), also without a [deadline](Turn::within), as
+    /// [there](Waiters::until_ready).
     ///
     /// ```
     /// # use tollgate::{KeyedLimiter, wait::Waiters};
@@ -296,8 +303,8 @@ impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
     /// Replaces the quota of all keys, as [`KeyedLimiter::set_quota`] does; and whoever waits gains
     /// by it, in its order. Of units that are reserved, those who wait are due when what is owed with
     /// them is down to the new burst, or when they were promised to be, if that is sooner; of a log or a
-    /// counter, the first of each line asks again. It takes a step for each who waits, while no other may
-    /// come to wait, pass or leave.
+    /// counter, the first of each line asks again. It takes a step for each who waits (and in a region, the
+    /// region's lock), while no other may come to wait, pass or leave.
     ///
     /// ```
     /// # use tollgate::{KeyedLimiter, wait::Waiters};
