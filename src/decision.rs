@@ -544,6 +544,11 @@ impl Decision {
         self.at
     }
 
+    /// When [the state is as good as new](Self::full_after), in ticks.
+    pub(crate) const fn full_after_ticks(&self) -> u64 {
+        self.full
+    }
+
     /// What its units added to the debt, in whole nanoseconds (GCRA).
     pub(crate) const fn weight(&self) -> Duration {
         if !self.smooth {

@@ -155,7 +155,7 @@ impl<P: Waitable, C: Clock, M: FnMut() -> Moment> Asked for OfPolicy<'_, '_, P, 
         match self.put(Manner::TURNED_AWAY) {
             // It could pass, but for those before it.
             Said::Yes(_) => None,
-            Said::Later(_, no) | Said::Never(no) => Some(no),
+            Said::Later(_, no) | Said::Saturated(_, no) | Said::Never(no) => Some(no),
         }
     }
 
@@ -167,7 +167,7 @@ impl<P: Waitable, C: Clock, M: FnMut() -> Moment> Asked for OfPolicy<'_, '_, P, 
         match self.put(Manner::TURNED_AWAY) {
             // Something came back since: too late for a no that is to be told.
             Said::Yes(_) => (wait, no),
-            Said::Later(wait, no) => (Some(wait), no),
+            Said::Later(wait, no) | Said::Saturated(wait, no) => (Some(wait), no),
             Said::Never(no) => (None, no),
         }
     }

@@ -50,16 +50,19 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError<D = Decision> {
-    /// As many wait as may.
+    /// As many wait as may: [in all](super::Waiters::at_most), or
+    /// [for that key](super::Waiters::at_most_each).
     Full {
         /// What it was told, if it was told anything: see [`answer`](Self::answer).
         answer: Option<D>,
     },
     /// It would have come later than was asked for, or than the limiter's
-    /// [`longest_wait`](crate::LimiterBuilder::longest_wait).
+    /// [`longest_wait`](crate::LimiterBuilder::longest_wait). Or, whatever was asked for, its key found
+    /// no slot in a table that [denies](crate::OnSaturation::Deny) then (the answer is not
+    /// [accounted](Decision::is_accounted)): when others leave theirs, nobody can promise.
     TooLong {
         /// When it is worth asking again, where that is known: of what can be reserved,
-        /// when the same turn is to be had; else not before then.
+        /// when the same turn is to be had; else, and where no slot was found, not before then.
         retry_after: Option<Duration>,
         /// What it was told, if it was told anything: see [`answer`](Self::answer).
         answer: Option<D>,

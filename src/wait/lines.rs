@@ -4,7 +4,9 @@
 //! long as a look at a map; whoever waits takes it when coming, at each wake-up, and when
 //! leaving. Nothing of the caller's runs under it, since that might come back here: questions
 //! that are not a limiter's own are asked outside, clocks are read and wakers cloned before,
-//! and tasks are woken, and wakers dropped, after.
+//! and tasks are woken, and wakers dropped, after. One thing does: where a state looks like a
+//! fault (a day and more ahead of the largest debt), the limiter that is asked to reserve, give
+//! back or reset reads its clock once more. So a clock must not use the set that waits by it.
 //!
 //! No wake-up is lost, because a place is looked at and its waker noted under one lock,
 //! and whoever moves a place takes the waker under the same. No nudge is lost either: what
@@ -18,9 +20,16 @@ use std::{
     time::Duration,
 };
 
+/// How many may wait in a line, unless it is said; and in all of them, so that it takes many
+/// keys to leave no place for others.
+const MOST_EACH: usize = 1024;
+const MOST: usize = 16 * MOST_EACH;
+
 /// Everybody who waits at one limiter or queue.
 pub(super) struct Lines {
-    most: usize,
+    /// In all lines together, and in each: what was said.
+    most: Option<usize>,
+    each: Option<usize>,
     state: Mutex<State>,
     pub(super) random: ahash::RandomState,
 }
@@ -40,8 +49,12 @@ struct Place {
     /// When its turn comes: of who reserved. Of who stands first in a queue, when to ask
     /// again; of the others nothing.
     due: Nanos,
-    /// After this, others may have been let in because of what it was charged.
+    /// When all is paid that was charged before it. After this, others may have been let in
+    /// because of what it was charged.
     returnable: Nanos,
+    /// When its own charge is paid as well: not sooner than it really is, where `returnable` is
+    /// not later.
+    paid: Nanos,
     /// By how much those behind move up when it leaves.
     weight: Duration,
     /// By when the turn must have come.
@@ -56,7 +69,7 @@ pub(super) enum Reserved {
     /// To be used when the place of this number is due.
     Place(u64, Decision),
     Denied(Decision),
-    /// As many wait as may.
+    /// As many wait as may, there or in all.
     Full(Decision),
 }
 
@@ -74,14 +87,27 @@ pub(super) enum Standing {
 }
 
 impl Lines {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new() -> Self {
         let random = ahash::RandomState::new();
         let lines = HashMap::with_hasher(random.clone());
-        Self { most, state: Mutex::new(State { waiting: 0, next: 0, nudges: 0, lines }), random }
+        let state = State { waiting: 0, next: 0, nudges: 0, lines };
+        Self { most: None, each: None, state: Mutex::new(state), random }
     }
 
     pub(super) fn at_most(&mut self, most: usize) {
-        self.most = most;
+        self.most = Some(most);
+    }
+
+    pub(super) fn at_most_each(&mut self, most: usize) {
+        self.each = Some(most);
+    }
+
+    /// Whether one more may wait in that line. Where one bound was said, it holds for both: who
+    /// has one line means that one, by either.
+    fn has_room(&self, state: &State, line: u64) -> bool {
+        let most = self.most.unwrap_or(MOST.max(self.each.unwrap_or(0)));
+        let each = self.each.or(self.most).unwrap_or(MOST_EACH);
+        state.waiting < most && state.lines.get(&line).map_or(0, VecDeque::len) < each
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -92,7 +118,7 @@ impl Lines {
     /// the order of their reservations. `reserve` is told whether it may wait.
     pub(super) fn reserve(&self, line: u64, reserve: impl FnOnce(bool) -> Decision) -> Reserved {
         let mut state = self.state.lock();
-        let room = state.waiting < self.most;
+        let room = self.has_room(&state, line);
         let decision = reserve(room);
         if decision.is_denied() {
             let waits = decision.retry_after().is_some();
@@ -109,6 +135,7 @@ impl Lines {
             number: 0,
             due: decision.decided_at().after(decision.wait()),
             returnable: decision.began(),
+            paid: decision.decided_at().after(decision.full_after()),
             weight: decision.weight(),
             deadline: Nanos::MAX,
             waker: None,
@@ -151,8 +178,7 @@ impl Lines {
             if let Some(gone) = gone.as_ref().filter(|gone| now <= gone.returnable) {
                 give_back();
                 for behind in state.behind(line, number) {
-                    behind.due = behind.due.before(gone.weight);
-                    behind.returnable = behind.returnable.before(gone.weight);
+                    behind.move_up(gone.weight);
                     woken.extend(behind.waker.take());
                 }
             }
@@ -170,14 +196,64 @@ impl Lines {
             let mut state = self.state.lock();
             let (value, by) = lower();
             for place in state.lines.get_mut(&line).into_iter().flatten() {
-                place.due = place.due.before(by);
-                place.returnable = place.returnable.before(by);
+                place.move_up(by);
                 woken.extend(place.waker.take());
             }
             value
         };
         woken.into_iter().for_each(Waker::wake);
         value
+    }
+
+    /// Forgets what a line's limiter is owed at `now`, but for what those who wait there were
+    /// charged: so much is `forget` told to leave. They are due as if they had all come now,
+    /// in their order, where a debt of `tolerance` lets pass.
+    pub(super) fn start_anew<T>(
+        &self,
+        line: u64,
+        now: Nanos,
+        tolerance: impl FnOnce() -> Duration,
+        forget: impl FnOnce(Duration) -> T,
+    ) -> T {
+        let mut woken = Vec::new();
+        let value = {
+            let mut state = self.state.lock();
+            let (mut owed, tolerance) = (now, tolerance());
+            for place in state.lines.get_mut(&line).into_iter().flatten() {
+                // Of who is overdue time has paid a part, or all.
+                if place.paid > now {
+                    let weight = place.paid.since(place.returnable);
+                    place.returnable = place.returnable.min(owed);
+                    place.paid = place.paid.min(owed.after(weight));
+                    owed = place.paid;
+                    place.due_within(tolerance);
+                }
+                woken.extend(place.waker.take());
+            }
+            forget(owed.since(now))
+        };
+        woken.into_iter().for_each(Waker::wake);
+        value
+    }
+
+    /// Lets debts be as large as `tolerance` in all lines, once that is `set`. Whoever waits is
+    /// due no later than by that, and no later than it was promised.
+    pub(super) fn tolerate<E>(
+        &self,
+        tolerance: Duration,
+        set: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut woken = Vec::new();
+        {
+            let mut state = self.state.lock();
+            set()?;
+            for place in state.lines.values_mut().flatten() {
+                place.due_within(tolerance);
+                woken.extend(place.waker.take());
+            }
+        }
+        woken.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     /// Whether nobody stands in that line, so that whoever comes may ask.
@@ -194,14 +270,15 @@ impl Lines {
         deadline: Nanos,
     ) -> Option<u64> {
         let mut state = self.state.lock();
-        if state.waiting >= self.most {
+        if !self.has_room(&state, line) {
             return None;
         }
         // Only the first asks.
         let told = told.filter(|_| !state.lines.contains_key(&line));
         let due = told.map_or(Nanos::ZERO, |(due, seen)| state.unless_nudged(due, seen));
-        let (returnable, weight) = (Nanos::ZERO, Duration::ZERO);
-        Some(state.push(line, Place { number: 0, due, returnable, weight, deadline, waker: None }))
+        let (returnable, paid, weight) = (Nanos::ZERO, Nanos::ZERO, Duration::ZERO);
+        let place = Place { number: 0, due, returnable, paid, weight, deadline, waker: None };
+        Some(state.push(line, place))
     }
 
     pub(super) fn standing(&self, line: u64, number: u64, waker: &Waker) -> Standing {
@@ -259,6 +336,20 @@ impl Lines {
         };
         first.into_iter().for_each(Waker::wake);
     }
+
+    /// The same in all lines.
+    pub(super) fn nudge_all(&self) {
+        let mut woken = Vec::new();
+        {
+            let mut state = self.state.lock();
+            state.nudges = state.nudges.wrapping_add(1);
+            for first in state.lines.values_mut().filter_map(VecDeque::front_mut) {
+                first.due = Nanos::ZERO;
+                woken.extend(first.waker.take());
+            }
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl State {
@@ -307,6 +398,18 @@ impl State {
 }
 
 impl Place {
+    /// As if so much had never been charged before it.
+    fn move_up(&mut self, by: Duration) {
+        for time in [&mut self.due, &mut self.returnable, &mut self.paid] {
+            *time = time.before(by);
+        }
+    }
+
+    /// Its turn comes no later than when what is owed with it is down to `tolerance`.
+    fn due_within(&mut self, tolerance: Duration) {
+        self.due = self.due.min(self.paid.before(tolerance));
+    }
+
     /// Takes the waker, and leaves what it had: to be dropped when nothing is locked.
     fn wake_by(&mut self, waker: &mut Option<Waker>) {
         std::mem::swap(&mut self.waker, waker);
@@ -318,6 +421,7 @@ impl fmt::Debug for Lines {
         f.debug_struct("Lines")
             .field("waiting", &self.waiting())
             .field("most", &self.most)
+            .field("each", &self.each)
             .finish_non_exhaustive()
     }
 }

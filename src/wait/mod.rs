@@ -26,7 +26,7 @@
 //!
 //! | | who waits | in which order |
 //! |---|---|---|
-//! | [`Waiters`] of GCRA | has *reserved*: a place in time, known at once | of the reservations; nobody passes, not even who does not wait ([refunds](#refunds) past the set apart) |
+//! | [`Waiters`] of GCRA | has *reserved*: a place in time, known at once | of the reservations; nobody passes, not even who does not wait (but for what is done [past the set](#past-the-set)) |
 //! | [`Waiters`] of a log or a counter | stands in its key's line | as they came; only those who do not wait may pass |
 //! | [`Queue`] | stands in the line that the caller names | as they came; only those who ask elsewhere may pass |
 //!
@@ -80,11 +80,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Refunds
+//! # Refunds, resets, other quotas
 //!
-//! Give back a charge, or settle for less, by the [`Waiters`]: then all who wait move up.
-//! Given back to the limiter itself, past them, it lets those pass who do not wait, up to so
-//! many units; and as many more may come back than should when somebody gives up after it.
+//! [Give back](Waiters::refund) a charge or settle for less, [reset](Waiters::reset), and
+//! [replace the quota](Waiters::set_quota) by the [`Waiters`]: then all who wait move up, in their
+//! order, and keep what they reserved. A quota with a smaller burst moves nobody back.
+//!
+//! # Past the set
+//!
+//! What is done to the [limiter](Waiters::limiter) itself, or by another process that shares it, the
+//! set does not see. Checks and reservations are harmless. Otherwise, of what is reserved:
+//!
+//! | past the set | those who do not wait | whoever reserves next | who gives up after it |
+//! |---|---|---|---|
+//! | a refund, or less settled for | pass, up to the units that came back | comes after those who wait | gives back too much, by no more than came back |
+//! | a reset | pass, up to the burst | may be due before those who wait | gives back what was forgotten already, up to all that it reserved |
+//! | a larger burst, for all or for [one who asks](crate::Key::quota) | pass by it, up to as many units as it is larger | may be due by it before those who wait | gives back what it should |
+//!
+//! So the order of the line is lost then, and by the last column the limit may be exceeded by as much.
+//! Those who wait have their turns when they were told, and none is lost. In the line of a log or a
+//! counter the first sleeps on until it was told to ask, or [asks again](Turn::every) sooner.
 //!
 //! # Bounds
 //!
@@ -94,7 +109,15 @@
 //! burst takes to come back: with a burst of 1, one turn may be waited for, and no second behind it.
 //! So say how long anybody may wait when you build a limiter that is waited for.
 //!
-//! A set has [at most](Waiters::at_most) so many waiters; one more is told so at once.
+//! Nobody waits for a slot. Whose key finds none in a table that [denies](crate::OnSaturation::Deny)
+//! then is told [`TooLong`](WaitError::TooLong) at once, with or without a deadline: nobody knows when others'
+//! keys leave theirs, many may want the next one, and a flood of fresh keys is not let fill the
+//! places of those who have one. (A [`Queue`] asks again, as it knows no reasons.)
+//!
+//! A set has [at most](Waiters::at_most) so many waiters, and [each line](Waiters::at_most_each) so many
+//! of them; one more is told so at once. Unless it is said, 1024 wait in a line and 16,384 in all, so
+//! that one key cannot take all places. Where 1,024 requests that wait are too many for one client,
+//! say less.
 //! A turn may have [a deadline](Turn::within). Each waiter takes some hundred bytes while
 //! it waits, and a set whose lines are empty keeps the memory of the most that there were.
 //!

@@ -66,6 +66,8 @@ pub(crate) enum Said<T, N> {
     Yes(T),
     /// Not before so long.
     Later(Duration, N),
+    /// Its key found no slot; worth asking again after so long.
+    Saturated(Duration, N),
     Never(N),
 }
 
@@ -171,7 +173,8 @@ impl Admitted {
 fn said(decision: Decision) -> Said<Admitted, Decision> {
     match (decision.outcome(), decision.retry_after()) {
         (Outcome::Allowed, _) => Said::Yes(Admitted(decision)),
-        (Outcome::Later, Some(wait)) => Said::Later(wait, decision),
+        (Outcome::Later, Some(wait)) if decision.is_accounted() => Said::Later(wait, decision),
+        (Outcome::Later, Some(wait)) => Said::Saturated(wait, decision),
         _ => Said::Never(decision),
     }
 }

@@ -118,12 +118,16 @@ impl<'w, Q: Question> Turn<'w, Q> {
 
     /// Comes up to so much later than its turn, by chance, so that processes which wait
     /// for one thing do not all come at one instant. Never sooner; who need not wait does not wait
-    /// for this either. The bound of the limit holds for times that are longer by so much, and
-    /// turns may be told in another order than they were reserved in. In the line of a log, a
-    /// counter or a [`Queue`](super::Queue) those behind wait for the jitter of the first, too.
+    /// for this either.
+    ///
+    /// Of units that are reserved each turn has its own: turns may be told in another order than
+    /// they were reserved in, and the bound of the limit holds for times that are longer by so much.
+    /// In the line of a log, a counter or a [`Queue`](super::Queue) the first asks so much later than
+    /// it was told to, whenever it was told. Those behind wait for that, too, and ask as soon as they
+    /// are first: a window in which ten units come back lets ten pass, late by one jitter, not by ten.
     ///
     /// It counts within [`within`](Self::within): a turn which might come too late by it is told
-    /// so at once.
+    /// so when that is known, unless it [asks again](Self::every) before.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -139,8 +143,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
 
     /// Who stands first in a queue asks again after so long at the latest: where room may
     /// come back sooner than was said, because leases end or charges are given back. See
-    /// also [`nudge`](super::Queue::nudge). Where units are reserved, nothing is asked
-    /// again.
+    /// also [`nudge`](super::Queue::nudge). [Jitter](Self::jitter) comes on top. Where units are
+    /// reserved, nothing is asked again.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -216,7 +220,8 @@ impl<'w, Q: Question> Turn<'w, Q> {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never(no) => return self.turn_away(None, no),
-                Said::Later(..) => {}
+                // Where it found no slot, reserving tells so too.
+                Said::Later(..) | Said::Saturated(..) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
             let now = self.question.now();
@@ -252,6 +257,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never(no) => return self.turn_away(None, no),
+                Said::Saturated(wait, no) => return self.turn_away(Some(wait), no),
                 Said::Later(wait, no) => match self.again(now, wait, deadline) {
                     Some(due) => (told, asked) = (Some((due, seen)), Some((wait, no))),
                     None => return self.turn_away(Some(wait), no),
@@ -272,7 +278,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
 
     fn reserved(&mut self, number: u64, decision: Decision, waker: &Waker) -> StepOf<Q> {
         let line = self.question.line();
-        let later = self.chance(number, self.jitter);
+        let later = self.chance(number);
         let now = self.question.now();
         match self.lines.until_due(line, number, (now, later), waker) {
             Some(wait) => Step::Sleep(wait),
@@ -293,10 +299,9 @@ impl<'w, Q: Question> Turn<'w, Q> {
             Standing::First(_, seen) => match self.question.ask() {
                 Said::Yes(answer) => self.leave(Ok(answer)),
                 Said::Never(no) => self.turn_away(None, no),
+                Said::Saturated(wait, no) => self.turn_away(Some(wait), no),
                 Said::Later(wait, no) => match self.again(now, wait, deadline) {
                     Some(due) => {
-                        let due = due.after(self.chance(number ^ due.as_u64(), self.jitter));
-                        let due = due.min(deadline);
                         let due = self.lines.ask_again(line, number, due, seen);
                         if due == Nanos::ZERO {
                             // Once more, but not before others of its thread had theirs.
@@ -318,19 +323,22 @@ impl<'w, Q: Question> Turn<'w, Q> {
         }
     }
 
-    /// When to ask again of who was told to wait so long, if not too late then.
+    /// When to ask again of who was told to wait so long, if that cannot be too late.
     fn again(&self, now: Nanos, wait: Duration, deadline: Nanos) -> Option<Nanos> {
         let wait = wait.max(Duration::from_nanos(1));
-        let asks_sooner = self.every.is_some_and(|every| every < wait);
-        if now.after(wait) > deadline && (!asks_sooner || now >= deadline) {
+        let latest = wait.saturating_add(self.jitter);
+        let asks_sooner = self.every.is_some_and(|every| every < latest);
+        if now.after(latest) > deadline && (!asks_sooner || now >= deadline) {
             return None;
         }
         let again = now.after(self.every.map_or(wait, |every| every.min(wait)));
-        Some(again.min(deadline))
+        let jitter = self.chance(self.question.line() ^ again.as_u64());
+        Some(again.after(jitter).min(deadline))
     }
 
-    /// A part of `most`, by chance: the same whenever it is asked for.
-    fn chance(&self, of: u64, most: Duration) -> Duration {
+    /// A part of the jitter, by chance: the same whenever it is asked for.
+    fn chance(&self, of: u64) -> Duration {
+        let most = self.jitter;
         if most.is_zero() {
             return most;
         }

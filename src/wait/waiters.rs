@@ -7,21 +7,21 @@ use super::{
 };
 use crate::{
     decision::{Charge, Decision},
-    limiter::{Algorithm, KeyedLimiter, Limiter},
+    limiter::{Algorithm, KeyedLimiter, Limiter, RoomError},
+    quota::Quota,
     table::rule::Ask,
-    time::{Clock, MonotonicClock, TICKS_PER_NANO},
+    time::{Clock, MonotonicClock, Nanos, TICKS_PER_NANO, ticks_of},
 };
 use std::{fmt, time::Duration};
-
-/// How many may wait, unless it is said.
-const MOST: usize = 1024;
 
 /// A limiter, and those who wait for it: a [`Limiter`] or a [`KeyedLimiter`], each key of
 /// which has a line of its own.
 ///
 /// Share it by reference or in an `Arc`. One set knows its own waiters: make one per
 /// limiter, and check those who do not wait by [`limiter`](Self::limiter). Give back what
-/// was charged here, not there, so that those who wait gain by it.
+/// was charged, reset, and set quotas here, not there: those who wait gain by it, and
+/// [keep their order](super#past-the-set). A clock of your own may look at nothing of the set
+/// whose limiter reads it: where a state is damaged, it is read while the set is locked.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,7 +46,8 @@ pub struct Waiters<L> {
 }
 
 impl<L> Waiters<L> {
-    /// Those who wait for this limiter, at most 1024 at a time.
+    /// Those who wait for this limiter, at most 1024 at a time; of a [`KeyedLimiter`], so many for
+    /// each key, and 16,384 in all.
     ///
     /// ```
     /// use std::{sync::Arc, time::Duration};
@@ -61,11 +62,12 @@ impl<L> Waiters<L> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(limiter: L) -> Self {
-        Self { limiter, lines: Lines::new(MOST) }
+        Self { limiter, lines: Lines::new() }
     }
 
     /// So many may wait at a time, of all keys together: whoever would be one more is told
-    /// [`WaitError::Full`](super::WaitError::Full) at once. With 0 nobody waits.
+    /// [`WaitError::Full`](super::WaitError::Full) at once. With 0 nobody waits. One key may
+    /// then take all places, unless [less is said](Self::at_most_each) for each.
     ///
     /// ```
     /// # use tollgate::{Limiter, wait::{WaitError, Waiters}};
@@ -77,6 +79,33 @@ impl<L> Waiters<L> {
     #[must_use]
     pub fn at_most(mut self, most: usize) -> Self {
         self.lines.at_most(most);
+        self
+    }
+
+    /// So many may wait at a time for one key: whoever would be one more is told
+    /// [`WaitError::Full`](super::WaitError::Full) at once, while others may wait for theirs. Where keys
+    /// are of strangers, say much less than [in all](Self::at_most): whoever has `n` keys takes `n` times
+    /// as many places, and waiting is cheap for who only wants others not to.
+    ///
+    /// ```
+    /// use std::{future::pending, pin::Pin, task::{Context, Waker}};
+    /// use tollgate::{KeyedLimiter, wait::{WaitError, Waiters}};
+    ///
+    /// let limiter = KeyedLimiter::sliding_log("1/h".parse()?).try_build()?;
+    /// let waiters = Waiters::new(limiter).at_most(100).at_most_each(1);
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let mut turns = ["mallory", "mallory", "mallory", "ann", "ann"]
+    ///     .map(|key| waiters.until_key_ready(key).by(|_| pending::<()>()));
+    /// let [passes, waits, refused, ann_passes, ann_waits] =
+    ///     turns.each_mut().map(|turn| Pin::new(turn).poll(&mut cx));
+    /// assert!(passes.is_ready() && waits.is_pending());
+    /// assert!(matches!(refused, std::task::Poll::Ready(Err(WaitError::Full { .. }))));
+    /// assert!(ann_passes.is_ready() && ann_waits.is_pending());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at_most_each(mut self, most: usize) -> Self {
+        self.lines.at_most_each(most);
         self
     }
 
@@ -107,6 +136,11 @@ impl<L> Waiters<L> {
 
 impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
     /// Waits for a unit.
+    ///
+    /// With GCRA no longer than the limiter's [`longest_wait`](crate::LimiterBuilder::longest_wait), also
+    /// without a [deadline](Turn::within): whoever would have to wait longer is told
+    /// [`TooLong`](super::WaitError::TooLong) at once. Unless the builder is told, that is as long as a
+    /// spent burst takes to come back: with a burst of 1 the second who waits is told so.
     ///
     /// ```
     /// # use tollgate::{Limiter, wait::Waiters};
@@ -150,10 +184,52 @@ impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
         let look = || self.limiter.ask(Ask::Look, 0, now);
         self.lines.lower::<A>(0, before, look, || self.limiter.settle_at(charge, units, now))
     }
+
+    /// Forgets what the limiter was charged, as [`Limiter::reset`] does, but for what is reserved
+    /// for those who wait: they move up, and pass as if they had just come, in their order. Reset by
+    /// the [limiter](Self::limiter) alone, they would be passed: see [there](super#past-the-set).
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let waiters = Waiters::new(Limiter::gcra("5/min".parse()?).try_build()?);
+    /// waiters.until_ready().units(5).block()?;
+    /// assert_eq!(waiters.reset().remaining(), 5); // nobody waits
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset(&self) -> Decision {
+        let now = self.limiter.clock().now();
+        let ask = |ask| self.limiter.ask(ask, 1, now).to(0, now);
+        self.lines.reset::<A>(0, now, || self.limiter.quota(), ask)
+    }
+
+    /// Replaces the quota, as [`Limiter::set_quota`] does; and whoever waits gains by it, in its
+    /// order. Of units that are reserved, those who wait are due when what is owed with them is down to
+    /// the new burst, or when they were promised to be, if that is sooner; of a log or a counter, the
+    /// first asks again. Set by the [limiter](Self::limiter) alone, they would be passed by who
+    /// reserves next: see [there](super#past-the-set).
+    ///
+    /// ```
+    /// # use tollgate::{Limiter, wait::Waiters};
+    /// let limiter = Limiter::gcra("1/h".parse()?).room_for("5/h".parse()?).try_build()?;
+    /// let waiters = Waiters::new(limiter);
+    /// waiters.set_quota("5/h".parse()?)?;
+    /// assert_eq!(waiters.until_ready().block()?.decision().remaining(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](crate::LimiterBuilder::room_for); the present one then stays, and nobody moves.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
+        self.lines.set_quota::<A>(quota, || self.limiter.set_quota(quota))
+    }
 }
 
 impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
-    /// Waits for a unit of that key.
+    /// Waits for a unit of that key: with GCRA no longer than the limiter's
+    /// [`longest_wait`](crate::KeyedBuilder::longest_wait), also without a [deadline](Turn::within), as
+    /// [there](Waiters::until_ready).
     ///
     /// ```
     /// # use tollgate::{KeyedLimiter, wait::Waiters};
@@ -206,6 +282,47 @@ impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
         let look = || key.ask(Ask::Look, 0, now);
         self.lines.lower::<A>(key.line(), before, look, || key.settle_at(charge, units, now))
     }
+
+    /// Forgets what that key was charged, as [`Key::reset`](crate::Key::reset) does, but for what is
+    /// reserved for those who wait for it: see [`reset`](Waiters::reset).
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let waiters = Waiters::new(KeyedLimiter::sliding_log("2/min".parse()?).try_build()?);
+    /// waiters.until_key_ready("alice").units(2).block()?;
+    /// assert_eq!(waiters.reset_key("alice").remaining(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_key<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
+        let key = self.limiter.key(key);
+        let now = key.now();
+        let ask = |ask| key.ask(ask, 1, now).to(0, now);
+        self.lines.reset::<A>(key.line(), now, || self.limiter.quota(), ask)
+    }
+
+    /// Replaces the quota of all keys, as [`KeyedLimiter::set_quota`] does; and whoever waits gains
+    /// by it, in its order. Of units that are reserved, those who wait are due when what is owed with
+    /// them is down to the new burst, or when they were promised to be, if that is sooner; of a log or a
+    /// counter, the first of each line asks again. It takes a step for each who waits (and in a region, the
+    /// region's lock), while no other may come to wait, pass or leave.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, wait::Waiters};
+    /// let limiter = KeyedLimiter::gcra("1/h".parse()?).room_for("5/h".parse()?).try_build()?;
+    /// let waiters = Waiters::new(limiter);
+    /// waiters.set_quota("5/h".parse()?)?;
+    /// assert_eq!(waiters.until_key_ready("alice").block()?.decision().remaining(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A quota for which the limiter was not given
+    /// [room](crate::KeyedBuilder::room_for), or whatever else
+    /// [`KeyedLimiter::set_quota`] refuses; the present one then stays, and nobody moves.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), RoomError> {
+        self.lines.set_quota::<A>(quota, || self.limiter.set_quota(quota))
+    }
 }
 
 impl Lines {
@@ -234,6 +351,55 @@ impl Lines {
             (decision, before.saturating_sub(decision.full_after()).min(most))
         })
     }
+
+    /// Resets the limiter of a line, which is asked by `ask` at `now`.
+    fn reset<A: Algorithm>(
+        &self,
+        line: u64,
+        now: Nanos,
+        quota: impl FnOnce() -> Quota,
+        ask: impl Fn(Ask) -> Decision,
+    ) -> Decision {
+        if !A::RESERVES {
+            let decision = ask(Ask::Forget);
+            self.nudge(line);
+            return decision;
+        }
+        self.start_anew(
+            line,
+            now,
+            || tolerance(quota()),
+            |kept| {
+                let before = ask(Ask::Look);
+                match before.full_after_ticks().saturating_sub(ticks_of(kept)) {
+                    0 => before.not_asked(),
+                    // Whatever came between stays, too.
+                    weight => ask(Ask::GiveBack { charged: u64::MAX, weight }),
+                }
+            },
+        )
+    }
+
+    /// Sets the quota of all lines by `set`.
+    fn set_quota<A: Algorithm>(
+        &self,
+        quota: Quota,
+        set: impl FnOnce() -> Result<(), RoomError>,
+    ) -> Result<(), RoomError> {
+        if A::RESERVES {
+            self.tolerate(tolerance(quota), set)
+        } else {
+            set()?;
+            self.nudge_all();
+            Ok(())
+        }
+    }
+}
+
+/// The debt that a burst of this quota may leave, in whole nanoseconds.
+fn tolerance(quota: Quota) -> Duration {
+    let ticks = quota.burst_units().saturating_mul(quota.interval_ticks());
+    Duration::from_nanos(ticks / TICKS_PER_NANO)
 }
 
 impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
@@ -316,7 +482,7 @@ pub struct Queue<C = MonotonicClock> {
 }
 
 impl Queue {
-    /// Nobody waits; at most 1024 at a time will.
+    /// Nobody waits; at most 1024 at a time will in a line, and 16,384 in all.
     ///
     /// ```
     /// use tollgate::{Limiter, wait::Queue};
@@ -349,10 +515,11 @@ impl<C: Clock> Queue<C> {
     /// assert_eq!(Queue::with_clock(ManualClock::new()).waiting(), 0);
     /// ```
     pub fn with_clock(clock: C) -> Self {
-        Self { clock, lines: Lines::new(MOST) }
+        Self { clock, lines: Lines::new() }
     }
 
-    /// So many may wait at a time, in all lines together.
+    /// So many may wait at a time, in all lines together; and in one, unless [less is
+    /// said](Self::at_most_each) for each.
     ///
     /// ```
     /// use tollgate::wait::Queue;
@@ -363,6 +530,24 @@ impl<C: Clock> Queue<C> {
     #[must_use]
     pub fn at_most(mut self, most: usize) -> Self {
         self.lines.at_most(most);
+        self
+    }
+
+    /// So many may wait at a time in one line: see [`Waiters::at_most_each`].
+    ///
+    /// ```
+    /// use tollgate::{Limiter, wait::{Queue, WaitError}};
+    ///
+    /// let limiter = Limiter::gcra("1/h".parse()?).try_build()?;
+    /// let queue = Queue::new().at_most_each(0); // told at once, and asked about once
+    /// assert!(queue.until_allowed("all", || limiter.check()).block().is_ok());
+    /// let full = queue.until_allowed("all", || limiter.check()).block();
+    /// assert!(matches!(full, Err(WaitError::Full { answer: Some(_) })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at_most_each(mut self, most: usize) -> Self {
+        self.lines.at_most_each(most);
         self
     }
 

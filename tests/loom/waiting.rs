@@ -3,7 +3,8 @@
 //! 1. nobody sleeps on when it is first in line, nor when its turn has moved up;
 //! 2. places are in the order of the reservations, so that all of them are used, and none
 //!    is used twice;
-//! 3. who is nudged asks after what it was nudged for.
+//! 3. who is nudged asks after what it was nudged for;
+//! 4. nobody passes by a larger burst while it is set.
 
 use super::{Queue, Turn, Verdict, Waiters, turn::Step};
 use crate::{
@@ -148,6 +149,33 @@ fn wait_places_are_in_order() {
         waits.sort_unstable();
         assert_eq!(waits, [10, 20]);
         assert_eq!(waiters.limiter().peek().full_after(), Duration::from_nanos(30));
+    });
+}
+
+/// Another comes while a burst is set that leaves room for both: if it passes, the first may.
+#[test]
+fn wait_passed_by_a_quota() {
+    model(|| {
+        let quota = Quota::new(1, Duration::from_nanos(10)).unwrap();
+        let larger = quota.burst(3).unwrap();
+        let limiter = Limiter::gcra(quota).room_for(larger).clock(ManualClock::new());
+        let limiter = limiter.epoch(Nanos::ZERO).try_build().unwrap();
+        let waiters = Arc::new(Waiters::new(limiter));
+        assert!(waiters.limiter().check().is_allowed());
+        let (_bell, waker) = bell();
+        let mut first = waiters.until_ready();
+        assert!(matches!(first.step(&waker), Step::Sleep(_)));
+        let other = waiters.clone();
+        let sets = thread::spawn(move || other.set_quota(larger).unwrap());
+        let mut second = waiters.until_ready();
+        if matches!(second.step(&waker), Step::Done(_)) {
+            assert!(matches!(first.step(&waker), Step::Done(_)));
+        }
+        sets.join().unwrap();
+        assert_eq!(waiters.limiter().peek().full_after(), Duration::from_nanos(30));
+        for mut turn in [first, second] {
+            assert!(matches!(turn.step(&waker), Step::Done(_) | Step::Park));
+        }
     });
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 use tollgate::{
-    Decision, KeyedLimiter, Outcome,
+    Algorithm, Decision, DefaultClock, KeyedBuilder, KeyedLimiter, OnSaturation, Outcome,
     policy::{Cause, KeptDecision, LivePolicy, Moment, Policy, PolicyDecision, PolicyFile},
     wait::{Queue, TokioClock, Verdict, WaitError, Waiters},
 };
@@ -60,6 +60,26 @@ async fn a_limiters_last_decision_is_in_the_error() {
     let late = behind.await.unwrap_err();
     assert_eq!(late.answer().unwrap().remaining(), 0);
     assert_eq!((waiters.waiting(), waiters.limiter().key("ann").peek().remaining()), (0, 0));
+}
+
+/// A table that is full denies, and when others leave it is no promise to wait for.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_slot() {
+    async fn full<A: Algorithm>(builder: KeyedBuilder<A, DefaultClock>) {
+        let builder = builder.capacity(8).on_saturation(OnSaturation::Deny);
+        let waiters = Waiters::new(builder.clock(TokioClock::new()).try_build().unwrap());
+        let mut keys = (0..1_000_u32).map(u32::to_le_bytes);
+        let key = keys.find(|key| !waiters.limiter().check(key).is_accounted()).unwrap();
+        let mut turn = waiters.until_key_ready(&key).into_future();
+        let said = poll_once(&mut turn).await.expect("told at once").unwrap_err();
+        let WaitError::TooLong { retry_after: Some(_), answer: Some(no) } = said else { panic!() };
+        assert!(!no.is_accounted());
+        assert_eq!(waiters.waiting(), 0);
+    }
+    let quota = "1/h".parse().unwrap();
+    full(KeyedLimiter::gcra(quota)).await;
+    full(KeyedLimiter::sliding_log(quota)).await;
+    full(KeyedLimiter::sliding_counter(quota)).await;
 }
 
 /// One error for what waits by a limiter and for what stands in a queue: whichever refuses, in its

@@ -166,7 +166,7 @@ impl Clock for Curious {
     }
 }
 
-/// Clocks are read when nothing is locked.
+/// Clocks are read when nothing is locked, but where a state is at fault: here none is.
 #[test]
 fn a_clock_may_look_at_the_line() {
     within_a_minute(|| {

@@ -10,6 +10,7 @@
 
 mod answers;
 mod blocking;
+mod executor;
 mod policies;
 mod queues;
 mod reserved;

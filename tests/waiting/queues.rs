@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tollgate::{
-    Clock, Limiter, Quota, SlidingLog,
+    Clock, KeyedLimiter, Limiter, Quota, SlidingLog,
     policy::{Moment, Policy, PolicyFile},
     wait::{Queue, TokioClock, WaitError, Waiters},
 };
@@ -133,6 +133,45 @@ async fn a_deadline_is_kept_whenever_it_asks_again() {
     assert!(turn.await.is_ok());
 }
 
+/// Who comes to an empty line is the one that sets out at the instant the window ends.
+#[tokio::test(start_paused = true)]
+async fn jitter_comes_later_and_never_sooner() {
+    let limiter = Limiter::sliding_log(Quota::new(1, ms(10)).unwrap()).clock(TokioClock::new());
+    let waiters = Waiters::new(limiter.try_build().unwrap());
+    let queue = Queue::with_clock(TokioClock::new());
+    for queued in [false, true] {
+        sleep(ms(10)).await;
+        let mut some = false;
+        assert!(waiters.limiter().check().is_allowed());
+        let mut begun = Instant::now();
+        for _ in 0..50 {
+            if queued {
+                let turn = queue.until_allowed("", || waiters.limiter().check());
+                assert!(turn.jitter(ms(8)).await.unwrap().is_allowed());
+            } else {
+                waiters.until_ready().jitter(ms(8)).await.unwrap();
+            }
+            let after = begun.elapsed();
+            assert!(after >= ms(10) && after <= ms(19), "{after:?}");
+            some |= after != ms(10);
+            begun = Instant::now();
+        }
+        assert!(some, "queued: {queued}");
+    }
+    // It would not be sure to be in time: the first, and one behind it that becomes first.
+    let turn = |within| waiters.until_ready().jitter(ms(8)).within(ms(within)).into_future();
+    let late = WaitError::TooLong { retry_after: Some(ms(10)), answer: TOLD };
+    assert_eq!(no(poll_once(&mut turn(17)).await.unwrap()), late);
+    let mut in_time = turn(18);
+    assert!(poll_once(&mut in_time).await.is_none());
+    let mut behind = turn(27);
+    assert!(poll_once(&mut behind).await.is_none());
+    let begun = Instant::now();
+    in_time.await.unwrap();
+    assert!(begun.elapsed() <= ms(18));
+    assert_eq!(no(poll_once(&mut behind).await.unwrap()), late);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_too_many_is_told_so() {
     let waiters = two_in_ten_ms().at_most(1);
@@ -141,6 +180,70 @@ async fn one_too_many_is_told_so() {
     assert!(poll_once(&mut first).await.is_none());
     assert_eq!(no(waiters.until_ready().await), WaitError::Full { answer: TOLD });
     first.await.unwrap();
+}
+
+/// Of one key after the other so many wait, and no more.
+async fn so_many_of_each<F, T, D>(most: usize, turn: impl Fn(&'static str) -> F)
+where
+    F: Future<Output = Result<T, WaitError<D>>> + Unpin,
+{
+    let mut places = Vec::new();
+    for key in ["mallory", "ann"] {
+        assert!(matches!(poll_once(&mut turn(key)).await, Some(Ok(_))), "{key}");
+        for _ in 0..most {
+            let mut turn = turn(key);
+            assert!(poll_once(&mut turn).await.is_none());
+            places.push(turn);
+        }
+        assert!(matches!(poll_once(&mut turn(key)).await, Some(Err(WaitError::Full { .. }))));
+    }
+    // Who leaves makes room in its line, and in no other.
+    places.pop();
+    assert!(matches!(poll_once(&mut turn("mallory")).await, Some(Err(WaitError::Full { .. }))));
+    assert!(poll_once(&mut turn("ann")).await.is_none());
+}
+
+/// One key leaves places for others: in a log, of what is reserved, and before a policy.
+#[tokio::test(start_paused = true)]
+async fn no_line_takes_all_places() {
+    let (quota, wait) = ("1/h".parse().unwrap(), Duration::from_secs(2000 * 3600));
+    let log = || KeyedLimiter::sliding_log(quota).clock(TokioClock::new()).try_build().unwrap();
+    let gcra = KeyedLimiter::gcra(quota).longest_wait(wait).clock(TokioClock::new());
+    let (of_log, of_gcra) = (Waiters::new(log()), Waiters::new(gcra.try_build().unwrap()));
+    let (asked, queue) = (&log(), Queue::with_clock(TokioClock::new()));
+    so_many_of_each(1024, |key| of_log.until_key_ready(key).into_future()).await;
+    so_many_of_each(1024, |key| of_gcra.until_key_ready(key).into_future()).await;
+    let turn = |key| queue.until_allowed(key, move || asked.check(key)).into_future();
+    so_many_of_each(1024, turn).await;
+    let (asked, queue) = (&log(), queue.at_most_each(2));
+    let turn = |key| queue.until_allowed(key, move || asked.check(key)).into_future();
+    so_many_of_each(2, turn).await;
+    let few = Waiters::new(log()).at_most_each(2).at_most(5);
+    so_many_of_each(2, |key| few.until_key_ready(key).into_future()).await;
+}
+
+/// Who has one line has all places that were said, by either name.
+#[tokio::test(start_paused = true)]
+async fn one_line_has_what_was_said() {
+    let sets = [
+        (two_in_ten_ms().at_most(2000), 2000),
+        (two_in_ten_ms().at_most_each(20_000), 20_000),
+        (two_in_ten_ms().at_most(3).at_most_each(9), 3),
+    ];
+    for (waiters, most) in sets {
+        let _ = waiters.limiter().check_n(2);
+        let mut places = Vec::new();
+        for _ in 0..most {
+            let mut turn = waiters.until_ready().into_future();
+            assert!(poll_once(&mut turn).await.is_none());
+            places.push(turn);
+        }
+        let full = poll_once(&mut waiters.until_ready().into_future()).await;
+        assert_eq!(no(full.unwrap()), WaitError::Full { answer: TOLD });
+        // From behind: who goes first wakes the next.
+        while places.pop().is_some() {}
+        assert_eq!(waiters.waiting(), 0);
+    }
 }
 
 /// A policy with a limit at a time and a limit per minute, by tokio's clock.

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tollgate::{
-    KeyedLimiter, Quota,
+    Gcra, KeyedLimiter, Limiter, Quota,
     wait::{TokioClock, WaitError, Waiters},
 };
 
@@ -110,7 +110,7 @@ async fn what_cannot_be_in_time_is_answered_at_once() {
 #[tokio::test(start_paused = true)]
 async fn no_wait_is_longer_than_the_limiter_gives() {
     let quota = Quota::new(1, ms(10)).unwrap();
-    let limiter = tollgate::Limiter::gcra(quota).longest_wait(ms(20)).clock(TokioClock::new());
+    let limiter = Limiter::gcra(quota).longest_wait(ms(20)).clock(TokioClock::new());
     let waiters = Waiters::new(limiter.try_build().unwrap());
     let _ = waiters.limiter().check();
     let mut two = [0, 1].map(|_| waiters.until_ready().into_future());
@@ -188,8 +188,6 @@ async fn those_behind_are_woken() {
     assert_eq!(begun.elapsed(), ms(10));
 }
 
-/// A turn that has come and was not taken is spent: others may have been let in since
-/// who would not have been without it.
 /// One that is neither polled nor dropped has its unit, and holds nobody up.
 #[tokio::test(start_paused = true)]
 async fn one_that_nobody_polls_holds_nobody_up() {
@@ -210,6 +208,8 @@ async fn one_that_nobody_polls_holds_nobody_up() {
     assert_eq!(begun.elapsed(), ms(50));
 }
 
+/// A turn that has come and was not taken is spent: others may have been let in since
+/// who would not have been without it.
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_has_come_is_spent() {
     let waiters = Waiters::new(every_ten_ms(1));
@@ -305,7 +305,7 @@ async fn who_waits_gains_by_refunds_of_its_key() {
 /// Where the first asks, it does so at once.
 #[tokio::test(start_paused = true)]
 async fn who_stands_in_line_gains_by_refunds() {
-    let limiter = tollgate::Limiter::sliding_log("2/h".parse().unwrap()).clock(TokioClock::new());
+    let limiter = Limiter::sliding_log("2/h".parse().unwrap()).clock(TokioClock::new());
     let waiters = Waiters::new(limiter.try_build().unwrap());
     let begun = Instant::now();
     let charge = waiters.until_ready().units(2).await.unwrap().charge().unwrap();
@@ -313,6 +313,162 @@ async fn who_stands_in_line_gains_by_refunds() {
     assert!(poll_once(&mut turn).await.is_none());
     let _ = waiters.refund(charge);
     turn.await.unwrap();
+    assert_eq!(begun.elapsed(), ms(0));
+}
+
+/// With room for a burst of three, and a wait of a minute.
+fn one_in_ten_ms_at_first() -> Waiters<Limiter<Gcra, TokioClock>> {
+    let quota = Quota::new(1, ms(10)).unwrap();
+    let limiter = Limiter::gcra(quota).room_for(quota.burst(3).unwrap());
+    let limiter = limiter.longest_wait(Duration::from_secs(60)).clock(TokioClock::new());
+    Waiters::new(limiter.try_build().unwrap())
+}
+
+/// Whoever reserves by a larger burst does not pass those who reserved by a smaller one.
+#[tokio::test(start_paused = true)]
+async fn another_quota_keeps_the_order() {
+    let waiters = one_in_ten_ms_at_first();
+    let begun = Instant::now();
+    assert!(waiters.limiter().check().is_allowed());
+    let mut turns = Vec::new();
+    for _ in 0..5 {
+        let mut turn = waiters.until_ready().into_future();
+        assert!(poll_once(&mut turn).await.is_none());
+        turns.push(turn);
+    }
+    drop(turns.remove(1));
+    // Due were 10 to 40; 20 more may be owed now.
+    waiters.set_quota(waiters.limiter().quota().burst(3).unwrap()).unwrap();
+    let mut last = waiters.until_ready().into_future();
+    assert!(poll_once(&mut last).await.is_none());
+    turns.push(last);
+    assert!(waiters.limiter().check().is_denied());
+    // It falls again: what was promised holds, and who reserves then comes after.
+    waiters.set_quota(waiters.limiter().quota().burst(1).unwrap()).unwrap();
+    let mut after = waiters.until_ready().into_future();
+    assert!(poll_once(&mut after).await.is_none());
+    turns.push(after);
+    // Who has its time from before gains nothing by a rise to what there was.
+    waiters.set_quota(waiters.limiter().quota().burst(2).unwrap()).unwrap();
+    let mut due = [0, 0, 10, 20, 30, 50].into_iter().map(ms);
+    for turn in turns {
+        turn.await.unwrap();
+        assert_eq!(Some(begun.elapsed()), due.next());
+        assert!(waiters.limiter().check().is_denied());
+    }
+    assert_eq!(waiters.limiter().peek().full_after(), ms(20));
+    // What there is no room for moves nobody.
+    assert!(waiters.set_quota(waiters.limiter().quota().burst(4).unwrap()).is_err());
+}
+
+/// What was charged is forgotten, what is reserved is not: who waits passes as if it came now,
+/// and who gives up then has nothing to give back that was forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_reset_keeps_what_is_reserved() {
+    for gives_up in [false, true] {
+        let waiters = one_in_ten_ms_at_first();
+        assert!(waiters.limiter().check().is_allowed());
+        let mut turn = waiters.until_ready().into_future();
+        assert!(poll_once(&mut turn).await.is_none());
+        sleep(ms(1)).await;
+        assert!(waiters.reset().is_allowed());
+        assert!(waiters.limiter().check().is_denied());
+        if !gives_up {
+            assert!(poll_once(&mut turn).await.is_some());
+        }
+        sleep(ms(1)).await;
+        drop(turn);
+        sleep(ms(8)).await;
+        assert!(waiters.limiter().check().is_denied());
+        sleep(ms(1)).await;
+        assert!(waiters.limiter().check().is_allowed());
+    }
+    let waiters = Waiters::new(every_ten_ms(2));
+    let _ = waiters.limiter().check_n(2);
+    let begun = Instant::now();
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        let mut turn = waiters.until_ready().into_future();
+        assert!(poll_once(&mut turn).await.is_none());
+        turns.push(turn);
+    }
+    sleep(ms(5)).await;
+    let reset = waiters.reset();
+    assert_eq!((reset.remaining(), reset.full_after()), (0, ms(40)));
+    // The third comes back to those behind it.
+    drop(turns.remove(2));
+    assert_eq!(waiters.reset().full_after(), ms(30));
+    let mut last = waiters.until_ready().into_future();
+    assert!(poll_once(&mut last).await.is_none());
+    turns.push(last);
+    let mut due = [5, 5, 15, 25].into_iter().map(ms);
+    for turn in turns {
+        turn.await.unwrap();
+        assert_eq!(Some(begun.elapsed()), due.next());
+    }
+    // What time has paid already is not kept once more, nor given back.
+    let mut overdue = waiters.until_ready().into_future();
+    assert!(poll_once(&mut overdue).await.is_none());
+    sleep(ms(100)).await;
+    let _ = waiters.limiter().check_n(2);
+    let mut behind = waiters.until_ready().into_future();
+    assert!(poll_once(&mut behind).await.is_none());
+    assert_eq!(waiters.reset().full_after(), ms(10));
+    drop(overdue);
+    assert_eq!(waiters.limiter().peek().full_after(), ms(10));
+    assert!(poll_once(&mut behind).await.is_some());
+}
+
+/// A reset is one key's, a quota is all keys'.
+#[tokio::test(start_paused = true)]
+async fn keys_are_reset_and_have_another_quota() {
+    let quota = Quota::new(1, ms(10)).unwrap();
+    let limiter = KeyedLimiter::gcra(quota).room_for(quota.burst(2).unwrap());
+    let limiter = limiter.longest_wait(ms(100)).clock(TokioClock::new());
+    let waiters = Arc::new(Waiters::new(limiter.try_build().unwrap()));
+    let begun = Instant::now();
+    let turn = |key: &'static str| {
+        let waiters = waiters.clone();
+        tokio::spawn(async move { waiters.until_key_ready(key).await.map(|_| begun.elapsed()) })
+    };
+    for key in ["a", "b"] {
+        assert!(waiters.limiter().check(key).is_allowed());
+    }
+    let (a, b) = (turn("a"), [turn("b"), turn("b"), turn("b")]);
+    yield_now().await;
+    let _ = waiters.reset_key("a");
+    assert_eq!(a.await.unwrap(), Ok(ms(0)));
+    assert_eq!(waiters.waiting(), 3);
+    waiters.set_quota(quota.burst(2).unwrap()).unwrap();
+    for (turn, due) in b.into_iter().zip([0, 10, 20]) {
+        assert_eq!(turn.await.unwrap(), Ok(ms(due)));
+    }
+}
+
+/// Where the first asks, it does so at once.
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_gains_by_resets_and_quotas() {
+    let (one, two) = ("1/h".parse().unwrap(), "2/h".parse().unwrap());
+    let limiter = KeyedLimiter::sliding_log(one).room_for(two).clock(TokioClock::new());
+    let waiters = Arc::new(Waiters::new(limiter.try_build().unwrap()));
+    let begun = Instant::now();
+    let turn = |key: &'static str| {
+        let waiters = waiters.clone();
+        tokio::spawn(async move { waiters.until_key_ready(key).await.map(|_| ()) })
+    };
+    for key in ["a", "b"] {
+        assert!(waiters.limiter().check(key).is_allowed());
+    }
+    let (a, b) = (turn("a"), turn("b"));
+    yield_now().await;
+    let _ = waiters.reset_key("a");
+    a.await.unwrap().unwrap();
+    assert_eq!((waiters.waiting(), begun.elapsed()), (1, ms(0)));
+    let a = turn("a");
+    yield_now().await;
+    waiters.set_quota(two).unwrap();
+    a.await.unwrap().unwrap();
+    b.await.unwrap().unwrap();
     assert_eq!(begun.elapsed(), ms(0));
 }
 
