@@ -368,7 +368,7 @@ fn refused() -> ([TcpStream; 2], String) {
 }
 
 /// A server that answers one connection with these words, and ends.
-fn answers_once(words: String) -> (thread::JoinHandle<()>, String) {
+pub(crate) fn answers_once(words: String) -> (thread::JoinHandle<()>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let run = move || {
