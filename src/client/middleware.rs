@@ -22,6 +22,20 @@ use tokio::sync::Mutex;
 /// `Retry-After`, which may come from a proxy while the server has done its work, whatever is
 /// not idempotent gets that. Sleeps are tokio's.
 ///
+/// `.send()` takes as long as the limits have it: to wait for what an answer told, up to the pacer's
+/// [longest wait](crate::client::PacerBuilder::longest_wait), an hour unless given, then for those who came
+/// before, and for a configured quota without a bound. Before its first denial a call has no deadline,
+/// after it the [total](crate::client::Backoff::total) of its schedule, and reqwest's own timeouts
+/// begin when it is sent. For a deadline of yours put `tokio::time::timeout` around `.send()`.
+///
+/// All that one client sends goes by its pacer: of several hosts, one's 429 holds the requests to all. So
+/// build a client for each API.
+///
+/// No middleware behind this one may send through the same pacer (a login, say, before what it was
+/// given): its request waits for a place, which the one that it is for holds. While one alone may be in
+/// flight, or once all who are wait for that login, it waits for ever. So put authentication outside:
+/// `.with(authentication).with(polite)`, in this order, or let it log in through another pacer.
+///
 /// A call is in flight until the head of its answer is there, unless it is told [to hold its place
 /// until the body has ended](Self::until_body_ends): against a limit of so many at a time it is to be.
 ///

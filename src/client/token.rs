@@ -63,7 +63,10 @@ pub enum Access<T, C: Clock = MonotonicClock> {
 /// Clones share the token. Nothing is sent by it.
 ///
 /// Give the login a timeout: one that hangs leaves all the others waiting, for as long as it hangs, once
-/// the old token has ended. A login that is cancelled or fails holds nobody up.
+/// the old token has ended. A login that is cancelled or fails holds nobody up. And do not log in
+/// through the pacer of calls that are in flight while they wait for the token: where they have
+/// all its places, the login waits for ever. Ask for the token before the call's step, or have another
+/// pacer for logins, which most APIs limit by themselves.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};

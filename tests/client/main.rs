@@ -9,9 +9,12 @@ mod fields;
 mod kept;
 mod learned;
 #[cfg(all(feature = "reqwest-middleware", feature = "tokio"))]
+mod logins;
+#[cfg(all(feature = "reqwest-middleware", feature = "tokio"))]
 mod middleware;
 mod odd;
 mod paced;
+mod readme;
 mod tasks;
 mod threads;
 mod token;
