@@ -45,7 +45,8 @@ struct Settings {
 /// that its answers tell of.
 ///
 /// Clones share everything; any number of threads and tasks may use them. Calls that have
-/// limits of their own want a pacer of their own. See [the module's page](super).
+/// limits of their own want a pacer of their own: after a denial by one host, all calls of its pacer
+/// wait, whichever host they are for. See [the module's page](super).
 ///
 /// ```
 /// use std::{sync::Arc, time::{Duration, SystemTime}};
