@@ -2,7 +2,7 @@
 
 use super::wakers::Wakers;
 use crate::time::{Clock, MonotonicClock, Nanos};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::{
     fmt,
     pin::Pin,
@@ -52,14 +52,21 @@ pub enum Access<T, C: Clock = MonotonicClock> {
     /// Log in, for everybody, and say what came of it.
     Renew(Renewal<T, C>),
     /// There is no token that is valid. Ask again after this time, or, where there is none,
-    /// when whoever logs in has come back ([`TokenHolder::until_renewed`]).
+    /// when whoever logs in has come back ([`TokenHolder::until_renewed`], which threads
+    /// [block](UntilRenewed::block) on).
     Wait(Option<Duration>),
 }
 
 /// Holds the token that an API gave at login, for all callers: one of them logs in, and
 /// again shortly before the token ends, never two at a time.
 ///
-/// Clones share the token. Nothing is sent by it, and nobody sleeps in it.
+/// Clones share the token. Nothing is sent by it.
+///
+/// Give the login a timeout: one that hangs leaves all the others waiting, for as long as it hangs, once
+/// the old token has ended. A login that is cancelled or fails holds nobody up. And do not log in
+/// through the pacer of calls that are in flight while they wait for the token: where they have
+/// all its places, the login waits for ever. Ask for the token before the call's step, or have another
+/// pacer for logins, which most APIs limit by themselves.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -86,6 +93,8 @@ pub struct TokenHolder<T, C: Clock = MonotonicClock> {
 struct Shared<T, C> {
     early: Duration,
     state: Mutex<State<T>>,
+    /// Told of each renewal that is over.
+    renewed: Condvar,
     clock: C,
 }
 
@@ -109,6 +118,12 @@ struct Token<T> {
 }
 
 impl<T> State<T> {
+    /// Whether somebody logs in, and till then there is no token: there may be one since, and somebody
+    /// who renews that one early.
+    fn awaited(&self, now: Nanos) -> bool {
+        self.renewing && self.valid(now).is_none()
+    }
+
     fn valid(&self, now: Nanos) -> Option<&Token<T>> {
         self.token.as_ref().filter(|held| now < held.end)
     }
@@ -123,6 +138,7 @@ impl<T, C> Shared<T, C> {
             state.renewing = false;
             state.tasks.take(|()| true)
         };
+        self.renewed.notify_all();
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -187,7 +203,8 @@ impl<T: Clone + PartialEq, C: Clock> TokenHolder<T, C> {
             refused_at: Nanos::ZERO,
             tasks: Wakers::new(),
         };
-        Self { shared: Arc::new(Shared { early, state: Mutex::new(state), clock }) }
+        let (state, renewed) = (Mutex::new(state), Condvar::new());
+        Self { shared: Arc::new(Shared { early, state, renewed, clock }) }
     }
 
     /// A token, or what to do to get one.
@@ -237,7 +254,8 @@ impl<T: Clone + PartialEq, C: Clock> TokenHolder<T, C> {
     }
 
     /// Ends when nobody logs in any more, whatever came of it, so that it is worth
-    /// [asking](Self::ask) again: after [`Access::Wait`] without a time.
+    /// [asking](Self::ask) again: after [`Access::Wait`] without a time. On a thread,
+    /// [block](UntilRenewed::block) on it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -418,6 +436,42 @@ pub struct UntilRenewed<'h, T, C: Clock = MonotonicClock> {
     place: Option<u64>,
 }
 
+impl<T, C: Clock> UntilRenewed<'_, T, C> {
+    /// Waits on this thread: for as long as the login takes, so give that a timeout.
+    ///
+    /// ```
+    /// use std::{thread, time::Duration};
+    /// use tollgate::client::{Access, TokenHolder};
+    ///
+    /// # fn log_in() -> Option<(String, u64)> { Some(("a token".to_owned(), 3600)) }
+    /// fn token(tokens: &TokenHolder<String>) -> String {
+    ///     loop {
+    ///         match tokens.ask() {
+    ///             Access::Use(token) => return token,
+    ///             Access::Renew(renewal) => match log_in() {
+    ///                 Some((token, secs)) => renewal.done(token, Duration::from_secs(secs)),
+    ///                 None => renewal.failed(Duration::from_secs(60)),
+    ///             },
+    ///             Access::Wait(Some(time)) => thread::sleep(time),
+    ///             Access::Wait(None) => tokens.until_renewed().block(),
+    ///         }
+    ///     }
+    /// }
+    /// let tokens = TokenHolder::new();
+    /// thread::scope(|threads| (0..4).for_each(|_| _ = threads.spawn(|| token(&tokens))));
+    /// assert_eq!(token(&tokens), "a token");
+    /// ```
+    pub fn block(self) {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state.lock();
+        // A renewal ends under this lock, and the wait lets go of it when this thread is among
+        // those that are told: an end is seen here, or told.
+        while state.awaited(now) {
+            self.shared.renewed.wait(&mut state);
+        }
+    }
+}
+
 impl<T, C: Clock> Future for UntilRenewed<'_, T, C> {
     type Output = ();
 
@@ -427,12 +481,11 @@ impl<T, C: Clock> Future for UntilRenewed<'_, T, C> {
         let (now, mut waker) = (this.shared.clock.now(), Some(cx.waker().clone()));
         let (polled, gone) = {
             let mut state = this.shared.state.lock();
-            // There may be a token since, and somebody who renews that one early.
-            if !state.renewing || state.valid(now).is_some() {
-                (Poll::Ready(()), state.tasks.forget(&mut this.place))
-            } else {
+            if state.awaited(now) {
                 state.tasks.note(&mut this.place, (), &mut waker);
                 (Poll::Pending, None)
+            } else {
+                (Poll::Ready(()), state.tasks.forget(&mut this.place))
             }
         };
         drop((waker, gone));

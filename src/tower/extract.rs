@@ -252,7 +252,9 @@ where
 
 /// The address of who is connected, where the server put a `SocketAddr` or an `IpAddr`
 /// among the extensions. axum puts a type of its own there: take it by
-/// [`extension`], as `extension(|c: &ConnectInfo<SocketAddr>| c.0.ip().to_string())`.
+/// [`extension`], as `extension(|c: &ConnectInfo<SocketAddr>| c.0.ip().to_string())`. So does tonic,
+/// whose connections need not have an address:
+/// `from_fn(|head| Some(head.extensions.get::<TcpConnectInfo>()?.remote_addr()?.ip().to_string()))`.
 ///
 /// ```
 /// use std::net::SocketAddr;

@@ -16,7 +16,6 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 pub(super) fn answer(denial: Denial) -> Response<()> {
     let mut answer = Response::new(());
     let Denial { status, mut fields, retry_after, .. } = denial;
-    fields.remove(header::CONTENT_TYPE);
     let (code, message) = match status {
         StatusCode::UNAUTHORIZED => ("16", "not authenticated"),
         StatusCode::FORBIDDEN => ("7", "refused"),

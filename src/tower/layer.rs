@@ -351,10 +351,16 @@ impl<G> LimitLayer<G> {
     /// more, or by an error instead of an answer. Beside [`refund_if`](Self::refund_if). A denial by
     /// a layer inside is no failure.
     ///
+    /// Calls of gRPC fail by status 200. Of those that fail before their first message the head has
+    /// `grpc-status`, by which `refund_if` may judge: 13 is an internal error, 8 the status of a denial.
+    /// Of others it is in the trailers, after which nothing is given back.
+    ///
     /// ```
     /// # use tollgate::{policy::Policy, tower::LimitLayer};
     /// # let policy = Policy::from_toml("[[limit]]\nname = 'api'\nkey = []\nquota = '5/s'\n")?;
-    /// let layer = LimitLayer::policy(policy).refund_errors(true);
+    /// let layer = LimitLayer::policy(policy)
+    ///     .refund_errors(true)
+    ///     .refund_if(|answer| answer.headers.get("grpc-status").is_some_and(|code| code == "13"));
     /// # let _ = layer;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -172,8 +172,9 @@ pub fn metrics(decided: &Decided<'_>) {
 }
 
 /// Tells each decision to the facade `tracing`, under the target `tollgate`: denials at
-/// the level of information, all else for debugging. No keys and no addresses. Give it to
-/// [`observe`](super::LimitLayer::observe).
+/// the level of information, all else for debugging. No header fields, no address and no query; but the
+/// path as it came, with whatever is in it: keys, too, where a policy has `path.NAME` for one. Where
+/// that is too much, have a function of your own. Give it to [`observe`](super::LimitLayer::observe).
 ///
 /// ```
 /// use tollgate::{policy::Policy, tower::{LimitLayer, tracing}};

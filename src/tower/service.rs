@@ -211,7 +211,7 @@ fn finish<B>(
     // A denial by a layer inside is no failure, whatever its status.
     let denied = answer.extensions().get::<Denied>().is_some();
     // Who was nearest to the service has told already.
-    let told = denied || answer.extensions().get::<Told>().is_some();
+    let told = denied || answer.extensions().get::<FieldsWritten>().is_some();
     let mut corrected = false;
     if let Some(guard) = guard.as_mut().filter(|guard| guard.is_charged()) {
         let (parts, body) = answer.into_parts();
@@ -219,7 +219,7 @@ fn finish<B>(
         answer = Response::from_parts(parts, body);
     }
     if !told && write(fields, guard.as_mut().filter(|_| corrected), answer.headers_mut()) {
-        answer.extensions_mut().insert(Told);
+        answer.extensions_mut().insert(FieldsWritten);
     }
     answer.map(|body| LimitBody::of(body, guard))
 }
@@ -307,7 +307,7 @@ pub struct Denied(());
 
 /// The same of an answer that is the service's: a layer has written fields.
 #[derive(Clone, Copy)]
-struct Told;
+struct FieldsWritten;
 
 impl<F> fmt::Debug for Limited<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,14 +2,19 @@
 //! threads, tokens. What the documents ask of callers is in `tests/conformance/client`.
 #![cfg(all(feature = "client", not(loom)))]
 
+#[cfg(all(feature = "reqwest-middleware", feature = "tokio"))]
+mod bodies;
 mod bounds;
 mod fields;
 mod kept;
 mod learned;
-#[cfg(feature = "reqwest-middleware")]
+#[cfg(all(feature = "reqwest-middleware", feature = "tokio"))]
+mod logins;
+#[cfg(all(feature = "reqwest-middleware", feature = "tokio"))]
 mod middleware;
 mod odd;
 mod paced;
+mod readme;
 mod tasks;
 mod threads;
 mod token;

@@ -15,19 +15,10 @@ use std::{
 };
 use tokio::time::Instant;
 use tollgate::{
-    Clock, KeyedLimiter, ManualClock, Nanos, SlidingLog,
+    KeyedLimiter, ManualClock, Nanos, SlidingLog,
     client::{Backoff, Jitter, Pacer, PacerBuilder, Polite, Step},
+    wait::TokioClock,
 };
-
-/// tokio's time, which stands still in these tests.
-#[derive(Clone, Copy)]
-struct TokioClock(Instant);
-
-impl Clock for TokioClock {
-    fn now(&self) -> Nanos {
-        Nanos::from(self.0.elapsed())
-    }
-}
 
 /// So many a minute, told in header fields; each answer takes a tenth of a second.
 struct Server {
@@ -79,7 +70,7 @@ fn client(
     server: &Arc<Server>,
     built: impl FnOnce(PacerBuilder<TokioClock>) -> PacerBuilder<TokioClock>,
 ) -> ClientWithMiddleware {
-    let pacer = Pacer::builder().clock(TokioClock(server.begun)).jitter(Jitter::seeded(1));
+    let pacer = Pacer::builder().clock(TokioClock::new()).jitter(Jitter::seeded(1));
     let polite = Polite::new(built(pacer).build());
     ClientBuilder::new(reqwest::Client::new())
         .with(polite)
@@ -205,7 +196,7 @@ fn scripted(
 ) -> ClientWithMiddleware {
     // So many at once from the start.
     let quota = "1000/s".parse().unwrap();
-    let pacer = Pacer::builder().clock(TokioClock(Instant::now())).jitter(Jitter::seeded(1));
+    let pacer = Pacer::builder().clock(TokioClock::new()).jitter(Jitter::seeded(1));
     let polite = Polite::new(built(pacer.quota(quota).backoff(Backoff::doubling())).build());
     let script = Script(answers, Mutex::default());
     ClientBuilder::new(reqwest::Client::new()).with(polite).with(script).build()
@@ -340,7 +331,7 @@ async fn a_sleep_ends_when_an_answer_tells_of_a_shorter_wait() {
     ];
     answers.extend([(0, 200, told("8", "3600")), (0, 200, told("7", "3600"))]);
     let begun = Instant::now();
-    let pacer = Pacer::builder().clock(TokioClock(begun)).jitter(Jitter::seeded(1));
+    let pacer = Pacer::builder().clock(TokioClock::new()).jitter(Jitter::seeded(1));
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(Polite::new(pacer.build()))
         .with(InTurn(Mutex::new(answers.into_iter())))
@@ -368,7 +359,7 @@ fn refused() -> ([TcpStream; 2], String) {
 }
 
 /// A server that answers one connection with these words, and ends.
-fn answers_once(words: String) -> (thread::JoinHandle<()>, String) {
+pub(crate) fn answers_once(words: String) -> (thread::JoinHandle<()>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let run = move || {
@@ -461,7 +452,7 @@ async fn a_middleware_behind_another_tells_it_what_was_answered() {
     let (_held, nobody) = refused();
     for times in [0, 1, 2] {
         let pacer = |quota: &str| {
-            let clock = TokioClock(Instant::now());
+            let clock = TokioClock::new();
             Pacer::builder().clock(clock).quota(quota.parse().unwrap()).build()
         };
         let (outer, inner) = (pacer("1/h"), pacer("100/s"));
@@ -481,7 +472,7 @@ async fn a_middleware_behind_another_tells_it_what_was_answered() {
 #[tokio::test(start_paused = true)]
 async fn middlewares_that_share_a_pacer_wake_one_another() {
     let begun = Instant::now();
-    let pacer = Pacer::builder().clock(TokioClock(begun)).in_flight(1);
+    let pacer = Pacer::builder().clock(TokioClock::new()).in_flight(1);
     let pacer = pacer.quota("1000/s".parse().unwrap()).build();
     let [a, b] = [(); 2].map(|()| {
         ClientBuilder::new(reqwest::Client::new())

@@ -44,7 +44,7 @@ impl Count {
 }
 
 /// Fails where it would hang.
-fn within_a_minute(run: impl FnOnce() + Send + 'static) {
+pub(crate) fn within_a_minute(run: impl FnOnce() + Send + 'static) {
     let (done, over) = mpsc::channel();
     let run = thread::spawn(move || {
         run();
@@ -370,12 +370,16 @@ fn who_waits_for_a_token_is_told() {
         for how in 0..3 {
             let Access::Renew(renewal) = tokens.ask() else { panic!() };
             let asked = Arc::new(Barrier::new(5));
-            let waiting = [(); 4].map(|()| {
+            let waiting = [false, true, false, true].map(|blocks| {
                 let (tokens, asked) = (tokens.clone(), asked.clone());
                 thread::spawn(move || {
                     assert!(matches!(tokens.ask(), Access::Wait(None)));
                     asked.wait();
-                    run(tokens.until_renewed());
+                    if blocks {
+                        tokens.until_renewed().block();
+                    } else {
+                        run(tokens.until_renewed());
+                    }
                     matches!(tokens.ask(), Access::Use(7))
                 })
             });
@@ -393,6 +397,7 @@ fn who_waits_for_a_token_is_told() {
         clock.advance(Duration::from_secs(45));
         let Access::Renew(_renewal) = tokens.ask() else { panic!() };
         run(tokens.until_renewed());
+        tokens.until_renewed().block();
         assert!(matches!(tokens.ask(), Access::Use(7)));
     });
 }

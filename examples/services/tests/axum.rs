@@ -13,14 +13,20 @@ use axum::{
     routing::{any, get, post},
 };
 use reqwest::{Client, StatusCode};
+use reqwest_middleware::ClientBuilder;
 use std::{
     future::Future,
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tollgate::{
-    KeyedLimiter,
+    KeyedLimiter, Outcome,
+    client::{Pacer, Polite},
     policy::Policy,
     tower::{LimitLayer, extension, forwarded, header},
 };
@@ -268,4 +274,57 @@ async fn a_limiter_by_the_address_behind_our_proxy() {
         assert_eq!(served.send("GET", "/", &[]).await.status.as_u16(), 403);
     })
     .await;
+}
+
+/// Both sides of a limit: the layer tells of it, the client keeps what it is told, and nobody is
+/// denied. However long either of them stops between two steps: a call takes its unit of the client's
+/// until a second after its answer was read, which is later than the layer has it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polite_client_is_never_denied() {
+    for algorithm in ["sliding-log", "gcra"] {
+        in_time(async {
+            let text = format!(
+                "
+                [[limit]]
+                name = 'calls'
+                key = []
+                quota = '5/s'
+                algorithm = '{algorithm}'
+                [response]
+                headers = 'ratelimit'
+                "
+            );
+            let (asked, denied) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let counts = [Arc::clone(&asked), Arc::clone(&denied)];
+            let layer =
+                LimitLayer::policy(Policy::from_toml(&text).unwrap()).observe(move |decided| {
+                    let [asked, denied] = &counts;
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let no = usize::from(decided.outcome != Outcome::Allowed);
+                    denied.fetch_add(no, Ordering::SeqCst);
+                });
+            let app = Router::new().route("/", get(|| async { "here" })).layer(layer);
+            let served = Served::start(app).await;
+            // It knows nothing, but what it is told.
+            let client =
+                ClientBuilder::new(served.client.clone()).with(Polite::new(Pacer::new())).build();
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..4 {
+                let (client, url) = (client.clone(), served.base.clone());
+                tasks.spawn(async move {
+                    for _ in 0..4 {
+                        let answer = client.get(&url).send().await.unwrap();
+                        assert_eq!(answer.status(), StatusCode::OK);
+                        assert_eq!(answer.text().await.unwrap(), "here");
+                    }
+                });
+            }
+            while let Some(task) = tasks.join_next().await {
+                task.unwrap();
+            }
+            let counted = [asked, denied].map(|count| count.load(Ordering::SeqCst));
+            assert_eq!(counted, [16, 0], "{algorithm}");
+        })
+        .await;
+    }
 }

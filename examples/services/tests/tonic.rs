@@ -11,7 +11,7 @@ use std::{
 use tokio::{net::TcpListener, time::timeout};
 use tollgate::{
     policy::Policy,
-    tower::{LimitLayer, header},
+    tower::{LimitLayer, from_fn, header},
 };
 use tonic::{
     Code, Request, Response, Status,
@@ -19,7 +19,7 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataValue,
     server::{NamedService, UnaryService},
-    transport::{Channel, Server},
+    transport::{Channel, Server, server::TcpConnectInfo},
 };
 use tower_service::Service;
 
@@ -124,13 +124,23 @@ async fn a_denied_call_is_a_status() {
         algorithm = 'leases'
         quota = 1
         ttl = '1 h'
+        [attribute.ip]
+        kind = 'ip'
+        [[limit]]
+        name = 'address'
+        key = ['ip']
+        quota = '1000/h'
         [response]
         headers = 'ratelimit'
         body = 'problem'
         ";
+    let peer = from_fn(|head| {
+        Some(head.extensions.get::<TcpConnectInfo>()?.remote_addr()?.ip().to_string())
+    });
     // What a call failed by is in the head of its answer where there is no message.
     let layer = LimitLayer::policy(Policy::from_toml(text).unwrap())
         .attribute("user", header("x-user"))
+        .attribute("ip", peer)
         .refund_if(|answer| answer.headers.get("grpc-status").is_some_and(|code| code == "13"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -4,10 +4,14 @@ mod call;
 mod known;
 mod log;
 mod news;
+#[cfg(feature = "reqwest-middleware")]
+mod place;
 mod state;
 
 pub use call::{Answered, Call, CallEnded, Step};
 pub use news::{News, UntilReady};
+#[cfg(feature = "reqwest-middleware")]
+pub(super) use place::Place;
 
 use super::{Backoff, Jitter, backoff::share_of_one};
 use crate::{
@@ -41,7 +45,8 @@ struct Settings {
 /// that its answers tell of.
 ///
 /// Clones share everything; any number of threads and tasks may use them. Calls that have
-/// limits of their own want a pacer of their own. See [the module's page](super).
+/// limits of their own want a pacer of their own: after a denial by one host, all calls of its pacer
+/// wait, whichever host they are for. See [the module's page](super).
 ///
 /// ```
 /// use std::{sync::Arc, time::{Duration, SystemTime}};
@@ -151,7 +156,8 @@ impl<C: Clock> Pacer<C> {
         Call::new(self.clone(), jitter)
     }
 
-    /// How many calls are in flight.
+    /// How many calls are in flight, from their [`Step::Go`] until they are answered; of a `Polite` that
+    /// is told so, until their bodies have ended.
     ///
     /// ```
     /// # use tollgate::client::{Pacer, Step};
@@ -162,7 +168,7 @@ impl<C: Clock> Pacer<C> {
     /// assert_eq!(pacer.in_flight(), 0);
     /// ```
     pub fn in_flight(&self) -> usize {
-        self.shared.state.lock().flying()
+        self.shared.state.lock().in_flight()
     }
 
     /// Blocks until a call has ended since, or none is in flight.
@@ -295,6 +301,12 @@ impl<C: Clock> PacerBuilder<C> {
     }
 
     /// The most calls in flight, at least one; 16 unless given.
+    ///
+    /// A call is in flight until it is [answered](Call::answered) or dropped. A server that allows so
+    /// many *at a time* counts a request until its body has been sent, so against such a limit say
+    /// what was answered when the body was read to its end; of reqwest's middleware, `Polite`, which says
+    /// so when the head is there, there is an option that holds the place until then
+    /// (`Polite::until_body_ends`).
     ///
     /// ```
     /// # use tollgate::client::{Pacer, Step};

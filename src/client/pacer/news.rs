@@ -52,7 +52,8 @@ impl<C: Clock> Call<C> {
     ///
     /// All who are told the same time ask anew when it is over, and one of them goes: there is no
     /// order among them. The timer's clock is to be the pacer's: under tokio's paused time, give
-    /// the pacer [a clock](crate::client::PacerBuilder::clock) that goes by it.
+    /// the pacer [a clock](crate::client::PacerBuilder::clock) that goes by it (`wait::TokioClock`). A
+    /// [`wait::Timer`](crate::wait::Timer) is given as `|time| timer.sleep(time)`.
     ///
     /// ```
     /// use std::time::SystemTime;

@@ -69,6 +69,10 @@ pub(super) struct State {
     known: Vec<Known>,
     configured: usize,
     flying: Vec<Ticket>,
+    /// Calls that were answered, and take their places until their bodies have ended; and how many
+    /// such bodies have.
+    places: usize,
+    places_over: u64,
     started: u64,
     answers: u64,
     /// Calls that ended without an answer, by how many answers there were.
@@ -98,6 +102,8 @@ impl State {
             window: if known.is_empty() { 1 } else { settings.in_flight },
             known,
             flying: Vec::new(),
+            places: 0,
+            places_over: 0,
             started: 0,
             answers: 0,
             lost: VecDeque::new(),
@@ -116,13 +122,15 @@ impl State {
         self.flying.len() as u64
     }
 
-    /// How many calls have ended.
+    /// How many calls have ended, those whose places were kept twice: with the answer more may be
+    /// known to be left, and with the body there is a place.
     pub(super) fn ends(&self) -> u64 {
-        self.started - self.count()
+        self.started - self.count() + self.places_over
     }
 
-    pub(super) fn flying(&self) -> usize {
-        self.flying.len()
+    /// How many calls take a place among those that may be in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.flying.len() + self.places
     }
 
     fn seen(&self, waits_for: WaitsFor) -> Seen {
@@ -130,7 +138,7 @@ impl State {
     }
 
     pub(super) fn has_ended(&self, seen: Seen) -> bool {
-        self.flying.is_empty() || self.ends() != seen.ends
+        self.in_flight() == 0 || self.ends() != seen.ends
     }
 
     /// Whether who waits should ask again.
@@ -177,7 +185,7 @@ impl State {
             let wait = from.since(now).min(settings.longest_wait);
             return Ask::Wait(wait, self.seen(WaitsFor::Sooner));
         }
-        if after_an_end || self.flying.len() >= settings.in_flight.min(self.window) {
+        if after_an_end || self.in_flight() >= settings.in_flight.min(self.window) {
             return Ask::Busy(self.seen(WaitsFor::AnEnd));
         }
         self.started += 1;
@@ -219,6 +227,19 @@ impl State {
             // Nobody has started after it, and by its time.
             self.next_start = ticket.next_start;
         }
+    }
+
+    /// One place more is taken, by a call that is answered or about to be. It counts against no
+    /// limit: that its call did.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(super) fn take_place(&mut self) {
+        self.places += 1;
+    }
+
+    #[cfg(feature = "reqwest-middleware")]
+    pub(super) fn give_up_place(&mut self) {
+        self.places -= 1;
+        self.places_over += 1;
     }
 
     fn land(&mut self, ticket: Ticket) -> bool {
