@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("region", &["sync", "time", "table"]),
     ("limiter", &["sync", "time", "quota", "decision", "algorithm", "table", "region"]),
     ("headers", &["time", "decision"]),
-    ("wait", &["sync", "time", "decision", "table", "limiter"]),
+    ("wait", &["sync", "time", "quota", "decision", "table", "limiter"]),
     (
         "policy",
         &[

@@ -115,8 +115,9 @@ impl<C: Clock> Polite<C> {
     /// end: without it the next call goes as soon as the head is there. Then read each body or drop its
     /// response: whoever holds as many unread responses as may be [in
     /// flight](crate::client::PacerBuilder::in_flight) and sends another one waits for itself, for
-    /// ever, and so it is with one where nothing is known yet, and after a denial. It is not for
-    /// bodies without an end. Denials hold no place, nor do upgraded connections.
+    /// ever. After a denial one call goes alone: once all bodies that are open have ended, however long
+    /// they take. So it is not for bodies without an end. Denials hold no place, nor do upgraded
+    /// connections.
     ///
     /// The response is what it was (version, address, remote address, extensions, length); of an error
     /// in the midst of its body the sources lie deeper.

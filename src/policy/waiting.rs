@@ -8,8 +8,8 @@ use crate::{
 use std::{fmt, sync::Arc, time::Duration};
 
 /// What a [`Queue`] waits for as for a policy: a `&Policy`, whose decisions borrow it; an
-/// `&Arc<Policy>` or a `&LivePolicy`, whose decisions keep the policy that decided. It cannot be
-/// implemented elsewhere.
+/// `&Arc<Policy>`, a `&LivePolicy` or an `&Arc<LivePolicy>`, whose decisions keep the policy that
+/// decided. It cannot be implemented elsewhere.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -95,6 +95,14 @@ impl Decides for &LivePolicy {
     }
 }
 
+impl Decides for &Arc<LivePolicy> {
+    type Decision = KeptDecision;
+
+    fn decide(self, manner: Manner, request: &Request<'_>, moment: Option<Moment>) -> KeptDecision {
+        Decides::decide(&**self, manner, request, moment)
+    }
+}
+
 impl<'p> Waitable for &'p Policy {
     type Answer = PolicyDecision<'p>;
 }
@@ -104,6 +112,10 @@ impl Waitable for &Arc<Policy> {
 }
 
 impl Waitable for &LivePolicy {
+    type Answer = KeptDecision;
+}
+
+impl Waitable for &Arc<LivePolicy> {
     type Answer = KeptDecision;
 }
 
@@ -198,9 +210,12 @@ impl<C: Clock> Queue<C> {
     /// the error has no [answer](crate::wait::WaitError::answer).
     ///
     /// Whichever policy holds is asked: a [`LivePolicy`] that was replaced, when what the former one
-    /// said is over, or when the line is [nudged](Queue::nudge). The request stays the one that it was, and
-    /// lacks an attribute that the new file is the first to name. Costs a check whenever it asks,
-    /// and another one when it is refused.
+    /// said is over, or when the line is [nudged](Queue::nudge_all). The request stays the one that it
+    /// was, and lacks an attribute that the new file is the first to name. Costs a check whenever it
+    /// asks, and another one when it is refused.
+    ///
+    /// A block for a time is waited out, as a limit is, by the first of the line and by all behind it;
+    /// so have a [deadline](Turn::within).
     ///
     /// ```
     /// use std::time::Duration;

@@ -40,13 +40,13 @@ pub(crate) enum Ask {
     /// without a slot stays without. Whether there would be one it does not tell, and
     /// whether its last one was reclaimed by a later clock it may learn a moment late:
     /// the charge does.
-    #[allow(dead_code)] // until a policy looks
+    #[allow(dead_code)] // policies look, and who waits
     Look,
     /// To leave nothing of what could still pass now, if the units would not pass,
     /// but may later; else nothing. The answer tells how the key stands then, and
     /// what the same units are told then. Never allowed is not *later*, and a key
     /// without a slot stays without.
-    #[allow(dead_code)] // until a policy's denials empty a limit
+    #[allow(dead_code)] // a policy's denials empty a limit
     Exhaust,
 }
 

@@ -60,8 +60,12 @@
 //! use std::time::Duration;
 //! use tollgate::{SlidingLog, Limiter, wait::{WaitError, Waiters}};
 //!
-//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-//! let waiters = Waiters::new(Limiter::sliding_log("1/500ms".parse()?).try_build()?);
+//! # use tollgate::wait::TokioClock; // whose time stands still here but for sleeps
+//! # let mut runtime = tokio::runtime::Builder::new_current_thread();
+//! # runtime.enable_time().start_paused(true).build()?.block_on(async {
+//! let limiter = Limiter::sliding_log("1/500ms".parse()?);
+//! # let limiter = limiter.clock(TokioClock::new());
+//! let waiters = Waiters::new(limiter.try_build()?);
 //! waiters.until_ready().await?;
 //! let mut first = waiters.until_ready().into_future();
 //! # let mut first = std::pin::Pin::new(&mut first);

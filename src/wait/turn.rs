@@ -189,7 +189,7 @@ impl<'w, Q: Question> Turn<'w, Q> {
     ///
     /// # Errors
     ///
-    /// Nothing was charged: see [`WaitError`].
+    /// The turn did not come: see [`WaitError`].
     pub fn block(mut self) -> Result<Q::Answer, WaitError<Q::Denial>> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
@@ -220,8 +220,9 @@ impl<'w, Q: Question> Turn<'w, Q> {
             match self.question.ask() {
                 Said::Yes(answer) => return self.end(Ok(answer)),
                 Said::Never(no) => return self.turn_away(None, no),
-                // Where it found no slot, reserving tells so too.
-                Said::Later(..) | Said::Saturated(..) => {}
+                // To reserve it would find no slot, either, and be counted once more.
+                Said::Saturated(wait, no) => return self.turn_away(Some(wait), no),
+                Said::Later(..) => {}
             }
             let longest = self.within.unwrap_or(Duration::MAX).saturating_sub(self.jitter);
             let now = self.question.now();

@@ -198,7 +198,7 @@ impl<A: Algorithm, C: Clock> Waiters<Limiter<A, C>> {
     /// ```
     pub fn reset(&self) -> Decision {
         let now = self.limiter.clock().now();
-        let ask = |ask| self.limiter.ask(ask, 1, now).to(0, now);
+        let ask = |ask, units| self.limiter.ask(ask, units, now).to(0, now);
         self.lines.reset::<A>(0, now, || self.limiter.quota(), ask)
     }
 
@@ -296,7 +296,7 @@ impl<A: Algorithm, C: Clock> Waiters<KeyedLimiter<A, C>> {
     pub fn reset_key<K: AsRef<[u8]> + ?Sized>(&self, key: &K) -> Decision {
         let key = self.limiter.key(key);
         let now = key.now();
-        let ask = |ask| key.ask(ask, 1, now).to(0, now);
+        let ask = |ask, units| key.ask(ask, units, now).to(0, now);
         self.lines.reset::<A>(key.line(), now, || self.limiter.quota(), ask)
     }
 
@@ -358,10 +358,10 @@ impl Lines {
         line: u64,
         now: Nanos,
         quota: impl FnOnce() -> Quota,
-        ask: impl Fn(Ask) -> Decision,
+        ask: impl Fn(Ask, u64) -> Decision,
     ) -> Decision {
         if !A::RESERVES {
-            let decision = ask(Ask::Forget);
+            let decision = ask(Ask::Forget, 1);
             self.nudge(line);
             return decision;
         }
@@ -370,11 +370,12 @@ impl Lines {
             now,
             || tolerance(quota()),
             |kept| {
-                let before = ask(Ask::Look);
+                // Of no units: what is owed, not what would be with one more.
+                let before = ask(Ask::Look, 0);
                 match before.full_after_ticks().saturating_sub(ticks_of(kept)) {
-                    0 => before.not_asked(),
+                    0 => before,
                     // Whatever came between stays, too.
-                    weight => ask(Ask::GiveBack { charged: u64::MAX, weight }),
+                    weight => ask(Ask::GiveBack { charged: u64::MAX, weight }, 1),
                 }
             },
         )
@@ -453,7 +454,7 @@ impl<L: fmt::Debug> fmt::Debug for Waiters<L> {
 ///
 /// Wait for the `LivePolicy`: the policy that holds is asked, and its decision keeps it. Such a
 /// decision, and the error with it, goes anywhere. Who waits for what the former policy said asks when
-/// that is over: [nudge](Self::nudge) after a replacement.
+/// that is over: [nudge all](Self::nudge_all) after a replacement.
 ///
 /// ```
 /// use std::time::Duration;
@@ -598,6 +599,25 @@ impl<C: Clock> Queue<C> {
     /// ```
     pub fn nudge<K: AsRef<[u8]> + ?Sized>(&self, line: &K) {
         self.lines.nudge(self.line(line));
+    }
+
+    /// Lets the first of every line ask at once: a policy was replaced, say. It takes a step for
+    /// each line.
+    ///
+    /// ```
+    /// use tollgate::{policy::{LivePolicy, Policy, PolicyFile}, wait::Queue};
+    ///
+    /// # let file = |text: &str| PolicyFile::parse("policy.toml", text.as_bytes());
+    /// # let old = file("[[limit]]\nname = 'api'\nkey = []\nquota = '1/d'\n")?;
+    /// # let new = file("[[limit]]\nname = 'api'\nkey = []\nquota = '1/s'\n")?;
+    /// let (queue, live) = (Queue::new(), LivePolicy::new(Policy::from_file(&old)?));
+    /// // Whoever watches the file:
+    /// live.replace(&new)?;
+    /// queue.nudge_all(); // nobody sleeps on what the former one said
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn nudge_all(&self) {
+        self.lines.nudge_all();
     }
 
     pub(crate) fn line<K: AsRef<[u8]> + ?Sized>(&self, line: &K) -> u64 {

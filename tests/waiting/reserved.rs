@@ -324,6 +324,22 @@ fn one_in_ten_ms_at_first() -> Waiters<Limiter<Gcra, TokioClock>> {
     Waiters::new(limiter.try_build().unwrap())
 }
 
+/// Nor where there is room for more than what is reserved.
+#[tokio::test(start_paused = true)]
+async fn a_reset_by_a_larger_burst_keeps_what_is_reserved() {
+    let waiters = one_in_ten_ms_at_first();
+    assert!(waiters.limiter().check().is_allowed());
+    let mut turn = waiters.until_ready().into_future();
+    assert!(poll_once(&mut turn).await.is_none());
+    waiters.set_quota(Quota::new(1, ms(10)).unwrap().burst(3).unwrap()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(waiters.reset().full_after(), ms(10));
+        assert_eq!(waiters.limiter().peek().remaining(), 2);
+    }
+    drop(turn);
+    assert_eq!(waiters.limiter().peek().remaining(), 3);
+}
+
 /// Whoever reserves by a larger burst does not pass those who reserved by a smaller one.
 #[tokio::test(start_paused = true)]
 async fn another_quota_keeps_the_order() {

@@ -282,13 +282,22 @@ class Reload(Case):
 
     def test_a_long_request(self):
         """One of the former workers ends its lease in the zone that is carried over."""
-        server = self.serve(
-            "tollgate_zone $http_user zone=c:1m concurrent=1 ttl=1h;",
-            "tollgate zone=c;\nlocation = /large { tollgate zone=c; limit_rate 100; }",
-        )
-        s, status = server.slow("/large", {"User": "a"})
-        self.assertEqual(status, 200)
-        server.reload()
-        self.assertEqual(server.get(headers={"User": "a"}).status, 429)
-        s.close()
+        def begin():
+            return self.serve(
+                "tollgate_zone $http_user zone=c:1m concurrent=1 ttl=1h;",
+                "tollgate zone=c;\nlocation = /large { tollgate zone=c; limit_rate 512; }",
+            )
+
+        def ask(server):
+            s, status = server.slow("/large", {"User": "a"})
+            self.addCleanup(s.close)
+            self.assertEqual(status, 200)
+            server.reload()
+            return server, s, server.get(headers={"User": "a"}).status
+
+        # It takes some seven seconds to send all.
+        server, s, status = self.within(6, begin, ask)
+        self.assertEqual(status, 429)
+        while s.recv(65536):
+            pass
         until("it ends", lambda: server.get(headers={"User": "a"}).status == 200)
