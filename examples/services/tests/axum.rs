@@ -277,9 +277,10 @@ async fn a_limiter_by_the_address_behind_our_proxy() {
 }
 
 /// Both sides of a limit: the layer tells of it, the client keeps what it is told, and all calls are
-/// served, with few denials or none where a loop that tries again at once has hundreds. (By the
-/// client's books there are none, as tests/client shows in simulated time; with real threads one call
-/// was denied once, and it is not known why.)
+/// served, with few denials or none where a loop that tries again at once has hundreds. A call takes
+/// its unit of the client's until a second after its answer was read, which is later than the layer
+/// has it back. But whose clock was read first may be decided last, if its thread is stopped between
+/// the two: then it asks a moment too early.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_polite_client_is_served() {
     for algorithm in ["sliding-log", "gcra"] {
