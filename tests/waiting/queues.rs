@@ -384,3 +384,22 @@ async fn a_first_one_that_nobody_polls() {
     drop(lies);
     assert_eq!(patient.await.unwrap(), (Ok(()), ms(1_040)));
 }
+
+/// Whatever came back was everybody's: nobody sleeps on what it was told before.
+#[tokio::test(start_paused = true)]
+async fn all_lines_are_nudged() {
+    let limiter = Limiter::sliding_log("2/h".parse().unwrap()).clock(TokioClock::new());
+    let limiter = limiter.try_build().unwrap();
+    let held = [(); 2].map(|()| limiter.check().charge().unwrap());
+    let queue = Queue::with_clock(TokioClock::new());
+    let begun = Instant::now();
+    let mut ann = queue.until_allowed("ann", || limiter.check()).into_future();
+    let mut bob = queue.until_allowed("bob", || limiter.check()).into_future();
+    assert!(poll_once(&mut ann).await.is_none() && poll_once(&mut bob).await.is_none());
+    for charge in held {
+        let _ = limiter.refund(charge);
+    }
+    queue.nudge_all();
+    assert!(ann.await.is_ok() && bob.await.is_ok());
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
