@@ -198,7 +198,11 @@ impl State {
             known.start();
             gap = gap.max(known.gap(settings.slow_below, now, flying));
         }
-        self.next_start = now.after(gap.min(settings.longest_wait));
+        // Where starts are not spaced this stays in the past: callers read their clocks before they
+        // take the lock, and whoever comes with an earlier reading is not to wait for the difference.
+        if !gap.is_zero() {
+            self.next_start = now.after(gap.min(settings.longest_wait));
+        }
         Ask::Go(ticket)
     }
 
