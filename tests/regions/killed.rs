@@ -72,6 +72,10 @@ impl Books {
         self.word(algorithm * 64 + 32 + key)
     }
 
+    fn denied(&self, algorithm: usize) -> &AtomicU64 {
+        self.word(algorithm * 64 + 31)
+    }
+
     /// How often each worker came round.
     fn rounds(&self, worker: usize) -> &AtomicU64 {
         self.word(512 + worker)
@@ -110,6 +114,8 @@ impl<A: Algorithm> Pair<A> {
                 books.given_back(nth, key).fetch_add(1, Ordering::Relaxed);
                 let _ = self.busy.hashed(key as u64).refund(charge);
             }
+        } else {
+            books.denied(nth).fetch_add(1, Ordering::Relaxed);
         }
         for _ in 0..4 {
             let key = self.churn.hashed(random.next() % 300);
@@ -133,8 +139,11 @@ impl<A: Algorithm> Pair<A> {
             sum += net;
         }
         let percent = 100 * sum / (most * KEYS as u64);
-        println!("{name}: {sum} admitted, {percent} % of the bound");
-        assert!(percent >= 25, "the bound was not tried");
+        let denied = books.denied(nth).load(Ordering::SeqCst);
+        println!("{name}: {sum} admitted, {percent} % of the bound, {denied} denied");
+        // However few were admitted in all on a machine that does other things: keys were at
+        // their limits again and again.
+        assert!(denied >= 10_000, "the bound was not tried");
     }
 
     /// Every slot is to be had, once nothing is owed any more.
