@@ -107,6 +107,6 @@ fn an_earlier_reading_of_the_clock_is_no_reason_to_wait() {
     let spaced = Pacer::builder().quota("10/s".parse().unwrap()).slow_below(1.0).build();
     let (mut first, mut second) = (spaced.call(), spaced.call());
     assert_eq!(first.step_at(Nanos::from_secs(5)), Step::Go);
-    let wait = Duration::from_nanos(100_001_000);
+    let wait = Duration::from_micros(100_001);
     assert_eq!(second.step_at(Nanos::new(4_999_999_000)), Step::Wait(wait));
 }
