@@ -36,6 +36,11 @@ use tokio::sync::Mutex;
 /// flight, or once all who are wait for that login, it waits for ever. So put authentication outside:
 /// `.with(authentication).with(polite)`, in this order, or let it log in through another pacer.
 ///
+/// A `.send()` that was polled once is to be polled on, or dropped: whoever comes after it waits until it
+/// has gone, and while one alone may be in flight until it is answered. So a task that leaves one pinned
+/// and unpolled (an arm that `select!` went past, futures of `buffered` while their stream's loop awaits
+/// something else) and sends another one meanwhile waits for itself, for ever: spawn one of the two.
+///
 /// A call is in flight until the head of its answer is there, unless it is told [to hold its place
 /// until the body has ended](Self::until_body_ends): against a limit of so many at a time it is to be.
 ///

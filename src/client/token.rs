@@ -394,7 +394,8 @@ impl<T, C: Clock> Renewal<T, C> {
         self.over = true;
         let now = self.holder.shared.clock.now();
         let not_before = now.after(wait.max(SHORTEST));
-        self.holder.shared.renewed(|state| state.not_before = not_before);
+        // Tokens that are refused meanwhile may have said later.
+        self.holder.shared.renewed(|state| state.not_before = state.not_before.max(not_before));
     }
 }
 

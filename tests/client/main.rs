@@ -15,6 +15,7 @@ mod middleware;
 mod odd;
 mod paced;
 mod readme;
+mod stale;
 mod tasks;
 mod threads;
 mod token;

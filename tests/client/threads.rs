@@ -8,10 +8,7 @@ use std::{
     thread,
     time::{Duration, Instant, SystemTime},
 };
-use tollgate::{
-    Nanos,
-    client::{Answered, Pacer, Step},
-};
+use tollgate::client::{Answered, Pacer, Step};
 
 /// Long enough for any machine; nothing waits for it unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,20 +90,4 @@ fn whoever_waits_for_an_end_that_never_comes_waits_no_longer_than_it_wants() {
     assert_eq!((a.step(), b.step(), c.step()), (Step::Go, Step::Go, Step::Busy));
     drop(a);
     assert!(c.wait_for_an_end(PATIENCE));
-}
-
-/// Callers read their clocks before they take the pacer's lock: whoever does so first, and comes
-/// second, goes as well where starts are not spaced.
-#[test]
-fn an_earlier_reading_of_the_clock_is_no_reason_to_wait() {
-    let pacer = Pacer::builder().quota("10/s".parse().unwrap()).build();
-    let (mut first, mut second) = (pacer.call(), pacer.call());
-    assert_eq!(first.step_at(Nanos::from_secs(5)), Step::Go);
-    assert_eq!(second.step_at(Nanos::new(4_999_999_000)), Step::Go);
-    // Where they are, it is.
-    let spaced = Pacer::builder().quota("10/s".parse().unwrap()).slow_below(1.0).build();
-    let (mut first, mut second) = (spaced.call(), spaced.call());
-    assert_eq!(first.step_at(Nanos::from_secs(5)), Step::Go);
-    let wait = Duration::from_micros(100_001);
-    assert_eq!(second.step_at(Nanos::new(4_999_999_000)), Step::Wait(wait));
 }

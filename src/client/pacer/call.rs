@@ -230,8 +230,8 @@ impl<C: Clock> Call<C> {
     }
 
     /// Blocks this thread until some call has ended since [`Step::Busy`] was said, at most
-    /// so long, and no longer than its schedule's total. Whether one has; if none is in
-    /// flight, at once.
+    /// so long, and no longer than its schedule's total, or than until it may go although none has
+    /// (a unit of its own has come back). Whether one has; if none is in flight, at once.
     ///
     /// ```
     /// use std::time::Duration;
@@ -248,7 +248,15 @@ impl<C: Clock> Call<C> {
     /// assert_eq!(second.step(), Step::Go);
     /// ```
     pub fn wait_for_an_end(&self, at_most: Duration) -> bool {
-        self.pacer.wait_for_an_end(self.seen, at_most.min(self.patience()))
+        self.pacer.wait_for_an_end(self.seen, at_most.min(self.patience()).min(self.busy()))
+    }
+
+    /// How long it waits for an end before it asks again all the same.
+    pub(super) fn busy(&self) -> Duration {
+        match self.seen.until {
+            Nanos::MAX => Duration::MAX,
+            until => until.since(self.pacer.now()),
+        }
     }
 
     /// How long it may wait before it gives up.

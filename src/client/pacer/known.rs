@@ -15,8 +15,8 @@ const MOST_SEEN: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Room {
     Free,
-    /// When a call that is in flight has ended.
-    AfterAnEnd,
+    /// When a call that is in flight has ended, or at this instant where that is before.
+    AfterAnEnd(Nanos),
     /// At this instant, unless other news comes before.
     From(Nanos),
 }
@@ -137,8 +137,12 @@ impl Known {
                 let freed = self.log.as_ref().and_then(|log| log.frees(told.at));
                 Room::From(freed.map_or(told.until, |freed| freed.min(told.until)))
             }
-            // The reset has come: one goes, and the others by what it is told.
-            Some(told) if told.left == 0 && flying > 0 => Room::AfterAnEnd,
+            // The reset has come: one goes, and the others by what it is told, or when there is
+            // a unit of our own.
+            Some(told) if told.left == 0 && flying > 0 => {
+                let freed = self.log.as_ref().and_then(|log| log.frees(told.at));
+                Room::AfterAnEnd(freed.unwrap_or(Nanos::MAX))
+            }
             _ => Room::Free,
         };
         ours.max(theirs)
@@ -210,7 +214,7 @@ impl Known {
                 _ => told.window,
             };
             told.lost = told.lost.saturating_add(1);
-            told.until = now.after(wait.min(told.window));
+            told.until = told.until.max(after(now, wait.min(told.window)));
         }
     }
 
@@ -238,12 +242,14 @@ impl Known {
                 self.window = window;
             }
         }
+        let next = told.reset.map(|reset| after(of.now, reset.saturating_add(of.more)));
         // Where there is no reset, the last one holds.
-        let held = self.told.as_ref().map(|told| told.until.since(of.now));
-        let wait = told.reset.map(|reset| reset.saturating_add(of.more)).or(held);
-        let (Some(remaining), Some(wait)) = (told.remaining, wait) else { return };
-        let (window, mut seen) =
-            self.told.take().map(|told| (told.window, told.seen)).unwrap_or_default();
+        let until = next.or(self.told.as_ref().map(|told| told.until));
+        let (Some(remaining), Some(until)) = (told.remaining, until) else { return };
+        let (window, before_now, mut seen) = match self.told.take() {
+            Some(told) => (told.window, told.at, told.seen),
+            None => (Duration::ZERO, Nanos::ZERO, VecDeque::new()),
+        };
         while seen.back().is_some_and(|(_, least)| *least >= remaining) {
             seen.pop_back();
         }
@@ -259,9 +265,10 @@ impl Known {
         self.told = Some(Bound {
             left: least.saturating_sub(of.uncounted),
             short: of.uncounted.saturating_sub(least),
-            at: of.now,
+            // An answer may be read after one that came later.
+            at: before_now.max(of.now),
             number: of.number,
-            until: of.now.after(wait.min(of.longest)),
+            until: until.min(of.now.after(of.longest)),
             limit: told.limit,
             lost: 0,
             window: window.max(reset.min(of.longest)),
@@ -275,6 +282,11 @@ impl Known {
             told.until = at;
         }
     }
+}
+
+/// No time at all is over for everybody, whoever read the clock first.
+fn after(now: Nanos, wait: Duration) -> Nanos {
+    if wait.is_zero() { Nanos::ZERO } else { now.after(wait) }
 }
 
 fn at_least_one(n: u64) -> u32 {

@@ -93,7 +93,7 @@ impl Log {
         match self.ended.front() {
             _ if self.left(flying) > 0 => Room::Free,
             Some(stamp) => Room::From(stamp.end.after(self.period)),
-            None => Room::AfterAnEnd,
+            None => Room::AfterAnEnd(Nanos::MAX),
         }
     }
 

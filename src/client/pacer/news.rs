@@ -19,6 +19,9 @@ impl<C: Clock> Call<C> {
     /// timer beside it, or let [`until_ready`](Self::until_ready) have one. At once where nothing
     /// is waited for.
     ///
+    /// After a reset that was told, one call goes, and [`Step::Busy`] is over, too, when a unit of
+    /// our own has left the server's window: `until_ready`, `block` and `wait_for_an_end` ask again then.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use tollgate::client::{Call, Step};
@@ -198,8 +201,9 @@ impl<F: Fn(Duration) -> S, S: Future, C: Clock> Future for UntilReady<'_, F, S, 
                     return Poll::Ready(if goes { Ok(()) } else { Err(CallEnded) });
                 }
                 Step::Wait(time) => Some(time),
-                // Until its total is over, if it has one.
-                Step::Busy => Some(this.call.patience()).filter(|time| *time < Duration::MAX),
+                // Until its total is over, if it has one, or it may go without an end.
+                Step::Busy => Some(this.call.patience().min(this.call.busy()))
+                    .filter(|time| *time < Duration::MAX),
             };
             this.sleep = sleeps.map(|time| Box::pin((this.timer)(time)));
             this.stage = Stage::Waits;

@@ -36,6 +36,8 @@ pub(super) struct Seen {
     /// How many calls had ended, and how often one of them had made waits shorter.
     ends: u64,
     sooner: u64,
+    /// When it may go although none has ended.
+    pub(super) until: Nanos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,8 @@ pub(super) enum WaitsFor {
 }
 
 impl Seen {
-    pub(super) const NOTHING: Self = Self { waits_for: WaitsFor::Nothing, ends: 0, sooner: 0 };
+    pub(super) const NOTHING: Self =
+        Self { waits_for: WaitsFor::Nothing, ends: 0, sooner: 0, until: Nanos::MAX };
 }
 
 /// One call in flight.
@@ -134,7 +137,7 @@ impl State {
     }
 
     fn seen(&self, waits_for: WaitsFor) -> Seen {
-        Seen { waits_for, ends: self.ends(), sooner: self.sooner }
+        Seen { waits_for, ends: self.ends(), sooner: self.sooner, until: Nanos::MAX }
     }
 
     pub(super) fn has_ended(&self, seen: Seen) -> bool {
@@ -151,16 +154,17 @@ impl State {
         }
     }
 
-    /// From when on a call may start, and whether others must end before.
-    fn from(&mut self, now: Nanos) -> (Nanos, bool) {
-        let (flying, mut after_an_end) = (self.count(), false);
+    /// From when on a call may start; and if others must end before, the instant at which it may
+    /// although none has.
+    fn from(&mut self, now: Nanos) -> (Nanos, Option<Nanos>) {
+        let (flying, mut after_an_end) = (self.count(), None);
         let mut from = self.held_until.max(self.next_start);
         for known in &mut self.known {
             known.settle(now);
             match known.room(now, flying) {
                 Room::Free => {}
                 Room::From(at) => from = from.max(at),
-                Room::AfterAnEnd => after_an_end = true,
+                Room::AfterAnEnd(or_at) => after_an_end = after_an_end.max(Some(or_at)),
             }
         }
         (from, after_an_end)
@@ -185,8 +189,11 @@ impl State {
             let wait = from.since(now).min(settings.longest_wait);
             return Ask::Wait(wait, self.seen(WaitsFor::Sooner));
         }
-        if after_an_end || self.in_flight() >= settings.in_flight.min(self.window) {
+        if self.in_flight() >= settings.in_flight.min(self.window) {
             return Ask::Busy(self.seen(WaitsFor::AnEnd));
+        }
+        if let Some(until) = after_an_end {
+            return Ask::Busy(Seen { until, ..self.seen(WaitsFor::AnEnd) });
         }
         self.started += 1;
         let (id, answers, next_start) = (self.started, self.answers, self.next_start);
