@@ -97,6 +97,24 @@ fn who_is_told_busy_does_not_wait_for_an_end_alone() {
     assert_eq!(next.step_at(at(10_000)), Step::Go);
 }
 
+/// What had left the server's window by the reset is in what the reset gave: a unit that was taken
+/// then does not come back once more.
+#[test]
+fn a_unit_that_the_reset_gave_does_not_come_back() {
+    let pacer = known();
+    let mut early = pacer.call();
+    assert_eq!(early.step_at(at(0)), Step::Go);
+    told(&mut early, &[], at(500));
+    let mut last = pacer.call();
+    assert_eq!(last.step_at(at(5_000)), Step::Go);
+    told(&mut last, &[(LIMIT, "10"), (LEFT, "0"), (RESET, "5")], at(5_000));
+    let (mut slow, mut next) = (pacer.call(), pacer.call());
+    assert_eq!((slow.step_at(at(10_000)), next.step_at(at(10_000))), (Step::Go, Step::Busy));
+    // The first call's stamp is over, by its end, when the server has let go of it already.
+    assert_eq!(next.step_at(at(10_500)), Step::Busy);
+    assert_eq!(next.step_at(at(15_000)), Step::Go);
+}
+
 /// So tasks and threads have a timer then, and are woken by an end before.
 #[test]
 fn who_is_told_busy_asks_again_in_time() {

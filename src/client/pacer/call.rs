@@ -162,7 +162,7 @@ impl<C: Clock> Call<C> {
     /// ```
     pub fn step_at(&mut self, now: Nanos) -> Step {
         self.lost(now);
-        self.seen.waits_for = WaitsFor::Nothing;
+        (self.seen.waits_for, self.seen.until) = (WaitsFor::Nothing, Nanos::MAX);
         let deadline = self.retry.deadline().unwrap_or(Nanos::MAX);
         if self.over || now > deadline {
             return Step::End;
@@ -231,7 +231,8 @@ impl<C: Clock> Call<C> {
 
     /// Blocks this thread until some call has ended since [`Step::Busy`] was said, at most
     /// so long, and no longer than its schedule's total, or than until it may go although none has
-    /// (a unit of its own has come back). Whether one has; if none is in flight, at once.
+    /// (a unit of its own has come back). Whether one has; if none is in flight, at once. Either way ask
+    /// for the [next step](Self::step) then.
     ///
     /// ```
     /// use std::time::Duration;

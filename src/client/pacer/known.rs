@@ -151,9 +151,12 @@ impl Known {
     /// One more starts.
     pub(super) fn start(&mut self) {
         if let Some(told) = &mut self.told {
-            match told.left.checked_sub(1) {
-                Some(left) => told.left = left,
-                None => told.short += 1,
+            if let Some(left) = told.left.checked_sub(1) {
+                told.left = left;
+            } else {
+                told.short += 1;
+                // The reset has come: what has left the window by then is in what it gave.
+                told.at = told.at.max(told.until);
             }
         }
     }

@@ -20,7 +20,7 @@ impl<C: Clock> Call<C> {
     /// is waited for.
     ///
     /// After a reset that was told, one call goes, and [`Step::Busy`] is over, too, when a unit of
-    /// our own has left the server's window: `until_ready`, `block` and `wait_for_an_end` ask again then.
+    /// our own has left the server's window: `until_ready`, `block` and `wait_for_an_end` know when.
     ///
     /// ```
     /// use std::time::Duration;
@@ -32,7 +32,10 @@ impl<C: Clock> Call<C> {
     ///         match call.step() {
     ///             Step::Go => return true,
     ///             Step::End => return false,
-    ///             Step::Busy => call.news().await,
+    ///             Step::Busy => tokio::select! {
+    ///                 () = call.news() => {}
+    ///                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    ///             },
     ///             Step::Wait(time) => tokio::select! {
     ///                 () = call.news() => {}
     ///                 () = tokio::time::sleep(time) => {}
